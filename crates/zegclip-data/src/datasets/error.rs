@@ -1,0 +1,218 @@
+//! What can be wrong with a data set.
+
+use std::path::PathBuf;
+
+use super::detail::DetailError;
+use super::mat5::Mat5Error;
+use crate::DataError;
+
+/// Why a data set cannot be opened, or one of its samples not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatasetError {
+    /// An image, label file, class list or TOML is wrong.
+    #[error(transparent)]
+    Data(#[from] DataError),
+
+    /// Text that should be `NAME=DIR` or the path of a TOML is neither.
+    #[error("`{text}` is no data set; write NAME=DIR, where NAME is one of {known}, or the path of a TOML that describes one")]
+    Spec {
+        /// What was given.
+        text: String,
+        /// All names.
+        known: String,
+    },
+
+    /// A name that is no data set's.
+    #[error("there is no data set `{name}`{hint}; known are {known}, else give the path of a TOML that describes one")]
+    UnknownDataset {
+        /// The name.
+        name: String,
+        /// The nearest name.
+        hint: String,
+        /// All names.
+        known: String,
+    },
+
+    /// None of the places where something may be has it.
+    #[error("{dataset} has no {what} under `{}`: expected {}; found {found}", root.display(), expected.join(" or "))]
+    Layout {
+        /// The data set's name.
+        dataset: String,
+        /// What is missing.
+        what: String,
+        /// The folder given.
+        root: PathBuf,
+        /// Where it could have been, relative to the root.
+        expected: Vec<String>,
+        /// What the folder holds.
+        found: String,
+    },
+
+    /// A split that the data set does not have.
+    #[error("{dataset} has no split `{split}`{hint}; it has {known}")]
+    UnknownSplit {
+        /// The data set's name.
+        dataset: String,
+        /// The split.
+        split: String,
+        /// The nearest split.
+        hint: String,
+        /// All splits.
+        known: String,
+    },
+
+    /// A list of images without any.
+    #[error("the list `{}` names no image", path.display())]
+    EmptyList {
+        /// The list file.
+        path: PathBuf,
+    },
+
+    /// Globs or folders in which no image and no label file is.
+    #[error("{dataset} has no sample in split `{split}`: nothing matches {patterns}")]
+    NoSamples {
+        /// The data set's name.
+        dataset: String,
+        /// The split.
+        split: String,
+        /// What was looked for.
+        patterns: String,
+    },
+
+    /// Images without labels, labels without images, or names in a list without either.
+    #[error("{dataset}, split `{split}`: {first}{}; `zegclip dataset check` lists all", others(*others))]
+    Incomplete {
+        /// The data set's name.
+        dataset: String,
+        /// The split.
+        split: String,
+        /// The first thing that is missing.
+        first: String,
+        /// How many more.
+        others: usize,
+    },
+
+    /// A photo is needed and the data set has label files only.
+    #[error("`{id}` has no photo: {dataset} holds label files only, expected its photos in {expected}")]
+    NoImage {
+        /// The data set's name.
+        dataset: String,
+        /// The sample.
+        id: String,
+        /// Where photos would be.
+        expected: String,
+    },
+
+    /// A sample without a label file.
+    #[error("`{id}` of {dataset} has no label file")]
+    NoLabels {
+        /// The data set's name.
+        dataset: String,
+        /// The sample.
+        id: String,
+    },
+
+    /// A position beyond the end of the data set.
+    #[error("there is no sample {index} in {dataset}, which has {samples}")]
+    OutOfRange {
+        /// The data set's name.
+        dataset: String,
+        /// The position asked for.
+        index: usize,
+        /// How many samples there are.
+        samples: usize,
+    },
+
+    /// Photo and labels of different sizes.
+    #[error(
+        "`{}` is {}×{}, but its photo `{}` is {}×{}",
+        labels.display(), label_size.0, label_size.1, image.display(), image_size.0, image_size.1
+    )]
+    SizeMismatch {
+        /// The photo.
+        image: PathBuf,
+        /// Its width and height.
+        image_size: (u32, u32),
+        /// The label file.
+        labels: PathBuf,
+        /// Its width and height.
+        label_size: (u32, u32),
+    },
+
+    /// A label value that is neither a class nor to be ignored.
+    #[error("`{}` has the label value {value} ({pixels} pixels), which is neither a class nor ignored in {dataset}", path.display())]
+    UnknownValue {
+        /// The data set's name.
+        dataset: String,
+        /// The label file.
+        path: PathBuf,
+        /// The first such value.
+        value: u16,
+        /// How many pixels have it.
+        pixels: u64,
+    },
+
+    /// A MATLAB label file that cannot be read.
+    #[error("cannot read the labels in `{}`: {source}", path.display())]
+    Mat5 {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Mat5Error,
+    },
+
+    /// An annotation file of PASCAL in Detail that cannot be read.
+    #[error("cannot read the labels in `{}`: {source}", path.display())]
+    Detail {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DetailError,
+    },
+
+    /// A pattern of file names that cannot be understood.
+    #[error("{origin}: `{pattern}` is no pattern of file names: {reason}")]
+    Glob {
+        /// Where the pattern stands.
+        origin: String,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Two files of a data set that would have the same name in it.
+    #[error("{origin}: `{}` and `{}` are both the {what} of `{id}`; narrow the pattern", first.display(), second.display())]
+    SameName {
+        /// Where the pattern stands.
+        origin: String,
+        /// `image` or `label file`.
+        what: &'static str,
+        /// The name.
+        id: String,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+
+    /// A data set scored under another vocabulary, in which one of its classes has no counterpart.
+    #[error("the class `{class}` of {dataset} has no counterpart in the vocabulary {vocabulary}; map it to one, or let such classes be ignored")]
+    Unmatched {
+        /// The data set's name.
+        dataset: String,
+        /// The class.
+        class: String,
+        /// The other vocabulary.
+        vocabulary: String,
+    },
+
+    /// A thread that read samples ended without a result, which only a mistake in the program causes.
+    #[error("a thread that reads samples failed; this is a mistake in the program, please report it")]
+    Thread,
+}
+
+fn others(others: usize) -> String {
+    if others == 0 { String::new() } else { format!(" (and {others} more)") }
+}

@@ -1,0 +1,265 @@
+//! A data set of one's own, described by a TOML.
+//!
+//! The TOML is a vocabulary (see [`Vocabulary::from_toml`]) with a table for each split:
+//!
+//! ```toml
+//! name = "farm"
+//! classes = ["cow", "sheep", "sofa|couch"]
+//! unseen = ["sheep"]
+//! labels = { values = { 7 = "cow", 9 = "sheep", 12 = "sofa" }, ignore = [0, 255] }
+//!
+//! [splits.train]
+//! images = "photos/train/**/*.jpg"    # patterns of file names, from the TOML's folder
+//! labels = "masks/train/**/*.png"     # 8-bit PNG: grey values or palette indices
+//! label_suffix = "_mask"              # `a/b_mask.png` belongs to `a/b.jpg`; default: none
+//! list = "lists/train.txt"            # only these, `a/b` a line; default: all
+//! ```
+//!
+//! Photo and label file belong together when their paths below the fixed start of their patterns (`photos/train`,
+//! `masks/train`) are equal, extension and suffix aside. `images` may be left out to score label maps.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::DatasetError;
+use super::layout::Place;
+use super::survey::{Files, Survey};
+use crate::toml_table::{check_keys, parse, read_text};
+use crate::vocabulary::VOCABULARY_KEYS;
+use crate::{DataError, Vocabulary};
+
+const SPLITS: &str = "splits";
+const SPLIT_KEYS: &[&str] = &["images", "labels", "label_suffix", "list"];
+
+/// A data set described by a TOML.
+#[derive(Clone, Debug)]
+pub(super) struct FolderDescription {
+    pub(super) vocabulary: Arc<Vocabulary>,
+    splits: BTreeMap<String, Split>,
+    folder: PathBuf,
+    origin: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Split {
+    images: Option<String>,
+    labels: String,
+    #[serde(default)]
+    label_suffix: String,
+    list: Option<PathBuf>,
+}
+
+impl FolderDescription {
+    /// Reads the description; looks at no other file.
+    pub(super) fn read(path: &Path) -> Result<Self, DatasetError> {
+        let origin = format!("`{}`", path.display());
+        let mistake = |message: String| DataError::Toml { origin: origin.clone(), message };
+        let mut table = parse(&read_text(path)?, &origin)?;
+        check_keys(&table, &[VOCABULARY_KEYS, &[SPLITS]].concat(), &origin)?;
+        let entries = match table.remove(SPLITS) {
+            Some(toml::Value::Table(splits)) if !splits.is_empty() => splits,
+            _ => {
+                let example = "`[splits.train]` with `images = \"photos/*.jpg\"` and `labels = \"masks/*.png\"`";
+                return Err(mistake(format!("it has no split; add {example}")).into());
+            }
+        };
+        let mut splits = BTreeMap::new();
+        for (name, entry) in entries {
+            let place = format!("{origin}, `splits.{name}`");
+            check_keys(entry.as_table().unwrap_or(&toml::Table::new()), SPLIT_KEYS, &place)?;
+            let split = entry.try_into().map_err(|error: toml::de::Error| DataError::Toml {
+                origin: place,
+                message: error.message().replace('\n', ", "),
+            })?;
+            splits.insert(name, split);
+        }
+        let file_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        table.entry("name").or_insert(file_name.into());
+        let vocabulary = Vocabulary::from_toml_text(&table.to_string(), &origin)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { vocabulary: Arc::new(vocabulary), splits, folder, origin })
+    }
+
+    pub(super) fn splits(&self) -> impl Iterator<Item = &str> {
+        self.splits.keys().map(String::as_str)
+    }
+
+    pub(super) fn survey(&self, split: &str) -> Result<Survey, DatasetError> {
+        let place = Place { dataset: self.vocabulary.name(), root: &self.folder };
+        let Some(entry) = self.splits.get(split) else {
+            return Err(place.unknown_split(split, &self.splits().collect::<Vec<_>>()));
+        };
+        let origin = format!("{}, `splits.{split}`", self.origin);
+        let images = match &entry.images {
+            Some(pattern) => self.files(pattern, "", "image", &origin)?,
+            None => Files { by_id: BTreeMap::new(), expected: "`images` of the split".to_owned() },
+        };
+        let labels = self.files(&entry.labels, &entry.label_suffix, "label file", &origin)?;
+        if images.by_id.is_empty() && labels.by_id.is_empty() {
+            let patterns = entry.images.iter().chain([&entry.labels]).map(|pattern| format!("`{pattern}`"));
+            return Err(DatasetError::NoSamples {
+                dataset: place.dataset.to_owned(),
+                split: split.to_owned(),
+                patterns: patterns.collect::<Vec<_>>().join(" or "),
+            });
+        }
+        let labels = labels.as_label_pngs(self.vocabulary.encoding().clone());
+        let vocabulary = self.vocabulary.clone();
+        match &entry.list {
+            None => Ok(Survey::of_files(vocabulary, &images, &labels)),
+            Some(list) => {
+                let path = self.folder.join(list);
+                let text = read_text(&path)?;
+                let ids: Vec<_> = text.lines().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect();
+                if ids.is_empty() {
+                    return Err(DatasetError::EmptyList { path });
+                }
+                Ok(Survey::of_list(vocabulary, ids, &path, &images, &labels))
+            }
+        }
+    }
+
+    /// The files that match a pattern, by their path below its fixed start without extension and suffix.
+    fn files(
+        &self,
+        pattern: &str,
+        suffix: &str,
+        what: &'static str,
+        origin: &str,
+    ) -> Result<Files<PathBuf>, DatasetError> {
+        let wrong = |reason: String| DatasetError::Glob {
+            origin: origin.to_owned(),
+            pattern: pattern.to_owned(),
+            reason,
+        };
+        let start = self.folder.join(fixed_start(pattern));
+        let folder = self.folder.to_str().ok_or_else(|| wrong("the folder's name is not UTF-8".to_owned()))?;
+        let absolute = Path::new(&glob::Pattern::escape(folder)).join(pattern);
+        let paths = glob::glob(&absolute.to_string_lossy()).map_err(|error| wrong(error.msg.to_owned()))?;
+        let mut by_id = BTreeMap::<String, PathBuf>::new();
+        for path in paths {
+            let path = path.map_err(|error| {
+                let path = error.path().to_owned();
+                DataError::io("read", path)(error.into_error())
+            })?;
+            let below = path.strip_prefix(&start).unwrap_or(&path).with_extension("");
+            let id = below.to_string_lossy().replace('\\', "/");
+            let Some(id) = id.strip_suffix(suffix).filter(|_| path.is_file()) else { continue };
+            if let Some(first) = by_id.insert(id.to_owned(), path.clone()) {
+                let (origin, id) = (format!("{origin}, `{pattern}`"), id.to_owned());
+                return Err(DatasetError::SameName { origin, what, id, first, second: path });
+            }
+        }
+        Ok(Files { by_id, expected: format!("it to match `{pattern}`") })
+    }
+}
+
+/// The folders of a pattern before its first special character.
+fn fixed_start(pattern: &str) -> &str {
+    let fixed = pattern.find(['*', '?', '[']).map_or(pattern, |end| pattern.get(..end).unwrap_or_default());
+    fixed.rfind('/').and_then(|end| fixed.get(..end)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FARM: &str = r#"
+        classes = ["cow", "sheep", "sofa|couch"]
+        unseen = ["sheep"]
+        labels = { values = { 7 = "cow", 9 = "sheep", 12 = "couch" }, ignore = [0] }
+        [splits.train]
+        images = "photos/**/*.jpg"
+        labels = "masks/**/*.png"
+        label_suffix = "_mask"
+        [splits.val]
+        images = "photos/*.jpg"
+        labels = "masks/*.png"
+        list = "val.txt"
+    "#;
+
+    fn farm(toml: &str, files: &[&str]) -> (tempfile::TempDir, Result<FolderDescription, DatasetError>) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let path = folder.path().join("farm.toml");
+        std::fs::write(&path, toml).unwrap();
+        let description = FolderDescription::read(&path);
+        (folder, description)
+    }
+
+    #[test]
+    fn files_are_paired_below_the_fixed_start() {
+        let files = ["photos/a/1.jpg", "photos/2.jpg", "masks/a/1_mask.png", "masks/2_mask.png", "masks/2.png"];
+        let (_folder, description) = farm(FARM, &files);
+        let description = description.unwrap();
+        assert_eq!(description.vocabulary.name(), "farm");
+        assert_eq!(description.splits().collect::<Vec<_>>(), ["train", "val"]);
+        let survey = description.survey("train").unwrap();
+        assert_eq!(survey.samples.iter().map(|sample| sample.id()).collect::<Vec<_>>(), ["2", "a/1"]);
+        assert!(survey.problems.is_empty(), "{:?}", survey.problems);
+        assert!(survey.samples[1].label_path().unwrap().ends_with("masks/a/1_mask.png"));
+    }
+
+    #[test]
+    fn a_missing_partner_and_a_double_are_told() {
+        let (_folder, description) = farm(FARM, &["photos/1.jpg", "masks/3_mask.png"]);
+        let problems = description.unwrap().survey("train").unwrap().problems;
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                "`1` has no label file, expected it to match `masks/**/*.png`",
+                "`3` has no photo, expected it to match `photos/**/*.jpg`"
+            ]
+        );
+        let both = FARM.replace("**/*.jpg", "*.*");
+        let (_folder, description) = farm(&both, &["photos/1.jpg", "photos/1.jpeg"]);
+        let error = description.unwrap().survey("train").unwrap_err().to_string();
+        assert!(error.contains("are both the image of `1`"), "{error}");
+    }
+
+    #[test]
+    fn lists_choose() {
+        let (folder, description) = farm(FARM, &["photos/1.jpg", "photos/2.jpg", "masks/1.png", "masks/2.png"]);
+        let description = description.unwrap();
+        let list = folder.path().join("val.txt");
+        assert!(description.survey("val").unwrap_err().to_string().contains("val.txt"));
+        std::fs::write(&list, "\n").unwrap();
+        assert!(matches!(description.survey("val"), Err(DatasetError::EmptyList { .. })));
+        std::fs::write(&list, "2\n2\n9\n").unwrap();
+        let survey = description.survey("val").unwrap();
+        assert_eq!(survey.samples.len(), 2);
+        let problems: Vec<_> = survey.problems.iter().map(super::super::PairProblem::id).collect();
+        assert_eq!(problems, ["2", "9", "9"]);
+    }
+
+    #[test]
+    fn mistakes_in_the_description_are_told() {
+        let error = |from: &str, to: &str| {
+            assert!(FARM.contains(from));
+            let (_folder, description) = farm(&FARM.replacen(from, to, 1), &[]);
+            description.and_then(|description| description.survey("train").map(|_| ())).unwrap_err().to_string()
+        };
+        assert!(error("unseen", "unsen").contains("unknown key `unsen` (did you mean `unseen`?)"));
+        assert!(error("label_suffix", "label_sufix").contains("did you mean `label_suffix`?"));
+        assert!(error("images =", "image =").contains("did you mean `images`?"));
+        assert!(error("\"sheep\", \"sofa", "\"cow\", \"sofa").contains("`cow` names class 1 and class 2"));
+        assert!(error("labels = \"masks/**/*.png\"", "").contains("missing field `labels`"));
+        assert!(error("masks/**/*.png", "masks/**x/*.png").contains("is no pattern of file names"));
+        assert!(error("9 = \"sheep\"", "9 = \"shep\"").contains("did you mean `sheep`?"));
+        let nothing = error("_mask", "");
+        assert!(nothing.ends_with("nothing matches `photos/**/*.jpg` or `masks/**/*.png`"), "{nothing}");
+        let (_folder, description) = farm("classes = [\"a\"]", &[]);
+        assert!(description.unwrap_err().to_string().contains("it has no split"));
+        let (_folder, description) = farm(FARM, &[]);
+        let error = description.unwrap().survey("trian").unwrap_err().to_string();
+        assert!(error.contains("no split `trian` (did you mean `train`?)"), "{error}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Data sets as their publishers ship them, and the folders that mmsegmentation's scripts make of them.
+//!
+//! [`DatasetSpec`] says which data set and where, [`Dataset`] is a split of it, [`TrainingSet`] what training may see of
+//! one. Which layout a folder has is found by looking; how labels are encoded is known here only.
+
+mod coco_stuff;
+mod context;
+mod cross_vocabulary;
+mod dataset;
+mod detail;
+mod error;
+mod folder;
+mod layout;
+mod mat5;
+mod sample;
+mod spec;
+mod survey;
+mod training_set;
+mod voc;
+
+pub use cross_vocabulary::{ClassMatching, Unmatched};
+pub use dataset::Dataset;
+pub use detail::DetailError;
+pub use error::DatasetError;
+pub use mat5::{MAX_INFLATED_BYTES, Mat5Error};
+pub use sample::Sample;
+pub use spec::DatasetSpec;
+pub use survey::PairProblem;
+pub use training_set::TrainingSet;

@@ -1,0 +1,81 @@
+//! One photo and its label file, and how the label file is read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::DatasetError;
+use super::detail::Detail;
+use super::mat5::read_label_matrix;
+use crate::{DataError, DecodedLabels, LabelEncoding, RawLabels, read_label_png};
+
+/// A photo and its label file; either may be absent from a data set that is not complete.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    pub(super) id: String,
+    pub(super) image: Option<PathBuf>,
+    pub(super) labels: Option<LabelSource>,
+}
+
+impl Sample {
+    /// The name of the sample in its data set: what photo and label file have in common.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The photo; `None` where there are label files only.
+    pub fn image_path(&self) -> Option<&Path> {
+        self.image.as_deref()
+    }
+
+    /// The file that holds the labels; several samples may share it.
+    pub fn label_path(&self) -> Option<&Path> {
+        self.labels.as_ref().map(LabelSource::path)
+    }
+}
+
+/// Labels in a file, and what their values mean.
+#[derive(Clone, Debug)]
+pub(super) struct LabelSource {
+    pub(super) file: LabelFile,
+    pub(super) encoding: Arc<LabelEncoding>,
+}
+
+/// Where labels are.
+#[derive(Clone, Debug)]
+pub(super) enum LabelFile {
+    /// The grey values or palette indices of an 8-bit PNG.
+    Png(PathBuf),
+    /// A matrix in a MATLAB file, and the variable and fields that lead to it.
+    Mat5 { path: PathBuf, variable: &'static [&'static str] },
+    /// The masks of one image of an annotation file.
+    Detail { path: Arc<Path>, annotations: Arc<Detail>, position: usize },
+}
+
+impl LabelSource {
+    pub(super) fn path(&self) -> &Path {
+        match &self.file {
+            LabelFile::Png(path) | LabelFile::Mat5 { path, .. } => path,
+            LabelFile::Detail { path, .. } => path,
+        }
+    }
+
+    /// Reads the labels; what their values mean is applied here and nowhere else.
+    pub(super) fn decode(&self) -> Result<DecodedLabels, DatasetError> {
+        let raw = match &self.file {
+            LabelFile::Png(path) => read_label_png(path)?,
+            LabelFile::Mat5 { path, variable } => {
+                let file = std::fs::read(path).map_err(DataError::io("read", path))?;
+                let matrix = read_label_matrix(&file, variable)
+                    .map_err(|source| DatasetError::Mat5 { path: path.clone(), source })?;
+                RawLabels::new(matrix.width, matrix.height, matrix.values)?
+            }
+            LabelFile::Detail { path, annotations, position } => {
+                let labels = annotations.labels(*position);
+                let labels = labels.map_err(|source| DatasetError::Detail { path: path.to_path_buf(), source })?;
+                // Positions come from the annotations themselves.
+                labels.map_or_else(|| RawLabels::new(0, 0, Vec::new()), Ok)?
+            }
+        };
+        Ok(self.encoding.decode(&raw))
+    }
+}

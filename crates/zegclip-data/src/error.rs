@@ -1,0 +1,226 @@
+//! The one error type of this crate: a variant a cause, each message naming the file or argument and what to do.
+
+use std::path::PathBuf;
+
+/// What can be wrong with images, labels, class lists and the files that hold them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file or folder could not be opened, read or created.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `create` …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
+    /// Label values that do not fill `width × height` pixels.
+    #[error("a label map of {width}×{height} needs {} values, not {values}", u64::from(*width) * u64::from(*height))]
+    LabelMapSize {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Values given.
+        values: usize,
+    },
+
+    /// A class index at or beyond the end of the class list.
+    #[error("class {index} is not in a list of {classes} classes (0 to {})", classes.saturating_sub(1))]
+    ClassOutOfRange {
+        /// The index given.
+        index: usize,
+        /// Length of the class list.
+        classes: usize,
+    },
+
+    /// A label value that cannot mean what an encoding says.
+    #[error("label value {value} {problem}")]
+    LabelValue {
+        /// The value in question.
+        value: u16,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A text file that is not UTF-8.
+    #[error("`{}` is not UTF-8 text; save it as UTF-8", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// TOML that does not parse, or a value of another type than expected.
+    #[error("{origin}: {message}")]
+    Toml {
+        /// File, and line where known.
+        origin: String,
+        /// What is wrong.
+        message: String,
+    },
+
+    /// A key that nothing reads; most likely misspelled.
+    #[error("{origin}: unknown key `{key}`{hint}")]
+    UnknownKey {
+        /// Where the key stands.
+        origin: String,
+        /// The key.
+        key: String,
+        /// The nearest known key, or all of them.
+        hint: String,
+    },
+
+    /// A class list without any class.
+    #[error("{origin} names no class; give at least one, as in `cat, dog, grass`")]
+    NoClasses {
+        /// Where the list comes from.
+        origin: String,
+    },
+
+    /// An entry of a class list, or a synonym in it, that is empty.
+    #[error("{origin}: the name of class {position} is empty; remove a separator or add the name")]
+    EmptyClassName {
+        /// Where the list comes from.
+        origin: String,
+        /// Position in the list, from 1.
+        position: usize,
+    },
+
+    /// A name that stands twice in a class list, as a name or a synonym. Letter case makes no difference to CLIP.
+    #[error("{origin}: `{name}` names class {first} and class {second}; remove one of them")]
+    DuplicateClass {
+        /// Where the list comes from.
+        origin: String,
+        /// The name.
+        name: String,
+        /// Position of its first class, from 1.
+        first: usize,
+        /// Position of its second class, from 1.
+        second: usize,
+    },
+
+    /// A class list longer than [`ClassIndex::MAX_CLASSES`](crate::ClassIndex::MAX_CLASSES).
+    #[error("{origin} has {classes} classes; at most {} are possible", crate::ClassIndex::MAX_CLASSES)]
+    TooManyClasses {
+        /// Where the list comes from.
+        origin: String,
+        /// Length of the list.
+        classes: usize,
+    },
+
+    /// A name, meant as seen or unseen or of a label value, that is not in the class list.
+    #[error("{origin}: `{name}` is not a class of the list{hint}")]
+    UnknownClass {
+        /// Where the name stands.
+        origin: String,
+        /// The name.
+        name: String,
+        /// The nearest class.
+        hint: String,
+    },
+
+    /// A vocabulary that is neither built in nor a file.
+    #[error("there is no vocabulary `{name}`{hint}; built in are {known}, else give the path of a file")]
+    UnknownVocabulary {
+        /// What was asked for.
+        name: String,
+        /// The nearest built-in vocabulary.
+        hint: String,
+        /// All built-in vocabularies.
+        known: String,
+    },
+
+    /// A prompt template without the place for the class name.
+    #[error("{origin}: the template `{template}` needs exactly one `{{}}`, where the class name goes")]
+    Template {
+        /// Where the template stands.
+        origin: String,
+        /// The template.
+        template: String,
+    },
+
+    /// A palette that has not one colour for each class.
+    #[error("{origin}: the palette has {colors} colours for {classes} classes")]
+    PaletteLength {
+        /// Where the palette stands.
+        origin: String,
+        /// Colours given.
+        colors: usize,
+        /// Classes in the list.
+        classes: usize,
+    },
+
+    /// A `.npy` file that is damaged, or holds something other than a matrix of floating-point numbers.
+    #[error("{origin} is not a usable .npy file: {problem}")]
+    Npy {
+        /// The file.
+        origin: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// An image without pixels, or a file without bytes.
+    #[error("{origin} is empty ({size})")]
+    ImageEmpty {
+        /// The image.
+        origin: String,
+        /// Its size.
+        size: String,
+    },
+
+    /// An image above the limits for untrusted files; see [`ImageLimits`](crate::ImageLimits).
+    #[error("{origin} is too large: {size}, where at most {limit} are allowed; make it smaller or raise the limit")]
+    ImageTooLarge {
+        /// The image.
+        origin: String,
+        /// Its size.
+        size: String,
+        /// What would be allowed.
+        limit: String,
+    },
+
+    /// Content that is no image, whatever the file's name says.
+    #[error("{origin} is not an image that can be read but {found}; PNG, JPEG, WebP, BMP, TIFF and GIF can")]
+    ImageFormat {
+        /// The file.
+        origin: String,
+        /// What the content looks like.
+        found: String,
+    },
+
+    /// An image that is truncated or invalid.
+    #[error("{origin} cannot be decoded: {problem}")]
+    ImageDamaged {
+        /// The image.
+        origin: String,
+        /// The decoder's reason.
+        problem: String,
+    },
+
+    /// A label file from which class numbers cannot be told.
+    #[error("{origin} is not a usable label file: {problem}")]
+    LabelFile {
+        /// The file.
+        origin: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl DataError {
+    /// Wraps an I/O error with what was tried on which path; for `map_err`.
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

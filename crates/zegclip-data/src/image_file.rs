@@ -1,0 +1,210 @@
+//! Photos: any common format to 8-bit RGB, under limits, as OpenCV's `IMREAD_COLOR` would read it.
+//!
+//! The format is found by content. EXIF orientation is applied (JPEG, PNG, WebP, TIFF); of an animation the first
+//! frame counts; grey is repeated, alpha dropped, 16 bits cut to the upper 8. Colour profiles are not applied.
+
+use std::{
+    io::{Cursor, Read},
+    path::Path,
+};
+
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation,
+};
+
+use crate::{DataError, jpeg};
+
+/// What a photo may be at most, checked before memory is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageLimits {
+    /// Columns and rows.
+    pub max_side: u32,
+    /// Columns × rows.
+    pub max_pixels: u64,
+    /// Bytes of the file.
+    pub max_bytes: u64,
+}
+
+impl Default for ImageLimits {
+    /// 16,384 a side, 100 million pixels, 512 MiB.
+    fn default() -> Self {
+        Self { max_side: 16_384, max_pixels: 100_000_000, max_bytes: 512 << 20 }
+    }
+}
+
+impl ImageLimits {
+    /// Checks a size; `origin` names the image in errors.
+    ///
+    /// # Errors
+    /// [`DataError::ImageEmpty`] without pixels, [`DataError::ImageTooLarge`] above a limit.
+    pub fn check(&self, (width, height): (u32, u32), origin: &str) -> Result<(), DataError> {
+        if width == 0 || height == 0 {
+            return Err(DataError::ImageEmpty { origin: origin.to_owned(), size: format!("{width}×{height} pixels") });
+        }
+        let pixels = u64::from(width) * u64::from(height);
+        if width.max(height) > self.max_side || pixels > self.max_pixels {
+            let limit = format!("{} a side and {} pixels", self.max_side, self.max_pixels);
+            return Err(DataError::ImageTooLarge {
+                origin: origin.to_owned(),
+                size: format!("{width}×{height} pixels"),
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_bytes(&self, bytes: u64, origin: &str) -> Result<(), DataError> {
+        if bytes == 0 {
+            return Err(DataError::ImageEmpty { origin: origin.to_owned(), size: "0 bytes".to_owned() });
+        }
+        if bytes > self.max_bytes {
+            return Err(DataError::ImageTooLarge {
+                origin: origin.to_owned(),
+                size: format!("more than {} bytes", self.max_bytes),
+                limit: format!("{} bytes", self.max_bytes),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Reads a photo, `[height, width, 3]`.
+///
+/// # Errors
+/// [`DataError::Io`], and those of [`decode_image`].
+pub fn read_image(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> {
+    decode_image(&read_bytes(path, limits)?, &origin(path), limits)
+}
+
+/// Decodes a photo, `[height, width, 3]`; `origin` names it in errors.
+///
+/// # Errors
+/// [`DataError::ImageFormat`] if the content is of no known format, [`DataError::ImageEmpty`],
+/// [`DataError::ImageTooLarge`], [`DataError::ImageDamaged`] for truncated or invalid data.
+pub fn decode_image(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Result<RgbImage, DataError> {
+    limits.check_bytes(bytes.len() as u64, origin)?;
+    if format(bytes, origin)? == ImageFormat::Jpeg {
+        let damaged = |problem: jpeg::Problem| damaged(origin, &problem);
+        let photo = jpeg::Jpeg::parse(bytes).map_err(damaged)?;
+        limits.check(photo.size(), origin)?;
+        let orientation = photo.orientation();
+        let mut image = DynamicImage::ImageRgb8(photo.decode().map_err(damaged)?);
+        image.apply_orientation(orientation);
+        return Ok(image.into_rgb8());
+    }
+    let (decoder, orientation) = open(bytes, origin, limits)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| damaged(origin, &error))?;
+    image.apply_orientation(orientation);
+    Ok(to_rgb8(image))
+}
+
+/// `(width, height)` of a photo after orientation, without decoding its pixels.
+///
+/// # Errors
+/// As [`read_image`], as far as the header tells.
+pub fn read_image_size(path: &Path, limits: &ImageLimits) -> Result<(u32, u32), DataError> {
+    let origin = origin(path);
+    let bytes = read_bytes(path, limits)?;
+    let ((width, height), orientation) = if format(&bytes, &origin)? == ImageFormat::Jpeg {
+        let photo = jpeg::Jpeg::parse(&bytes).map_err(|problem| damaged(&origin, &problem))?;
+        limits.check(photo.size(), &origin)?;
+        (photo.size(), photo.orientation())
+    } else {
+        let (decoder, orientation) = open(&bytes, &origin, limits)?;
+        (decoder.dimensions(), orientation)
+    };
+    let turned = matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    Ok(if turned { (height, width) } else { (width, height) })
+}
+
+fn origin(path: &Path) -> String {
+    format!("`{}`", path.display())
+}
+
+/// A file's bytes, if they are not too many.
+pub(crate) fn read_bytes(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, DataError> {
+    let error = || DataError::io("read", path);
+    let file = std::fs::File::open(path).map_err(error())?;
+    let length = file.metadata().map_err(error())?.len();
+    let mut bytes = Vec::new();
+    // A pipe has no length, so the limit must hold while reading too.
+    if length <= limits.max_bytes {
+        bytes.reserve(usize::try_from(length).unwrap_or_default());
+        file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(error())?;
+    }
+    limits.check_bytes(length.max(bytes.len() as u64), &origin(path))?;
+    Ok(bytes)
+}
+
+fn format(bytes: &[u8], origin: &str) -> Result<ImageFormat, DataError> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    let format = image::guess_format(bytes).ok();
+    let known = format.filter(|format| matches!(format, Bmp | Gif | Jpeg | Png | Tiff | WebP));
+    known.ok_or_else(|| {
+        let text = !bytes.contains(&0) && std::str::from_utf8(bytes.get(..256).unwrap_or(bytes)).is_ok();
+        let found = match format {
+            Some(format) => format!("{format:?}"),
+            None if text => "text".to_owned(),
+            None => "of no known image format".to_owned(),
+        };
+        DataError::ImageFormat { origin: origin.to_owned(), found }
+    })
+}
+
+fn open<'a>(
+    bytes: &'a [u8],
+    origin: &str,
+    limits: &ImageLimits,
+) -> Result<(impl ImageDecoder + 'a, Orientation), DataError> {
+    let format = format(bytes, origin)?;
+    if let Some(size) = png_size(bytes) {
+        limits.check(size, origin)?;
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    // Decoders also take memory of their own: for palettes, for 16 bits a channel, for a canvas.
+    let mut memory = Limits::no_limits();
+    memory.max_alloc = Some(limits.max_pixels.saturating_mul(16).saturating_add(64 << 20));
+    reader.limits(memory);
+    let mut decoder = reader.into_decoder().map_err(|error| damaged(origin, &error))?;
+    limits.check(decoder.dimensions(), origin)?;
+    // Orientation that cannot be read is no reason to refuse the pixels.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((decoder, orientation))
+}
+
+/// The size in a PNG's first chunk: the decoder's own message for a size of zero does not say so.
+pub(crate) fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
+    let (width, rest) = bytes.get(16..)?.split_first_chunk()?;
+    let (height, _) = rest.split_first_chunk()?;
+    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
+}
+
+fn damaged(origin: &str, problem: &dyn std::fmt::Display) -> DataError {
+    DataError::ImageDamaged { origin: origin.to_owned(), problem: problem.to_string() }
+}
+
+/// Drops alpha and the lower half of 16 bits, as OpenCV does; `image` would round instead.
+fn to_rgb8(image: DynamicImage) -> RgbImage {
+    let upper = |value: u16| (value >> 8) as u8;
+    let (width, height) = (image.width(), image.height());
+    match image {
+        DynamicImage::ImageLuma16(image) => {
+            RgbImage::from_fn(width, height, |x, y| image::Rgb([upper(image.get_pixel(x, y).0[0]); 3]))
+        }
+        DynamicImage::ImageLumaA16(image) => {
+            RgbImage::from_fn(width, height, |x, y| image::Rgb([upper(image.get_pixel(x, y).0[0]); 3]))
+        }
+        DynamicImage::ImageRgb16(image) => {
+            RgbImage::from_fn(width, height, |x, y| image::Rgb(image.get_pixel(x, y).0.map(upper)))
+        }
+        DynamicImage::ImageRgba16(image) => RgbImage::from_fn(width, height, |x, y| {
+            let [red, green, blue, _] = image.get_pixel(x, y).0;
+            image::Rgb([red, green, blue].map(upper))
+        }),
+        image => image.into_rgb8(),
+    }
+}

@@ -1,0 +1,58 @@
+//! Everything about images and labels: class vocabularies, label files, datasets, transforms, scores and drawing.
+//!
+//! Nothing here knows a tensor library, so that this crate builds and tests in seconds. Its words:
+//!
+//! - **class list**: the classes in order; a [`ClassIndex`] is a position in it. A [`Vocabulary`] is a class list with
+//!   palette, templates, seen and unseen classes.
+//! - **label map**: a [`LabelMap`] `[height, width]` of class indices, some pixels of which are *ignored*. Offsets and
+//!   ignore values of label files (`255`, `0 = background`) exist only where a file is decoded ([`LabelEncoding`]).
+//! - **photo**: an [`RgbImage`] of 8 bits a channel, `[height, width, 3]`.
+//!
+//! ```
+//! use zegclip_data::{ClassIndex, LabelMap, SeenClasses};
+//!
+//! let seen = SeenClasses::from_unseen_indices(3, [1])?;
+//! let labels = LabelMap::from_raw(3, 1, vec![0, 1, 2])?;
+//! // Unseen classes become ignored and seen ones are numbered anew: nothing unseen is left to train on.
+//! assert_eq!(seen.training_labels(&labels).as_raw(), [0, LabelMap::IGNORE, 1]);
+//! # Ok::<(), zegclip_data::DataError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod atomic_file;
+pub mod datasets;
+mod error;
+mod image_file;
+mod jpeg;
+mod label_encoding;
+mod label_map;
+mod label_png;
+mod npy;
+pub mod palette;
+mod resize;
+mod seen_classes;
+mod suggestion;
+mod toml_table;
+mod training_labels;
+pub mod transforms;
+mod vocabulary;
+
+pub use atomic_file::write_atomically;
+pub use error::DataError;
+pub use image::RgbImage;
+pub use image_file::{ImageLimits, decode_image, read_image, read_image_size};
+pub use label_encoding::{DecodedLabels, LabelEncoding, RawLabels, UnknownValue};
+pub use label_map::{ClassIndex, LabelMap};
+pub use label_png::{
+    LabelDepth, decode_label_png, encode_label_png, encoding_of_written, read_label_png, write_label_png,
+};
+pub use npy::read_npy;
+pub use resize::{
+    IMAGENET_MEAN, IMAGENET_STD, TEST_SHORT_SIDE, normalise, normalise_with, resize_bilinear, resize_labels_nearest,
+    test_size,
+};
+pub use seen_classes::SeenClasses;
+pub use suggestion::nearest;
+pub use training_labels::{TrainingLabel, TrainingLabels, TrainingSetting};
+pub use vocabulary::{Class, SINGLE_TEMPLATE, TextFeatures, Vocabulary, published_text_features};

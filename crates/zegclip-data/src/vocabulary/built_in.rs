@@ -1,0 +1,15 @@
+//! The vocabularies that are compiled in, one TOML file each in `assets/vocabularies`.
+
+/// In the order of messages: benchmarks before settings of them.
+pub(super) const NAMES: &[&str] = &["voc20", "coco171", "context59", "context60", "context59-zs10"];
+
+pub(super) fn text(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "voc20" => include_str!("../../../../assets/vocabularies/voc20.toml"),
+        "coco171" => include_str!("../../../../assets/vocabularies/coco171.toml"),
+        "context59" => include_str!("../../../../assets/vocabularies/context59.toml"),
+        "context60" => include_str!("../../../../assets/vocabularies/context60.toml"),
+        "context59-zs10" => include_str!("../../../../assets/vocabularies/context59-zs10.toml"),
+        _ => return None,
+    })
+}

@@ -1,0 +1,64 @@
+//! Class lists: names, synonyms, and what makes a list unusable.
+
+use std::collections::HashMap;
+
+use crate::{ClassIndex, DataError, palette::Color};
+
+/// One class of a vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    pub(super) name: String,
+    pub(super) synonyms: Vec<String>,
+    pub(super) color: Option<Color>,
+}
+
+impl Class {
+    /// The name as shown, the first of [`Self::names`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name and its synonyms: the text features of all are averaged.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.synonyms).map(String::as_str)
+    }
+
+    /// Reads `sofa|couch`: a name and its synonyms. Spaces around names do not count.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut names = text.split('|').map(|name| name.trim().to_owned());
+        Self { name: names.next().unwrap_or_default(), synonyms: names.collect(), color: None }
+    }
+
+    /// The reverse of [`Self::parse`].
+    pub(super) fn written(&self) -> String {
+        self.names().collect::<Vec<_>>().join("|")
+    }
+}
+
+/// What two names are compared by: CLIP's tokenizer lower-cases and joins white space.
+pub(super) fn key(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// Refuses a list that is empty, too long, or in which a name is empty or stands twice.
+pub(super) fn check(classes: &[Class], origin: &str) -> Result<(), DataError> {
+    let origin = origin.to_owned();
+    if classes.is_empty() {
+        return Err(DataError::NoClasses { origin });
+    }
+    if classes.len() > ClassIndex::MAX_CLASSES {
+        return Err(DataError::TooManyClasses { origin, classes: classes.len() });
+    }
+    let mut positions = HashMap::new();
+    for (class, position) in classes.iter().zip(1..) {
+        for name in class.names() {
+            if name.trim().is_empty() {
+                return Err(DataError::EmptyClassName { origin, position });
+            }
+            if let Some(first) = positions.insert(key(name), position) {
+                return Err(DataError::DuplicateClass { origin, name: name.to_owned(), first, second: position });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Vocabularies: a class list with its palette, templates, seen and unseen classes, and label encoding.
+
+mod built_in;
+mod class_list;
+mod definition;
+mod published_features;
+mod toml_format;
+
+pub use class_list::Class;
+pub use definition::{SINGLE_TEMPLATE, Vocabulary};
+pub use published_features::{TextFeatures, published_text_features};
+pub(crate) use toml_format::KEYS as VOCABULARY_KEYS;

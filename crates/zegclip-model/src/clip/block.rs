@@ -1,0 +1,72 @@
+//! CLIP's residual block: pre-norm attention and a two-layer perceptron.
+
+use burn::module::Module;
+use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::{gelu, sigmoid};
+use burn::tensor::{Device, Tensor};
+
+use super::attention::{KeyValue, SelfAttention};
+use crate::config::Activation;
+
+/// Hidden width of the perceptron over the width of a token.
+const MLP_RATIO: usize = 4;
+
+/// One transformer block of either encoder.
+#[derive(Module, Debug)]
+pub struct ResidualAttentionBlock {
+    /// Norm before the attention.
+    pub ln_1: LayerNorm,
+    /// Self-attention.
+    pub attention: SelfAttention,
+    /// Norm before the perceptron.
+    pub ln_2: LayerNorm,
+    /// First layer of the perceptron: `[width, 4 · width]`.
+    pub mlp_fc: Linear,
+    /// Second layer of the perceptron: `[4 · width, width]`.
+    pub mlp_proj: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl ResidualAttentionBlock {
+    /// A block with random weights.
+    pub fn new(width: usize, heads: usize, activation: Activation, device: &Device) -> Self {
+        Self {
+            ln_1: LayerNormConfig::new(width).init(device),
+            attention: SelfAttention::new(width, heads, device),
+            ln_2: LayerNormConfig::new(width).init(device),
+            mlp_fc: LinearConfig::new(width, MLP_RATIO * width).init(device),
+            mlp_proj: LinearConfig::new(MLP_RATIO * width, width).init(device),
+            activation,
+        }
+    }
+
+    /// Output tokens of the block; `extra` are attended to beside the tokens themselves.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
+        let attended = self.attention.forward(self.ln_1.forward(tokens.clone()), extra, causal);
+        let tokens = tokens + attended;
+        let hidden = self.mlp_fc.forward(self.ln_2.forward(tokens.clone()));
+        let hidden = match self.activation {
+            Activation::QuickGelu => quick_gelu(hidden),
+            Activation::Gelu => gelu(hidden),
+        };
+        tokens + self.mlp_proj.forward(hidden)
+    }
+
+    /// What other tokens see of `tokens` in this block, without the work for their own output.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    pub fn key_value(&self, tokens: Tensor<3>) -> KeyValue {
+        self.attention.key_value(self.ln_1.forward(tokens))
+    }
+}
+
+/// `x · σ(1.702 x)`, the approximation of GELU that CLIP was trained with.
+pub(super) fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.clone() * sigmoid(x * 1.702)
+}

@@ -1,0 +1,180 @@
+//! CLIP's image encoder (ViT) without its prompts.
+
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
+use burn::tensor::{Device, Tensor};
+
+use super::block::ResidualAttentionBlock;
+use crate::config::VisionConfig;
+use crate::interpolate::resize_bilinear;
+
+/// How often the class embedding is added to the class token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassToken {
+    /// Once: plain CLIP.
+    Once,
+    /// Twice, as the token and again with its position. The published ZegCLIP does so with and without prompts, and its
+    /// checkpoints were trained so.
+    Twice,
+}
+
+/// Tokens before the first block and the patch grid they lie on.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// Class token first, then the patches row by row: `[batch, 1 + height · width, width]`.
+    pub tokens: Tensor<3>,
+    /// Patches `[height, width]`.
+    pub grid: [usize; 2],
+}
+
+/// Non-overlapping patches, each mapped linearly to a token.
+#[derive(Module, Debug)]
+pub struct PatchEmbedding {
+    /// `[width, 3, patch_size, patch_size]`, no bias.
+    pub weight: Param<Tensor<4>>,
+}
+
+/// The vision transformer.
+#[derive(Module, Debug)]
+pub struct ImageEncoder {
+    /// Patches to tokens.
+    pub patch_embedding: PatchEmbedding,
+    /// `[width]`
+    pub class_embedding: Param<Tensor<1>>,
+    /// Class token first: `[1 + position_grid², width]`.
+    pub positional_embedding: Param<Tensor<2>>,
+    /// Norm before the first block.
+    pub ln_pre: LayerNorm,
+    /// The transformer.
+    pub blocks: Vec<ResidualAttentionBlock>,
+    /// Norm after the last block.
+    pub ln_post: LayerNorm,
+    /// To the joint embedding: `[width, embed_dim]`, no bias.
+    pub proj: Param<Tensor<2>>,
+}
+
+impl PatchEmbedding {
+    /// # Shapes
+    /// - `image`: `[batch, 3, rows, columns]`; rows and columns beyond the last whole patch are not seen
+    /// - output: `[batch, height · width, width]` and the grid `[height, width]`
+    pub fn forward(&self, image: Tensor<4>) -> (Tensor<3>, [usize; 2]) {
+        let weight = self.weight.val();
+        let [width, channels, patch, _] = weight.dims();
+        let [batch, _, rows, columns] = image.dims();
+        let grid = [rows / patch, columns / patch];
+        let patches = image
+            .narrow(2, 0, grid[0] * patch)
+            .narrow(3, 0, grid[1] * patch)
+            .reshape([batch, channels, grid[0], patch, grid[1], patch])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([batch, grid[0] * grid[1], channels * patch * patch]);
+        let weight = weight.reshape([width, channels * patch * patch]).transpose();
+        (patches.matmul(weight.unsqueeze::<3>()), grid)
+    }
+}
+
+impl ImageEncoder {
+    /// An encoder with CLIP's random initial values.
+    pub fn new(config: &VisionConfig, embed_dim: usize, device: &Device) -> Self {
+        let VisionConfig {
+            patch_size,
+            width,
+            layers,
+            heads,
+            position_grid,
+            activation,
+        } = *config;
+        let scale = Initializer::Normal {
+            mean: 0.0,
+            std: (width as f64).powf(-0.5),
+        };
+        let fan_in = 3 * patch_size * patch_size;
+        let convolution = Initializer::KaimingUniform {
+            gain: 1.0 / 3f64.sqrt(),
+            fan_out_only: false,
+        };
+        Self {
+            patch_embedding: PatchEmbedding {
+                weight: convolution.init_with([width, 3, patch_size, patch_size], Some(fan_in), None, device),
+            },
+            class_embedding: scale.init([width], device),
+            positional_embedding: scale.init([1 + position_grid * position_grid, width], device),
+            ln_pre: LayerNormConfig::new(width).init(device),
+            blocks: (0..layers)
+                .map(|_| ResidualAttentionBlock::new(width, heads, activation, device))
+                .collect(),
+            ln_post: LayerNormConfig::new(width).init(device),
+            proj: scale.init([width, embed_dim], device),
+        }
+    }
+
+    /// Side of a patch in pixels.
+    pub fn patch_size(&self) -> usize {
+        self.patch_embedding.weight.dims()[2]
+    }
+
+    /// Tokens with their positions, normalised by `ln_pre`.
+    ///
+    /// # Shapes
+    /// - `image`: `[batch, 3, rows, columns]`, normalised, each side at least one patch
+    pub fn embed(&self, image: Tensor<4>, class_token: ClassToken) -> Tokens {
+        let (patches, grid) = self.patch_embedding.forward(image);
+        let [batch, count, width] = patches.dims();
+        let position = self.positional_embedding.val();
+        let class_embedding = self.class_embedding.val().reshape([1, 1, width]);
+        let class_embedding = match class_token {
+            ClassToken::Once => class_embedding,
+            ClassToken::Twice => class_embedding * 2.0,
+        };
+        let class_position = position.clone().narrow(0, 0, 1).unsqueeze::<3>();
+        let class = (class_embedding + class_position).expand([batch, 1, width]);
+        let patches = patches + self.patch_positions(position, grid).reshape([1, count, width]);
+        let tokens = self.ln_pre.forward(Tensor::cat(vec![class, patches], 1));
+        Tokens { tokens, grid }
+    }
+
+    /// Tokens after the last block in the joint embedding; not normalised to unit length.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, embed_dim]`
+    pub fn project(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let normed = self.ln_post.forward(tokens);
+        normed.matmul(self.proj.val().unsqueeze::<3>())
+    }
+
+    /// Plain CLIP: the class token's feature, not normalised to unit length.
+    ///
+    /// # Shapes
+    /// - `image`: `[batch, 3, rows, columns]`
+    /// - output: `[batch, embed_dim]`
+    pub fn forward(&self, image: Tensor<4>) -> Tensor<2> {
+        let mut tokens = self.embed(image, ClassToken::Once).tokens;
+        for block in &self.blocks {
+            tokens = block.forward(tokens, None, false);
+        }
+        self.project(tokens.narrow(1, 0, 1)).squeeze_dim::<2>(1)
+    }
+
+    /// Positions of the patches on `grid`: `[height · width, width]`.
+    fn patch_positions(&self, position: Tensor<2>, grid: [usize; 2]) -> Tensor<2> {
+        let [rows, width] = position.dims();
+        let side = (rows - 1).isqrt();
+        let patches = position.narrow(0, 1, rows - 1);
+        if grid == [side, side] {
+            return patches;
+        }
+        let map = patches.reshape([1, side, side, width]).permute([0, 3, 1, 2]);
+        resize_bilinear(map, grid)
+            .permute([0, 2, 3, 1])
+            .reshape([grid[0] * grid[1], width])
+    }
+}
+
+/// Scales the vectors along the last axis to unit length. The length is taken in f32 whatever the input's type.
+pub fn l2_normalise<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let dtype = x.dtype();
+    let x = x.cast(burn::tensor::FloatDType::F32);
+    let length = x.clone().powi_scalar(2).sum_dim(D - 1).sqrt().clamp_min(1e-12);
+    (x / length).cast(dtype)
+}

@@ -1,0 +1,18 @@
+//! CLIP: image encoder, text encoder, tokenizer and plain zero-shot classification.
+
+mod attention;
+mod block;
+mod image_encoder;
+mod text_cleanup;
+mod text_encoder;
+mod text_features;
+mod tokenizer;
+mod zero_shot;
+
+pub use attention::{KeyValue, SelfAttention, scaled_dot_product_attention};
+pub use block::ResidualAttentionBlock;
+pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, Tokens, l2_normalise};
+pub use text_encoder::TextEncoder;
+pub use text_features::text_features;
+pub use tokenizer::{TokenSequence, Tokenizer};
+pub use zero_shot::Clip;

@@ -1,0 +1,310 @@
+//! CLIP's byte-pair encoding: text to token ids.
+//!
+//! A text is cleaned (see [`text_cleanup`](super::text_cleanup)), split into words, and each word's UTF-8 bytes are
+//! merged by CLIP's 48,894 rules. The vocabulary has 49,408 tokens: 256 bytes, 256 bytes that end a word, the merges,
+//! and the two special ones.
+
+use std::io::Read;
+use std::sync::LazyLock;
+
+use flate2::bufread::GzDecoder;
+use rayon::prelude::*;
+use regex::Regex;
+use tokenizers::Model;
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+
+use super::text_cleanup::clean;
+
+/// Id of the token that every sequence starts with.
+pub const START_OF_TEXT: u32 = 49_406;
+/// Id of the token that ends every sequence, at which the text encoder reads its feature.
+pub const END_OF_TEXT: u32 = 49_407;
+
+const START_WORD: &str = "<|startoftext|>";
+const END_WORD: &str = "<|endoftext|>";
+/// What CLIP takes as a word. U+0345 (iota subscript) is part of none: it is no letter, but differs from one only in
+/// case, which CLIP's pattern ignores.
+const WORDS: &str = concat!(
+    r"(?i:<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d)",
+    r"|\p{L}+|\p{N}|[^\s\p{L}\p{N}\x{345}]+",
+);
+/// Marks symbols at the end of a word.
+const END_OF_WORD: &str = "</w>";
+
+/// CLIP's merge rules, a line each in the order of their rank, after a line with the version.
+const MERGES_FILE: &[u8] = include_bytes!("../../../../assets/bpe/bpe_simple_vocab_16e6.txt.gz");
+/// The file has more rules than CLIP uses; those it uses lie in this part of the compressed file, which alone is
+/// compiled in.
+static MERGES_USED: [u8; 213_000] = *match MERGES_FILE.first_chunk() {
+    Some(part) => part,
+    None => panic!("the file of merges is too short"),
+};
+/// Bytes of the lines that CLIP uses, decompressed.
+const MERGES_LENGTH: u64 = 524_645;
+
+/// CLIP's tokenizer.
+///
+/// # Example
+/// ```
+/// use zegclip_model::clip::Tokenizer;
+///
+/// let tokens = Tokenizer::clip().encode("a photo of a cat", 77);
+/// assert_eq!(tokens.ids, [49406, 320, 1125, 539, 320, 2368, 49407]);
+/// assert!(tokens.fits);
+/// ```
+#[derive(Debug)]
+pub struct Tokenizer {
+    words: Regex,
+    model: BPE,
+    /// The printable character that stands for each byte in the vocabulary.
+    byte_symbols: [char; 256],
+}
+
+/// Token ids of one text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSequence {
+    /// Ids from [`START_OF_TEXT`] to the first [`END_OF_TEXT`], at most as many as the context is long, unpadded.
+    pub ids: Vec<u32>,
+    /// Whether the text fits into the context. Otherwise `ids` are cut, and the last one is still [`END_OF_TEXT`].
+    pub fits: bool,
+}
+
+impl Tokenizer {
+    /// The tokenizer with CLIP's vocabulary, built at the first call.
+    pub fn clip() -> &'static Self {
+        static CLIP: LazyLock<Tokenizer> = LazyLock::new(Tokenizer::build);
+        &CLIP
+    }
+
+    /// Token ids of `text` for a text encoder that reads `context_length` tokens (77 in all published models).
+    ///
+    /// A text that contains `<|endoftext|>` ends there, since nothing after it has an effect on the text's feature.
+    pub fn encode(&self, text: &str, context_length: usize) -> TokenSequence {
+        let mut ids = vec![START_OF_TEXT];
+        for word in self.words.find_iter(&clean(text)) {
+            match word.as_str() {
+                START_WORD => ids.push(START_OF_TEXT),
+                END_WORD => ids.push(END_OF_TEXT),
+                word => self.push_word(word, &mut ids),
+            }
+            if ids.len() >= context_length {
+                break;
+            }
+        }
+        ids.push(END_OF_TEXT);
+
+        let fits = ids.len() <= context_length;
+        ids.truncate(context_length);
+        if let Some(last) = ids.last_mut() {
+            *last = END_OF_TEXT;
+        }
+        if let Some(end) = ids.iter().position(|&id| id == END_OF_TEXT) {
+            ids.truncate(end + 1);
+        }
+        TokenSequence { ids, fits }
+    }
+
+    /// [`encode`](Self::encode) for many texts, in parallel and in order.
+    pub fn encode_batch(&self, texts: &[String], context_length: usize) -> Vec<TokenSequence> {
+        texts.par_iter().map(|text| self.encode(text, context_length)).collect()
+    }
+
+    /// `ids` followed by zeros up to `context_length`, the form that CLIP's own code passes to its text encoder.
+    pub fn pad(ids: &[u32], context_length: usize) -> Vec<u32> {
+        let mut padded = ids.to_vec();
+        padded.resize(context_length, 0);
+        padded
+    }
+
+    fn push_word(&self, word: &str, ids: &mut Vec<u32>) {
+        let symbols: String = word.bytes().map(|byte| self.byte_symbols[usize::from(byte)]).collect();
+        let tokens = self
+            .model
+            .tokenize(&symbols)
+            .expect("every byte has a symbol in the vocabulary");
+        ids.extend(tokens.iter().map(|token| token.id));
+    }
+
+    fn build() -> Self {
+        let byte_symbols = byte_symbols();
+        let (vocabulary, merges) = vocabulary(&byte_symbols);
+        let model = BPE::builder()
+            .vocab_and_merges(vocabulary, merges)
+            .end_of_word_suffix(END_OF_WORD.to_owned())
+            .build()
+            .expect("the compiled-in merges are made of tokens");
+        let words = Regex::new(WORDS).expect("a constant pattern");
+        Self {
+            words,
+            model,
+            byte_symbols,
+        }
+    }
+}
+
+/// The printable characters of Latin-1 stand for themselves, the other bytes for the characters from U+0100 on.
+fn byte_symbols() -> [char; 256] {
+    let mut free = '\u{100}'..;
+    std::array::from_fn(|byte| match u8::try_from(byte).map(char::from) {
+        Ok(c @ ('!'..='~' | '¡'..='¬' | '®'..='ÿ')) => c,
+        _ => free.next().unwrap_or_default(),
+    })
+}
+
+/// All tokens with their ids, and the merge rules.
+fn vocabulary(byte_symbols: &[char; 256]) -> (Vocab, Merges) {
+    let merges = merges();
+    // The ids of bytes follow their symbols: first those that stand for themselves.
+    let mut bytes = *byte_symbols;
+    bytes.sort_unstable();
+    let tokens = (bytes.iter().map(char::to_string))
+        .chain(bytes.iter().map(|symbol| format!("{symbol}{END_OF_WORD}")))
+        .chain(merges.iter().map(|(first, second)| format!("{first}{second}")))
+        .chain([START_WORD.to_owned(), END_WORD.to_owned()]);
+    (tokens.zip(0..).collect(), merges)
+}
+
+fn merges() -> Merges {
+    let mut text = String::new();
+    let read = GzDecoder::new(MERGES_USED.as_slice())
+        .take(MERGES_LENGTH)
+        .read_to_string(&mut text);
+    read.expect("the compiled-in merges decompress");
+    let pairs = text.lines().skip(1).filter_map(|line| line.split_once(' '));
+    pairs
+        .map(|(first, second)| (first.to_owned(), second.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::{env, fs};
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Case {
+        kind: String,
+        context_length: Option<usize>,
+        count: Option<usize>,
+    }
+
+    #[derive(Deserialize)]
+    struct Recorded {
+        text: String,
+        ids: Vec<u32>,
+        fits: bool,
+    }
+
+    fn fixtures() -> PathBuf {
+        let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures");
+        env::var_os("ZEGCLIP_FIXTURES").unwrap_or_else(|| default.into()).into()
+    }
+
+    /// All recordings of this kind under `folder`, at any depth.
+    fn cases(folder: &Path) -> Vec<(PathBuf, Case)> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(cases(&path));
+            } else if path.file_name().is_some_and(|name| name == "case.json") {
+                let case: Case = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+                if case.kind == "tokenizer" {
+                    found.push((folder.to_owned(), case));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn parity_tokenizer_with_every_recorded_line() {
+        let root = fixtures();
+        let cases = cases(&root);
+        assert!(!cases.is_empty(), "no tokenizer case under {}", root.display());
+        for (folder, case) in cases {
+            let lines = fs::read_to_string(folder.join("tokens.jsonl")).unwrap();
+            let recorded: Vec<Recorded> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(Some(recorded.len()), case.count, "lines in {}", folder.display());
+
+            let texts: Vec<String> = recorded.iter().map(|line| line.text.clone()).collect();
+            let tokens = Tokenizer::clip().encode_batch(&texts, case.context_length.unwrap());
+            for (line, tokens) in recorded.into_iter().zip(tokens) {
+                let Recorded { text, ids, fits } = line;
+                assert_eq!(tokens, TokenSequence { ids, fits }, "{text:?} in {}", folder.display());
+            }
+        }
+    }
+
+    #[test]
+    fn the_vocabulary_is_complete() {
+        let model = &Tokenizer::clip().model;
+        assert_eq!(model.get_vocab_size(), 49_408);
+        for (token, id) in [
+            ("!", 0),
+            ("Ń", 255),
+            ("!</w>", 256),
+            ("in", 512),
+            ("jekyll</w>", 49_405),
+        ] {
+            assert_eq!(model.token_to_id(token), Some(id), "{token}");
+        }
+        assert_eq!(model.token_to_id(START_WORD), Some(START_OF_TEXT));
+        assert_eq!(model.token_to_id(END_WORD), Some(END_OF_TEXT));
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_still_end() {
+        let tokenizer = Tokenizer::clip();
+        for (context, ids, fits) in [
+            (6, vec![49406, 320, 2368, 537, 1929, 49407], true),
+            (5, vec![49406, 320, 2368, 537, 49407], false),
+            (2, vec![49406, 49407], false),
+            (1, vec![49407], false),
+            (0, vec![], false),
+        ] {
+            assert_eq!(
+                tokenizer.encode("a cat and dog", context),
+                TokenSequence { ids, fits },
+                "{context}"
+            );
+        }
+        let word = tokenizer.encode(&"x".repeat(100_000), 77);
+        assert_eq!(
+            (word.ids.len(), word.ids.last(), word.fits),
+            (77, Some(&END_OF_TEXT), false)
+        );
+    }
+
+    #[test]
+    fn an_end_inside_the_text_ends_it() {
+        let tokens = Tokenizer::clip().encode("cat <|endoftext|> dog", 77);
+        assert_eq!(
+            tokens,
+            TokenSequence {
+                ids: vec![49406, 2368, 49407],
+                fits: true
+            }
+        );
+    }
+
+    #[test]
+    fn padding_is_zero() {
+        assert_eq!(
+            Tokenizer::pad(&[START_OF_TEXT, END_OF_TEXT], 4),
+            [START_OF_TEXT, END_OF_TEXT, 0, 0]
+        );
+    }
+
+    #[test]
+    fn batches_keep_the_order() {
+        let texts: Vec<String> = (0..200).map(|number| format!("class {number}")).collect();
+        let tokenizer = Tokenizer::clip();
+        let one_by_one: Vec<TokenSequence> = texts.iter().map(|text| tokenizer.encode(text, 77)).collect();
+        assert_eq!(tokenizer.encode_batch(&texts, 77), one_by_one);
+    }
+}

@@ -1,0 +1,171 @@
+//! Cross-attention decoder whose last attention scores *are* the masks (paper, section 3.4).
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::{relu, softmax};
+use burn::tensor::{Device, Tensor};
+
+use crate::clip::scaled_dot_product_attention;
+use crate::config::DecoderConfig;
+
+/// Attention from class queries to patch features.
+#[derive(Module, Debug)]
+pub struct CrossAttention {
+    /// `[width, width]`
+    pub q: Linear,
+    /// `[width, width]`
+    pub k: Linear,
+    /// `[width, width]`
+    pub v: Linear,
+    /// `[width, width]`
+    pub proj: Linear,
+    /// Drops attention weights in training.
+    pub attention_dropout: Dropout,
+    heads: usize,
+}
+
+/// Cross-attention and a feed-forward network, each followed by add & norm. As published there is no self-attention.
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    /// Queries to patches.
+    pub cross_attention: CrossAttention,
+    /// Norm after the attention. Checkpoints call it `norm2`: their `norm1` belongs to the self-attention that is not run.
+    pub norm2: LayerNorm,
+    /// `[width, ffn]`
+    pub linear1: Linear,
+    /// `[ffn, width]`
+    pub linear2: Linear,
+    /// Norm after the feed-forward network.
+    pub norm3: LayerNorm,
+    /// Drops outputs of the attention and of both linear layers in training.
+    pub dropout: Dropout,
+}
+
+/// The layers. Of the last one only `q` and `k` are used.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// At least one layer.
+    pub layers: Vec<DecoderLayer>,
+}
+
+impl CrossAttention {
+    fn new(width: usize, heads: usize, dropout: f64, device: &Device) -> Self {
+        let linear = || LinearConfig::new(width, width).init(device);
+        Self {
+            q: linear(),
+            k: linear(),
+            v: linear(),
+            proj: linear(),
+            attention_dropout: DropoutConfig::new(dropout).init(),
+            heads,
+        }
+    }
+
+    /// # Shapes
+    /// - `queries`: `[batch, classes, width]`
+    /// - `memory`: `[batch, patches, width]`
+    /// - output: `[batch, classes, width]`
+    pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
+        let [batch, classes, width] = queries.dims();
+        let query = self.split_heads(self.q.forward(queries));
+        let key = self.split_heads(self.k.forward(memory.clone()));
+        let value = self.split_heads(self.v.forward(memory));
+        let training = query.device().is_autodiff() && self.attention_dropout.prob > 0.0;
+        let attended = if training {
+            let scale = ((width / self.heads) as f64).powf(-0.5);
+            let weights = softmax(query.matmul(key.swap_dims(2, 3)) * scale, 3);
+            self.attention_dropout.forward(weights).matmul(value)
+        } else {
+            scaled_dot_product_attention(query, key, value, false)
+        };
+        self.proj
+            .forward(attended.swap_dims(1, 2).reshape([batch, classes, width]))
+    }
+
+    /// Attention scores before the softmax, averaged over heads: `q · k / (sqrt(head_dim) · heads)` summed over the whole
+    /// width, since the sum over heads of per-head products is one product.
+    ///
+    /// # Shapes
+    /// - `queries`: `[batch, classes, width]`
+    /// - `memory`: `[batch, patches, width]`
+    /// - output: `[batch, classes, patches]`
+    pub fn scores(&self, queries: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
+        let width = queries.dims()[2];
+        let scale = ((width / self.heads) as f64).powf(-0.5) / self.heads as f64;
+        let query = self.q.forward(queries) * scale;
+        query.matmul(self.k.forward(memory).swap_dims(1, 2))
+    }
+
+    fn split_heads(&self, tokens: Tensor<3>) -> Tensor<4> {
+        let [batch, count, width] = tokens.dims();
+        tokens
+            .reshape([batch, count, self.heads, width / self.heads])
+            .swap_dims(1, 2)
+    }
+}
+
+impl DecoderLayer {
+    fn new(config: &DecoderConfig, width: usize, device: &Device) -> Self {
+        let hidden = config.ffn_ratio * width;
+        Self {
+            cross_attention: CrossAttention::new(width, config.heads, config.dropout, device),
+            norm2: LayerNormConfig::new(width).init(device),
+            linear1: LinearConfig::new(width, hidden).init(device),
+            linear2: LinearConfig::new(hidden, width).init(device),
+            norm3: LayerNormConfig::new(width).init(device),
+            dropout: DropoutConfig::new(config.dropout).init(),
+        }
+    }
+
+    /// Queries of the next layer.
+    ///
+    /// # Shapes
+    /// - `queries`: `[batch, classes, width]`
+    /// - `memory`: `[batch, patches, width]`
+    /// - output: `[batch, classes, width]`
+    pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
+        let attended = self.cross_attention.forward(queries.clone(), memory);
+        let queries = self.norm2.forward(queries + self.dropout.forward(attended));
+        let hidden = self.dropout.forward(relu(self.linear1.forward(queries.clone())));
+        let output = self.dropout.forward(self.linear2.forward(hidden));
+        self.norm3.forward(queries + output)
+    }
+}
+
+impl Decoder {
+    /// Layers with PyTorch's default initial values. As in the release all start as copies of one.
+    pub fn new(config: &DecoderConfig, width: usize, device: &Device) -> Self {
+        let first = DecoderLayer::new(config, width, device);
+        let layers = (0..config.layers).map(|_| copy_of(&first)).collect();
+        Self { layers }
+    }
+
+    /// Masks at patch grid, before σ.
+    ///
+    /// # Shapes
+    /// - `queries`: class queries `[batch, classes, width]`
+    /// - `memory`: patch features `[batch, patches, width]`
+    /// - output: `[batch, classes, patches]`
+    pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
+        let mut queries = queries;
+        for layer in &self.layers[..self.layers.len() - 1] {
+            queries = layer.forward(queries, memory.clone());
+        }
+        let last = &self.layers[self.layers.len() - 1];
+        last.cross_attention.scores(queries, memory)
+    }
+}
+
+/// The same values as parameters of their own.
+fn copy_of(layer: &DecoderLayer) -> DecoderLayer {
+    struct NewIds;
+    impl burn::module::ModuleMapper for NewIds {
+        fn map_float<const D: usize>(
+            &mut self,
+            param: burn::module::Param<Tensor<D>>,
+        ) -> burn::module::Param<Tensor<D>> {
+            burn::module::Param::initialized(burn::module::ParamId::new(), param.val())
+        }
+    }
+    layer.clone().map(&mut NewIds)
+}

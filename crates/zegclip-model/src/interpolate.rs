@@ -1,0 +1,87 @@
+//! Bilinear interpolation as two matrix products.
+//!
+//! Equal to PyTorch's `interpolate(mode="bilinear", align_corners=False)` without antialiasing, differentiable on every
+//! device, and free of the border faults that the built-in operator has on some GPU interfaces.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// The matrix `[output, input]` that resamples a line of `input` samples to `output` samples (half-pixel centres, the
+/// border value continued outwards). Every row sums to one.
+pub fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
+    let mut weights = vec![0f32; input * output];
+    for (row, tap) in weights.chunks_exact_mut(input).zip(bilinear_taps(input, output)) {
+        row[tap.low] += 1.0 - tap.fraction;
+        row[tap.high] += tap.fraction;
+    }
+    Tensor::from_data(TensorData::new(weights, [output, input]), device)
+}
+
+/// The two samples between which an output sample lies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tap {
+    /// Index of the sample before the position.
+    pub low: usize,
+    /// Index of the sample after it; equals `low` at the end of the line.
+    pub high: usize,
+    /// Weight of `high`, in `[0, 1)`; `low` has the rest.
+    pub fraction: f32,
+}
+
+/// The [`Tap`] of each of `output` samples over a line of `input` samples.
+pub fn bilinear_taps(input: usize, output: usize) -> impl Iterator<Item = Tap> {
+    let scale = input as f32 / output as f32;
+    (0..output).map(move |index| {
+        let position = ((index as f32 + 0.5) * scale - 0.5).max(0.0);
+        let low = (position as usize).min(input - 1);
+        Tap {
+            low,
+            high: (low + 1).min(input - 1),
+            fraction: position - low as f32,
+        }
+    })
+}
+
+/// Resizes the last two axes.
+///
+/// # Shapes
+/// - input: `[batch, channels, height, width]`
+/// - output: `[batch, channels, size[0], size[1]]`
+pub fn resize_bilinear(input: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+    let [_, _, height, width] = input.dims();
+    let device = input.device();
+    let dtype = input.dtype();
+    let mut output = input;
+    if height != size[0] {
+        let rows = bilinear_matrix(height, size[0], &device).cast(dtype);
+        output = rows.unsqueeze::<4>().matmul(output);
+    }
+    if width != size[1] {
+        let columns = bilinear_matrix(width, size[1], &device).cast(dtype);
+        output = output.matmul(columns.transpose().unsqueeze::<4>());
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upsampling_two_to_four_gives_the_known_weights() {
+        let device = Device::flex();
+        let matrix = bilinear_matrix(2, 4, &device).into_data();
+        let expected = [[1.0f32, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]];
+        matrix.assert_eq(&TensorData::from(expected), true);
+    }
+
+    #[test]
+    fn a_constant_stays_constant_at_any_size() {
+        let device = Device::flex();
+        for (input, output) in [(1, 5), (5, 1), (14, 32), (33, 7)] {
+            let sums = bilinear_matrix(input, output, &device).sum_dim(1);
+            let values = sums.into_data().to_vec::<f32>().unwrap_or_default();
+            assert_eq!(values.len(), output);
+            assert!(values.iter().all(|sum| (sum - 1.0).abs() < 1e-6), "{input} -> {output}: {values:?}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! ZegCLIP's model definition on burn: tensors in, tensors out.
+//!
+//! [`ZegClip`] is the model of the paper "ZegCLIP: Towards Adapting CLIP for Zero-shot Semantic Segmentation"
+//! (CVPR 2023, arXiv 2212.03588); [`clip::Clip`] is the frozen model it stands on. One definition runs on every device of
+//! [`device`].
+//!
+//! # Words of the shapes
+//! `batch`: images; `classes`: names to choose from; `tokens`: class token, prompts and patches; `patches`:
+//! `height · width` of the patch grid; `rows`, `columns`: pixels; `width` of a token; `embed_dim`: width of CLIP's joint
+//! embedding of images and texts.
+#![deny(unsafe_code)]
+
+pub mod clip;
+pub mod config;
+pub mod decoder;
+pub mod device;
+mod error;
+pub mod interpolate;
+mod load;
+pub mod parameters;
+pub mod prompt;
+pub mod relation;
+pub mod weights;
+mod zegclip;
+
+pub use config::{ClipConfig, ZegClipConfig};
+pub use error::ModelError;
+pub use load::{
+    Hints, NativeMetadata, clip_config, load_clip, load_text_encoder, load_zegclip, text_config, zegclip_config,
+};
+pub use zegclip::{Folded, SEEN_CLASS_ADJUSTMENT, ZegClip};

@@ -1,0 +1,375 @@
+//! Weight files to models: what the files say about sizes, what they leave open, and how two files make one model.
+
+use burn::tensor::{Device, FloatDType};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clip::{Clip, TextEncoder};
+use crate::config::{
+    Activation, ClipConfig, DecoderConfig, PromptConfig, PromptForm, RelationForm, TextConfig, VisionConfig,
+    ZegClipConfig,
+};
+use crate::error::ModelError;
+use crate::parameters::load_parameters;
+use crate::weights::{self, Format, WeightFile};
+use crate::zegclip::ZegClip;
+
+/// CLIP's heads are 64 wide in every published model.
+const HEAD_DIM: usize = 64;
+
+/// Heads of the published decoder.
+const DECODER_HEADS: usize = 8;
+
+/// What no tensor's shape tells. Whatever is absent gets the published value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hints {
+    /// Side of a window in pixels; else the stored position grid times the patch size, or 512 for a model whose image
+    /// encoder comes from CLIP's own file.
+    pub image_size: Option<usize>,
+    /// Pixels from one window to the next; else five sixths of a window.
+    pub stride: Option<usize>,
+    /// Heads of the image encoder; else width / 64.
+    pub vision_heads: Option<usize>,
+    /// Heads of the text encoder; else width / 64.
+    pub text_heads: Option<usize>,
+    /// Heads of the decoder; else 8.
+    pub decoder_heads: Option<usize>,
+    /// Form of the relation descriptor; else the published one of its width.
+    pub relation: Option<RelationForm>,
+}
+
+/// What the header of a native file holds beside the tensors.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NativeMetadata {
+    /// The segmentation model.
+    pub config: Option<ZegClipConfig>,
+    /// The text encoder, if there is one.
+    pub text: Option<TextConfig>,
+    /// Class list with palette, templates and seen classes, as the TOML of a vocabulary.
+    pub vocabulary: Option<String>,
+    /// Where the weights come from, in words.
+    pub provenance: Option<String>,
+}
+
+impl NativeMetadata {
+    /// Reads the header; `None` if the file is not a native one.
+    ///
+    /// # Errors
+    /// [`ModelError::Mismatch`] if an entry is not what this version writes.
+    pub fn read(file: &WeightFile) -> Result<Option<Self>, ModelError> {
+        if file.format() != Format::Native {
+            return Ok(None);
+        }
+        let text = |key: &str| file.meta().get(key).and_then(Value::as_str).map(str::to_owned);
+        let json = |key: &str| {
+            text(key)
+                .map(|value| {
+                    serde_json::from_str::<Value>(&value)
+                        .map_err(|error| ModelError::Mismatch(broken_header(file, key, &error.to_string())))
+                })
+                .transpose()
+        };
+        let parse = |key: &str, error: serde_json::Error| {
+            ModelError::Mismatch(broken_header(file, key, &error.to_string()))
+        };
+        Ok(Some(Self {
+            config: json("config")?
+                .map(|value| serde_json::from_value(value).map_err(|error| parse("config", error)))
+                .transpose()?,
+            text: json("text")?
+                .map(|value| serde_json::from_value(value).map_err(|error| parse("text", error)))
+                .transpose()?,
+            vocabulary: text("vocabulary"),
+            provenance: text("provenance"),
+        }))
+    }
+
+    /// Entries for [`weights::write_native`].
+    pub fn to_header(&self) -> std::collections::BTreeMap<String, String> {
+        let mut header = std::collections::BTreeMap::new();
+        let mut put = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                header.insert(key.to_owned(), value);
+            }
+        };
+        put("config", self.config.as_ref().and_then(|config| serde_json::to_string(config).ok()));
+        put("text", self.text.as_ref().and_then(|text| serde_json::to_string(text).ok()));
+        put("vocabulary", self.vocabulary.clone());
+        put("provenance", self.provenance.clone());
+        header
+    }
+}
+
+/// Sizes of the segmentation model in `weights`, whose image encoder may come from `clip`.
+///
+/// # Errors
+/// [`ModelError::MissingPart`] without decoder or image encoder, [`ModelError::Mismatch`] if sizes contradict each other.
+pub fn zegclip_config(
+    weights: &WeightFile,
+    clip: Option<&WeightFile>,
+    hints: &Hints,
+) -> Result<ZegClipConfig, ModelError> {
+    if let Some(mut config) = NativeMetadata::read(weights)?.and_then(|metadata| metadata.config) {
+        config.image_size = hints.image_size.unwrap_or(config.image_size);
+        config.stride = hints.stride.unwrap_or(config.stride);
+        return checked(config, weights);
+    }
+    let head = weights.architecture()?;
+    let decoder = head.decoder.ok_or_else(|| ModelError::MissingPart {
+        file: weights.path().display().to_string(),
+        part: "decoder",
+        fix: "name a trained ZegCLIP checkpoint with `--weights`, CLIP's own file with `--clip`",
+    })?;
+    let encoder_file = encoder_file(weights, clip)?;
+    let (mut vision, embed_dim) = vision_config(encoder_file, hints)?;
+    if embed_dim != decoder.width {
+        return Err(ModelError::Mismatch(format!(
+            "`{}` has a decoder for features {} wide, but the image encoder of `{}` gives {embed_dim}; use the CLIP that \
+             the decoder was trained on",
+            weights.path().display(),
+            decoder.width,
+            encoder_file.path().display(),
+        )));
+    }
+    let stored_size = vision.position_grid * vision.patch_size;
+    let from_clip = encoder_file.format() != Format::Mmseg && encoder_file.format() != Format::Native;
+    let image_size = hints.image_size.unwrap_or(if from_clip { 512 } else { stored_size });
+    if from_clip {
+        // The release resizes CLIP's positions once when it loads them.
+        vision.position_grid = (image_size / vision.patch_size).max(1);
+    }
+    let prompts = head.prompts.map(|prompts| PromptConfig {
+        form: match (prompts.first_layer, prompts.deep_layers) {
+            (true, 0) => PromptForm::Shallow,
+            (true, layers) => PromptForm::Deep(layers),
+            (false, layers) => PromptForm::Reverse(layers),
+        },
+        ..PromptConfig::published(prompts.count)
+    });
+    let relation = match (hints.relation, decoder.descriptor_width / decoder.width.max(1)) {
+        (Some(form), _) => form,
+        (None, 1) => RelationForm::Product,
+        (None, 3) => RelationForm::ProductDifferenceText,
+        (None, _) => RelationForm::ProductText,
+    };
+    let config = ZegClipConfig {
+        image_size,
+        stride: hints.stride.unwrap_or(ZegClipConfig::default_stride(image_size)),
+        embed_dim,
+        vision,
+        prompts,
+        relation,
+        decoder: DecoderConfig {
+            layers: decoder.layers,
+            heads: hints.decoder_heads.unwrap_or(DECODER_HEADS),
+            ffn_ratio: decoder.ffn_width / decoder.width.max(1),
+            ..DecoderConfig::published()
+        },
+    };
+    checked(config, weights)
+}
+
+/// The segmentation model in `weights`, with the image encoder of `clip` where `weights` holds none.
+///
+/// # Errors
+/// As [`zegclip_config`], and [`ModelError::Shape`] or [`ModelError::Weights`] for tensors that are missing or do not fit.
+pub fn load_zegclip(
+    config: &ZegClipConfig,
+    weights: &WeightFile,
+    clip: Option<&WeightFile>,
+    device: &Device,
+    dtype: FloatDType,
+) -> Result<ZegClip, ModelError> {
+    let model = ZegClip::new(config, device);
+    let encoder = encoder_file(weights, clip)?;
+    Ok(ZegClip {
+        image_encoder: load_parameters(model.image_encoder, "image_encoder", encoder, device, dtype)?,
+        prompts: model
+            .prompts
+            .map(|prompts| load_parameters(prompts, "prompts", weights, device, dtype))
+            .transpose()?,
+        relation_descriptor: load_parameters(model.relation_descriptor, "relation_descriptor", weights, device, dtype)?,
+        decoder: load_parameters(model.decoder, "decoder", weights, device, dtype)?,
+    })
+}
+
+/// Sizes of the text encoder in `file` and the width of its features.
+///
+/// # Errors
+/// [`ModelError::MissingPart`] if there is none.
+pub fn text_config(file: &WeightFile, hints: &Hints) -> Result<(TextConfig, usize), ModelError> {
+    let architecture = file.architecture()?;
+    let text = architecture.text.ok_or_else(|| missing_text_encoder(file))?;
+    require_published_mlp(file, text.width, text.mlp_width)?;
+    let embed_dim = text.embed_dim.ok_or_else(|| missing_text_encoder(file))?;
+    if let Some(config) = NativeMetadata::read(file)?.and_then(|metadata| metadata.text) {
+        return Ok((config, embed_dim));
+    }
+    let config = TextConfig {
+        width: text.width,
+        layers: text.layers,
+        heads: hints.text_heads.or(text.heads).unwrap_or((text.width / HEAD_DIM).max(1)),
+        context_length: text.context_length,
+        vocabulary_size: text.vocab_size,
+        activation: activation(architecture.activation),
+    };
+    require_heads(file, "text", config.width, config.heads)?;
+    Ok((config, embed_dim))
+}
+
+/// The text encoder in `file`.
+///
+/// # Errors
+/// As [`text_config`], and for tensors that are missing or do not fit.
+pub fn load_text_encoder(
+    file: &WeightFile,
+    hints: &Hints,
+    device: &Device,
+    dtype: FloatDType,
+) -> Result<TextEncoder, ModelError> {
+    let (config, embed_dim) = text_config(file, hints)?;
+    load_parameters(TextEncoder::new(&config, embed_dim, device), "text_encoder", file, device, dtype)
+}
+
+/// Sizes of the plain CLIP in `file`.
+///
+/// # Errors
+/// [`ModelError::MissingPart`] if one encoder is absent, [`ModelError::Mismatch`] if they do not belong together.
+pub fn clip_config(file: &WeightFile, hints: &Hints) -> Result<ClipConfig, ModelError> {
+    if !file.parts().image_encoder {
+        return Err(missing_image_encoder(file));
+    }
+    let (vision, embed_dim) = vision_config(file, hints)?;
+    let (text, text_dim) = text_config(file, hints)?;
+    if text_dim != embed_dim {
+        return Err(ModelError::Mismatch(format!(
+            "`{}`: image features are {embed_dim} wide, text features {text_dim}; the file is not one CLIP",
+            file.path().display()
+        )));
+    }
+    Ok(ClipConfig { embed_dim, vision, text })
+}
+
+/// The plain CLIP in `file`.
+///
+/// # Errors
+/// As [`clip_config`], and for tensors that are missing or do not fit.
+pub fn load_clip(file: &WeightFile, hints: &Hints, device: &Device, dtype: FloatDType) -> Result<Clip, ModelError> {
+    let config = clip_config(file, hints)?;
+    load_parameters(Clip::new(&config, device), "", file, device, dtype)
+}
+
+fn vision_config(file: &WeightFile, hints: &Hints) -> Result<(VisionConfig, usize), ModelError> {
+    let architecture = file.architecture()?;
+    let vision = architecture.vision.ok_or_else(|| missing_image_encoder(file))?;
+    require_published_mlp(file, vision.width, vision.mlp_width)?;
+    let embed_dim = vision.embed_dim.ok_or_else(|| missing_image_encoder(file))?;
+    let position_grid = vision.position_grid.ok_or_else(|| {
+        ModelError::Mismatch(format!(
+            "`{}` stores {} positions, which are no square grid; only square position grids are supported",
+            file.path().display(),
+            vision.positions
+        ))
+    })?;
+    let config = VisionConfig {
+        patch_size: vision.patch_size,
+        width: vision.width,
+        layers: vision.layers,
+        heads: hints.vision_heads.or(vision.heads).unwrap_or((vision.width / HEAD_DIM).max(1)),
+        position_grid,
+        activation: activation(architecture.activation),
+    };
+    require_heads(file, "vision", config.width, config.heads)?;
+    Ok((config, embed_dim))
+}
+
+fn encoder_file<'a>(weights: &'a WeightFile, clip: Option<&'a WeightFile>) -> Result<&'a WeightFile, ModelError> {
+    if weights.parts().image_encoder {
+        return Ok(weights);
+    }
+    clip.filter(|clip| clip.parts().image_encoder)
+        .ok_or_else(|| missing_image_encoder(clip.unwrap_or(weights)))
+}
+
+fn checked(config: ZegClipConfig, file: &WeightFile) -> Result<ZegClipConfig, ModelError> {
+    let fail = |reason: String| Err(ModelError::Mismatch(format!("`{}`: {reason}", file.path().display())));
+    if config.image_size < config.vision.patch_size {
+        return fail(format!(
+            "image_size {} is smaller than a patch of {}",
+            config.image_size, config.vision.patch_size
+        ));
+    }
+    if config.stride == 0 || config.stride > config.image_size {
+        return fail(format!(
+            "stride {} must lie in 1..={} (image_size)",
+            config.stride, config.image_size
+        ));
+    }
+    if config.decoder.layers == 0 {
+        return fail("the decoder has no layers".to_owned());
+    }
+    if let Some(PromptConfig { form, .. }) = config.prompts {
+        let (blocks, layers) = match form {
+            PromptForm::Deep(blocks) => (blocks + 1, config.vision.layers),
+            PromptForm::Reverse(blocks) => (blocks, config.vision.layers),
+            PromptForm::Shallow => (1, config.vision.layers),
+        };
+        if blocks > layers {
+            return fail(format!("prompts for {blocks} blocks, but the image encoder has {layers}"));
+        }
+    }
+    require_heads(file, "decoder", config.embed_dim, config.decoder.heads)?;
+    Ok(config)
+}
+
+fn require_heads(file: &WeightFile, part: &str, width: usize, heads: usize) -> Result<(), ModelError> {
+    if heads > 0 && width.is_multiple_of(heads) {
+        return Ok(());
+    }
+    Err(ModelError::Mismatch(format!(
+        "`{}`: a {part} width of {width} does not divide by {heads} heads; set `{part}_heads` in `--model-config`",
+        file.path().display()
+    )))
+}
+
+fn require_published_mlp(file: &WeightFile, width: usize, mlp_width: usize) -> Result<(), ModelError> {
+    if mlp_width == 4 * width {
+        return Ok(());
+    }
+    Err(ModelError::Mismatch(format!(
+        "`{}`: its blocks have perceptrons {mlp_width} wide for tokens {width} wide; only four times the width is supported",
+        file.path().display()
+    )))
+}
+
+fn activation(stated: Option<weights::Activation>) -> Activation {
+    match stated {
+        Some(weights::Activation::Gelu) => Activation::Gelu,
+        Some(weights::Activation::QuickGelu) | None => Activation::QuickGelu,
+    }
+}
+
+fn missing_image_encoder(file: &WeightFile) -> ModelError {
+    ModelError::MissingPart {
+        file: file.path().display().to_string(),
+        part: "image encoder",
+        fix: "name CLIP's own weights with `--clip`",
+    }
+}
+
+fn missing_text_encoder(file: &WeightFile) -> ModelError {
+    ModelError::MissingPart {
+        file: file.path().display().to_string(),
+        part: "text encoder",
+        fix: "name CLIP's own weights with `--clip`, give `--text-features FILE`, or use `--vocabulary voc20` or `coco171`",
+    }
+}
+
+fn broken_header(file: &WeightFile, key: &str, reason: &str) -> String {
+    format!(
+        "`{}`: the header's `{key}` is not understood ({reason}); the file was written by another version, convert the \
+         original weights again",
+        file.path().display()
+    )
+}

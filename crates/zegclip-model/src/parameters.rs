@@ -1,0 +1,342 @@
+//! Parameters under the names that checkpoints give them: loading, export, lookup.
+//!
+//! One table maps the fields of the modules to the authors' names (`backbone.*`, `text_encoder.*`, `decode_head.*`), on
+//! which all weight formats are brought. PyTorch stores a linear weight as `[output, input]`, burn as `[input, output]`.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+
+use crate::error::ModelError;
+use crate::interpolate::bilinear_taps;
+use crate::weights::WeightFile;
+
+/// A parameter's identity and its name in checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterName {
+    /// The module's own identity of the parameter.
+    pub id: ParamId,
+    /// The checkpoint's name.
+    pub name: String,
+    /// Whether the checkpoint stores the transposed matrix.
+    pub transposed: bool,
+}
+
+/// A parameter's values as a checkpoint stores them.
+#[derive(Debug, Clone)]
+pub struct ExportedParameter {
+    /// The checkpoint's name.
+    pub name: String,
+    /// Shape in the checkpoint.
+    pub shape: Vec<usize>,
+    /// Values in row-major order.
+    pub values: Vec<f32>,
+}
+
+/// The checkpoint's name of a module path such as `image_encoder.blocks.3.ln_1.gamma`.
+pub fn checkpoint_name(path: &str) -> String {
+    let renamed: Vec<&str> = path
+        .split('.')
+        .map(|segment| match segment {
+            "image_encoder" | "prompts" => "backbone",
+            "relation_descriptor" => "decode_head",
+            "decoder" => "decode_head.decoder_1",
+            "patch_embedding" => "conv1",
+            "blocks" => "transformer.resblocks",
+            "attention" => "attn",
+            "qkv" => "in_proj",
+            "out" => "out_proj",
+            "mlp_fc" => "mlp.c_fc",
+            "mlp_proj" => "mlp.c_proj",
+            "cross_attention" => "multihead_attn",
+            "gamma" => "weight",
+            "beta" => "bias",
+            other => other,
+        })
+        .collect();
+    renamed.join(".").replace("in_proj.", "in_proj_")
+}
+
+/// Names of all float parameters of `module`, in the order of its fields. `prefix` stands before the module's own path.
+pub fn parameter_names<M: Module>(module: &M, prefix: &str) -> Vec<ParameterName> {
+    let mut visitor = Names {
+        path: Path::new(prefix),
+        found: Vec::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// Values of all float parameters of `module` as f32.
+pub fn export_parameters<M: Module>(module: &M, prefix: &str) -> Vec<ExportedParameter> {
+    let mut visitor = Export {
+        path: Path::new(prefix),
+        found: Vec::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// Fills every float parameter of `module` from `file`.
+///
+/// Position embeddings of another grid are resized bilinearly, as the release does when it loads CLIP.
+///
+/// # Errors
+/// [`ModelError::Weights`] if a tensor is missing or damaged, [`ModelError::Shape`] if it has another shape.
+pub fn load_parameters<M: Module>(
+    module: M,
+    prefix: &str,
+    file: &WeightFile,
+    device: &Device,
+    dtype: FloatDType,
+) -> Result<M, ModelError> {
+    let mut mapper = Load {
+        path: Path::new(prefix),
+        file,
+        device,
+        dtype,
+        failure: None,
+    };
+    let module = module.map(&mut mapper);
+    match mapper.failure {
+        Some(error) => Err(error),
+        None => Ok(module),
+    }
+}
+
+/// Where a walk through a module stands.
+struct Path {
+    segments: Vec<String>,
+    linear: Vec<bool>,
+}
+
+struct Names {
+    path: Path,
+    found: Vec<ParameterName>,
+}
+
+struct Export {
+    path: Path,
+    found: Vec<ExportedParameter>,
+}
+
+struct Load<'a> {
+    path: Path,
+    file: &'a WeightFile,
+    device: &'a Device,
+    dtype: FloatDType,
+    failure: Option<ModelError>,
+}
+
+impl Path {
+    fn new(prefix: &str) -> Self {
+        Self {
+            segments: (!prefix.is_empty()).then(|| prefix.to_owned()).into_iter().collect(),
+            linear: vec![false; usize::from(!prefix.is_empty())],
+        }
+    }
+
+    fn enter(&mut self, name: &str, container: &str) {
+        self.segments.push(name.to_owned());
+        self.linear.push(container == "Struct:Linear");
+    }
+
+    fn exit(&mut self) {
+        self.segments.pop();
+        self.linear.pop();
+    }
+
+    fn name(&self) -> String {
+        checkpoint_name(&self.segments.join("."))
+    }
+
+    fn transposed(&self, rank: usize) -> bool {
+        rank == 2 && self.linear.last() == Some(&true)
+    }
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push(ParameterName {
+            id: param.id,
+            name: self.path.name(),
+            transposed: self.path.transposed(D),
+        });
+    }
+}
+
+impl ModuleVisitor for Export {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let value = if self.path.transposed(D) { value.swap_dims(0, 1) } else { value };
+        let (shape, values) = read(value);
+        self.found.push(ExportedParameter {
+            name: self.path.name(),
+            shape,
+            values,
+        });
+    }
+}
+
+impl ModuleMapper for Load<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.failure.is_some() {
+            return param;
+        }
+        match self.tensor(&param.lazy_shape(), self.path.transposed(D)) {
+            Ok(tensor) => Param::initialized(param.id, tensor),
+            Err(error) => {
+                self.failure = Some(error);
+                param
+            }
+        }
+    }
+}
+
+impl Load<'_> {
+    fn tensor<const D: usize>(&self, model_shape: &[usize], transposed: bool) -> Result<Tensor<D>, ModelError> {
+        let name = self.path.name();
+        let mut expected = model_shape.to_vec();
+        if transposed {
+            expected.reverse();
+        }
+        let (mut shape, mut values) = self.file.tensor_f32(&name)?;
+        if name == "backbone.positional_embedding" && is_grid(&shape, &expected) {
+            values = resize_positions(&values, shape[0], expected[0], expected[1]);
+            shape.clone_from(&expected);
+        }
+        // `logit_scale` is a scalar in checkpoints.
+        if shape.is_empty() && expected == [1] {
+            shape = vec![1];
+        }
+        if shape != expected {
+            return Err(ModelError::Shape {
+                file: self.file.path().display().to_string(),
+                name,
+                found: shape,
+                expected,
+            });
+        }
+        let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), self.device).cast(self.dtype);
+        Ok(if transposed { tensor.swap_dims(0, 1) } else { tensor })
+    }
+}
+
+/// Shape and values of a tensor in f32. Works for tensors on any device.
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<f32>) {
+    let shape = tensor.dims().to_vec();
+    let data = tensor.cast(FloatDType::F32).into_data();
+    let values = data.iter::<f32>().collect();
+    (shape, values)
+}
+
+/// Whether both shapes are a class position and a square grid of the same width, of different sizes.
+fn is_grid(found: &[usize], expected: &[usize]) -> bool {
+    let square = |rows: usize| rows > 1 && (rows - 1).isqrt().pow(2) == rows - 1;
+    found.len() == 2
+        && expected.len() == 2
+        && found[1] == expected[1]
+        && found[0] != expected[0]
+        && square(found[0])
+        && square(expected[0])
+}
+
+/// Bilinear resize of the grid part of a position embedding `[rows, width]`; the class position stays.
+fn resize_positions(values: &[f32], rows: usize, new_rows: usize, width: usize) -> Vec<f32> {
+    let (from, to) = ((rows - 1).isqrt(), (new_rows - 1).isqrt());
+    let mut resized = Vec::with_capacity(new_rows * width);
+    resized.extend_from_slice(&values[..width]);
+    let at = |row: usize, column: usize| {
+        let start = (1 + row * from + column) * width;
+        &values[start..start + width]
+    };
+    for y in bilinear_taps(from, to) {
+        for x in bilinear_taps(from, to) {
+            let corners = [at(y.low, x.low), at(y.low, x.high), at(y.high, x.low), at(y.high, x.high)];
+            resized.extend((0..width).map(|i| {
+                let top = corners[0][i] * (1.0 - x.fraction) + corners[1][i] * x.fraction;
+                let bottom = corners[2][i] * (1.0 - x.fraction) + corners[3][i] * x.fraction;
+                top * (1.0 - y.fraction) + bottom * y.fraction
+            }));
+        }
+    }
+    resized
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ZegClip;
+    use crate::config::{PromptForm, ZegClipConfig};
+
+    #[test]
+    fn names_are_those_of_the_authors_checkpoints() {
+        for (path, name) in [
+            ("image_encoder.patch_embedding.weight", "backbone.conv1.weight"),
+            ("image_encoder.blocks.3.attention.qkv.weight", "backbone.transformer.resblocks.3.attn.in_proj_weight"),
+            ("image_encoder.blocks.3.attention.out.bias", "backbone.transformer.resblocks.3.attn.out_proj.bias"),
+            ("prompts.prompt_proj.weight", "backbone.prompt_proj.weight"),
+            ("text_encoder.blocks.0.mlp_fc.weight", "text_encoder.transformer.resblocks.0.mlp.c_fc.weight"),
+            ("relation_descriptor.q_proj.bias", "decode_head.q_proj.bias"),
+            ("decoder.layers.1.cross_attention.v.weight", "decode_head.decoder_1.layers.1.multihead_attn.v.weight"),
+            ("decoder.layers.2.norm3.beta", "decode_head.decoder_1.layers.2.norm3.bias"),
+        ] {
+            assert_eq!(checkpoint_name(path), name);
+        }
+    }
+
+    #[test]
+    fn every_parameter_has_one_name() {
+        let device = Device::flex();
+        let mut config = ZegClipConfig::voc();
+        config.vision.width = 32;
+        config.vision.heads = 2;
+        config.vision.layers = 2;
+        config.embed_dim = 16;
+        if let Some(prompts) = &mut config.prompts {
+            prompts.form = PromptForm::Deep(1);
+        }
+        let names = parameter_names(&ZegClip::new(&config, &device), "");
+        let mut unique: Vec<_> = names.iter().map(|parameter| parameter.name.clone()).collect();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len());
+        // conv1, class and position embedding, 2 norms and proj of the encoder; 12 a block; 6 of the prompts;
+        // q_proj; 16 a decoder layer.
+        assert_eq!(names.len(), 8 + 2 * 12 + 6 + 2 + 3 * 16);
+    }
+
+    #[test]
+    fn positions_keep_a_constant_and_the_class_row() {
+        let (width, rows) = (3, 1 + 5 * 5);
+        let mut values = vec![0.25f32; rows * width];
+        values[..width].copy_from_slice(&[1.0, 2.0, 3.0]);
+        let resized = resize_positions(&values, rows, 1 + 8 * 8, width);
+        assert_eq!(resized.len(), (1 + 8 * 8) * width);
+        assert_eq!(resized[..width], [1.0, 2.0, 3.0]);
+        assert!(resized[width..].iter().all(|value| (value - 0.25).abs() < 1e-6));
+    }
+}

@@ -1,0 +1,62 @@
+//! Relation descriptor (paper, section 3.3): how the text of a class relates to this very image.
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+
+use crate::config::RelationForm;
+
+/// Class queries from the image's class feature and the text features.
+#[derive(Module, Debug)]
+pub struct RelationDescriptor {
+    /// `[parts · embed_dim, embed_dim]`, `parts` as in [`RelationForm::parts`].
+    pub q_proj: Linear,
+    #[module(skip)]
+    form: RelationForm,
+}
+
+impl RelationDescriptor {
+    /// A descriptor with PyTorch's default initial values.
+    pub fn new(form: RelationForm, embed_dim: usize, device: &Device) -> Self {
+        Self {
+            q_proj: LinearConfig::new(form.parts() * embed_dim, embed_dim).init(device),
+            form,
+        }
+    }
+
+    /// The descriptor before its projection; published: `concat(cls ⊙ text, text)`.
+    ///
+    /// # Shapes
+    /// - `class_feature`: `[batch, embed_dim]`
+    /// - `text_features`: `[classes, embed_dim]`
+    /// - output: `[batch, classes, parts · embed_dim]`
+    pub fn descriptor(&self, class_feature: Tensor<2>, text_features: Tensor<2>) -> Tensor<3> {
+        let [batch, embed_dim] = class_feature.dims();
+        let classes = text_features.dims()[0];
+        let cls = class_feature.reshape([batch, 1, embed_dim]);
+        let text = text_features.unsqueeze::<3>();
+        let product = || cls.clone() * text.clone();
+        let difference = || (cls.clone() - text.clone()).abs();
+        let alone = || text.clone().expand([batch, classes, embed_dim]);
+        let parts = match self.form {
+            RelationForm::Text => vec![alone()],
+            RelationForm::Product => vec![product()],
+            RelationForm::Difference => vec![difference()],
+            RelationForm::ProductText => vec![product(), alone()],
+            RelationForm::DifferenceText => vec![difference(), alone()],
+            RelationForm::ProductDifference => vec![product(), difference()],
+            RelationForm::ProductDifferenceText => vec![product(), difference(), alone()],
+        };
+        Tensor::cat(parts, 2)
+    }
+
+    /// Class queries of the decoder.
+    ///
+    /// # Shapes
+    /// - `class_feature`: `[batch, embed_dim]`
+    /// - `text_features`: `[classes, embed_dim]`
+    /// - output: `[batch, classes, embed_dim]`
+    pub fn forward(&self, class_feature: Tensor<2>, text_features: Tensor<2>) -> Tensor<3> {
+        self.q_proj.forward(self.descriptor(class_feature, text_features))
+    }
+}

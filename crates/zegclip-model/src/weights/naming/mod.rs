@@ -1,0 +1,133 @@
+//! From the names of each format to the canonical ones, which are those of the authors' checkpoints.
+
+mod hugging_face;
+mod openai;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::contents::{Content, Contents};
+use super::format::{Format, NATIVE};
+use super::view::{Entry, View};
+use super::{WeightError, names};
+
+/// Wrappers that training code puts around a model.
+const WRAPPERS: [&str; 2] = ["module.", "model."];
+
+/// What a tensor of the file becomes.
+enum Target {
+    /// The tensor itself under another name.
+    Named(String),
+    /// Its transpose: linear layers store `[out, in]`, CLIP's projections are `[in, out]`.
+    Transposed(String),
+    /// The given third of a joint projection of queries, keys and values.
+    Third(String, usize),
+    /// A buffer that says nothing.
+    Dropped,
+}
+
+/// Decides the format by the tensors' names and gives all tensors their canonical ones.
+pub(super) fn canonical(
+    path: &Path,
+    contents: &mut Contents,
+) -> Result<(Format, BTreeMap<String, Entry>), WeightError> {
+    let raw = std::mem::take(&mut contents.tensors);
+    let stripped: Vec<(&str, View)> = raw.iter().map(|(name, view)| (strip(name), view.clone())).collect();
+    let format = detect(path, &stripped, contents)?;
+    let mut entries = BTreeMap::new();
+    let mut thirds: BTreeMap<String, [Option<View>; 3]> = BTreeMap::new();
+    for (raw, view) in stripped {
+        let target = match format {
+            Format::OpenAiTorchScript | Format::OpenClip => openai::target(raw),
+            Format::HuggingFace => hugging_face::target(raw),
+            Format::Mmseg | Format::Native => Target::Named(raw.to_owned()),
+        };
+        let duplicate = |key: &str| WeightError::Duplicate {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            raw: raw.to_owned(),
+        };
+        let (key, entry) = match target {
+            Target::Named(key) => (key, view.into()),
+            Target::Transposed(key) => (key, view.transposed().into()),
+            Target::Third(key, third) => {
+                let slot = thirds.entry(key.clone()).or_default().get_mut(third);
+                if slot.is_some_and(|slot| slot.replace(view).is_some()) {
+                    return Err(duplicate(&key));
+                }
+                continue;
+            }
+            Target::Dropped => continue,
+        };
+        if entries.contains_key(&key) {
+            return Err(duplicate(&key));
+        }
+        entries.insert(key, entry);
+    }
+    for (key, thirds) in thirds {
+        let reason = |reason| WeightError::Tensor {
+            path: path.to_owned(),
+            key: key.clone(),
+            reason,
+        };
+        let [Some(query), Some(keys), Some(values)] = thirds else {
+            return Err(reason(
+                "lacks one of the projections of queries, keys and values that it is made of".into(),
+            ));
+        };
+        let entry = Entry::concatenated(vec![query, keys, values]).map_err(reason)?;
+        if entries.contains_key(&key) {
+            return Err(WeightError::Duplicate {
+                path: path.to_owned(),
+                raw: key.clone(),
+                key,
+            });
+        }
+        entries.insert(key, entry);
+    }
+    Ok((format, entries))
+}
+
+fn strip(mut name: &str) -> &str {
+    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
+        name = rest;
+    }
+    name
+}
+
+fn detect(path: &Path, tensors: &[(&str, View)], contents: &Contents) -> Result<Format, WeightError> {
+    let any = |prefixes: &[&str]| {
+        tensors
+            .iter()
+            .any(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+    };
+    let native = contents.meta.get("format").is_some_and(|format| format == NATIVE);
+    let canonical = any(&[names::IMAGE_ENCODER, names::TEXT_ENCODER, names::DECODE_HEAD]);
+    Ok(match contents.kind {
+        Content::Safetensors if native || canonical => Format::Native,
+        Content::StateDict if canonical => Format::Mmseg,
+        _ if any(&["vision_model.", "text_model."]) => Format::HuggingFace,
+        _ if any(&["visual.", "token_embedding.", "text."]) => match contents.kind {
+            Content::TorchScript => Format::OpenAiTorchScript,
+            _ => Format::OpenClip,
+        },
+        _ => {
+            let example = tensors.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default();
+            return Err(WeightError::UnknownModel {
+                path: path.to_owned(),
+                example,
+            });
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_are_taken_off() {
+        assert_eq!(strip("module.model.visual.proj"), "visual.proj");
+        assert_eq!(strip("backbone.module.proj"), "backbone.module.proj");
+    }
+}

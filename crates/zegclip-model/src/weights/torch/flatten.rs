@@ -1,0 +1,251 @@
+//! From the pickled objects to a flat list of named tensors and the plain values beside them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::super::WeightError;
+use super::super::pickle::{Node, Pickle, PickleError, StorageNode, TensorNode, Value};
+use super::super::source::{Source, Storage};
+use super::super::view::View;
+
+/// Modules inside modules; CLIP has six levels.
+const MAX_DEPTH: usize = 64;
+/// Bytes that `meta` may need after references are followed; more is a small file made to fill the memory.
+const MAX_META: usize = 16 << 20;
+/// What a value costs besides its text, in bytes.
+const META_VALUE: usize = 32;
+/// Bytes of a tensor's name.
+const MAX_NAME: usize = 512;
+/// Tensors of a model.
+const MAX_TENSORS: usize = 100_000;
+/// Where a checkpoint keeps its tensors, in the order looked for.
+const STATE_DICTS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+
+type Flat = (Vec<(String, View)>, Map<String, Json>);
+
+/// Finds the storages that tensors name, each once.
+pub(super) struct Resolve<'s, F> {
+    source: &'s Source,
+    find: F,
+    found: HashMap<String, Arc<Storage>>,
+}
+
+impl<'s, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>> Resolve<'s, F> {
+    pub(super) fn new(source: &'s Source, find: F) -> Self {
+        Self {
+            source,
+            find,
+            found: HashMap::new(),
+        }
+    }
+
+    fn view(&mut self, name: &str, tensor: &TensorNode<'_>) -> Result<View, WeightError> {
+        let node = tensor.storage;
+        let storage = match self.found.get(node.key) {
+            Some(storage) => storage.clone(),
+            None => {
+                let storage = Arc::new((self.find)(node)?);
+                self.found.insert(node.key.to_owned(), storage.clone());
+                storage
+            }
+        };
+        let reason = |reason| WeightError::Tensor {
+            path: self.source.path().to_owned(),
+            key: name.to_owned(),
+            reason,
+        };
+        let needed = node
+            .view_offset
+            .checked_add(node.length)
+            .and_then(|length| length.checked_mul(node.dtype.size()));
+        if needed.is_none_or(|needed| needed > storage.len()) {
+            return Err(reason(format!(
+                "needs a storage of {} elements, but the file holds {} bytes",
+                node.length,
+                storage.len()
+            )));
+        }
+        View::new(
+            storage,
+            node.dtype,
+            tensor.offset,
+            tensor.shape.clone(),
+            tensor.strides.clone(),
+        )
+        .map_err(reason)
+    }
+
+    fn too_much(&self, what: &'static str, limit: usize) -> WeightError {
+        WeightError::Pickle {
+            path: self.source.path().to_owned(),
+            source: PickleError::Limit { what, limit },
+        }
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), WeightError> {
+        if name.len() > MAX_NAME {
+            Err(self.too_much("bytes in a tensor's name", MAX_NAME))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn no_tensors(&self, found: String) -> WeightError {
+        WeightError::NoTensors {
+            path: self.source.path().to_owned(),
+            found,
+        }
+    }
+}
+
+/// A checkpoint: a dict with a state dict and more beside it, or a bare state dict. The state of an optimiser stays untouched.
+pub(super) fn flatten_state_dict<'a, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>>(
+    pickle: &Pickle<'a>,
+    resolve: &mut Resolve<'_, F>,
+) -> Result<Flat, WeightError> {
+    let root = pickle.root();
+    let Some(pairs) = pickle.pairs(root) else {
+        return Err(resolve.no_tensors("a single value instead of a dict of tensors".into()));
+    };
+    let inner = STATE_DICTS
+        .iter()
+        .find_map(|key| pickle.get(root, key).filter(|dict| pickle.pairs(*dict).is_some()));
+    let mut tensors = Vec::new();
+    for (key, value) in pickle.pairs(inner.unwrap_or(root)).unwrap_or_default() {
+        let (Value::Text(name), Some(Node::Tensor(tensor))) = (key, pickle.node(*value)) else {
+            continue;
+        };
+        if tensors.len() >= MAX_TENSORS {
+            return Err(resolve.too_much("tensors", MAX_TENSORS));
+        }
+        resolve.check_name(name)?;
+        tensors.push(((*name).to_owned(), resolve.view(name, tensor)?));
+    }
+    if tensors.is_empty() {
+        let keys = pairs.iter().take(8).map(|(key, _)| match key {
+            Value::Text(key) => format!("`{}`", key.chars().take(40).collect::<String>()),
+            _ => "a key that is no text".into(),
+        });
+        let keys: Vec<String> = keys.collect();
+        return Err(resolve.no_tensors(if keys.is_empty() {
+            "an empty dict".into()
+        } else {
+            keys.join(", ")
+        }));
+    }
+    let mut budget = MAX_META;
+    let mut meta = Map::new();
+    let own = if inner.is_some() { pairs } else { &[] };
+    let described = pickle
+        .get(root, "meta")
+        .and_then(|meta| pickle.pairs(meta))
+        .unwrap_or_default();
+    for (key, value) in own
+        .iter()
+        .filter(|(_, value)| pickle.node(*value).is_none())
+        .chain(described)
+    {
+        if let Value::Text(key) = key
+            && let Some(value) = json(pickle, *value, MAX_DEPTH, &mut budget)
+        {
+            meta.insert((*key).to_owned(), value);
+        }
+    }
+    if budget == 0 {
+        return Err(resolve.too_much("bytes in `meta`", MAX_META));
+    }
+    Ok((tensors, meta))
+}
+
+/// A TorchScript module: attributes that are tensors, dotted names for those of its modules. Scalar integers, which OpenAI's
+/// archives state the image size, the context length and the vocabulary's size with, become plain values.
+pub(super) fn flatten_module<'a, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>>(
+    pickle: &Pickle<'a>,
+    resolve: &mut Resolve<'_, F>,
+) -> Result<Flat, WeightError> {
+    let mut tensors = Vec::new();
+    let mut meta = Map::new();
+    let mut visited = 0;
+    let mut pending = vec![(String::new(), 0, pickle.root())];
+    while let Some((prefix, depth, value)) = pending.pop() {
+        let Some(Node::Module(attributes)) = pickle.node(value) else {
+            continue;
+        };
+        if depth >= MAX_DEPTH {
+            return Err(resolve.too_much("modules inside each other", MAX_DEPTH));
+        }
+        for (key, value) in pickle.pairs(*attributes).unwrap_or_default() {
+            let Value::Text(key) = key else { continue };
+            visited += 1;
+            resolve.check_name(key)?;
+            if visited > MAX_TENSORS {
+                return Err(resolve.too_much("attributes", MAX_TENSORS));
+            }
+            let name = format!("{prefix}{key}");
+            match pickle.node(*value) {
+                Some(Node::Module(_)) => pending.push((format!("{name}."), depth + 1, *value)),
+                Some(Node::Tensor(tensor)) => {
+                    let view = resolve.view(&name, tensor)?;
+                    if view.shape().is_empty() && !view.dtype().is_float() {
+                        meta.insert(name, Json::from(view.scalar_i64()?));
+                    } else {
+                        tensors.push((name, view));
+                    }
+                }
+                Some(_) => {}
+                None => {}
+            }
+        }
+    }
+    if tensors.is_empty() {
+        return Err(resolve.no_tensors("a TorchScript archive of a module without parameters".into()));
+    }
+    Ok((tensors, meta))
+}
+
+/// Plain values as JSON; `None` for tensors and whatever else is none. `budget` is zero once there were too many.
+fn json<'a>(pickle: &Pickle<'a>, value: Value<'a>, depth: usize, budget: &mut usize) -> Option<Json> {
+    let text = if let Value::Text(text) = value { text.len() } else { 0 };
+    *budget = budget.saturating_sub(META_VALUE + text);
+    if *budget == 0 || depth == 0 {
+        return None;
+    }
+    Some(match value {
+        Value::None => Json::Null,
+        Value::Bool(value) => value.into(),
+        Value::Int(value) => value.into(),
+        Value::Float(value) => value.into(),
+        Value::Text(text) => text.into(),
+        Value::Node(_) => match pickle.node(value)? {
+            Node::List(items) | Node::Tuple(items) => items
+                .iter()
+                .map_while(|item| (*budget > 0).then(|| json(pickle, *item, depth - 1, budget)))
+                .flatten()
+                .collect(),
+            Node::Dict(pairs) => {
+                let mut object = Map::new();
+                for (key, value) in pairs {
+                    if *budget == 0 {
+                        break;
+                    }
+                    let key = match key {
+                        Value::Text(key) => {
+                            *budget = budget.saturating_sub(key.len());
+                            (*key).to_owned()
+                        }
+                        Value::Int(key) => key.to_string(),
+                        _ => continue,
+                    };
+                    if let Some(value) = json(pickle, *value, depth - 1, budget) {
+                        object.insert(key, value);
+                    }
+                }
+                Json::Object(object)
+            }
+            _ => return None,
+        },
+        _ => return None,
+    })
+}

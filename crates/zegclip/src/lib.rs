@@ -1,0 +1,32 @@
+//! Zero-shot semantic segmentation for applications: load a model, name classes, get a mask of every photo.
+//!
+//! ```no_run
+//! use zegclip::{Segmenter, Vocabulary, open_image};
+//!
+//! let segmenter = Segmenter::load("zegclip-voc.safetensors", "auto".parse()?)?;
+//! let classes = Vocabulary::from_names("cat, grass, sofa|couch")?;
+//! let result = segmenter.segment(&open_image("cat.jpg")?, &classes)?;
+//! println!("{:.1} % is cat", 100.0 * result.shares()[0]);
+//! result.labels.save_png("cat.labels.png", &classes)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod error;
+mod loader;
+mod mask_decoding;
+mod segmentation;
+mod segmenter;
+mod text;
+mod windows;
+
+pub use error::Error;
+pub use loader::{Precision, SegmenterBuilder};
+pub use mask_decoding::{Decoded, Decoding, WindowMasks, decode};
+pub use segmentation::{Segmentation, Timings};
+pub use segmenter::{SegmentOptions, Segmenter};
+pub use text::TextFeatureFile;
+pub use windows::{Window, windows};
+pub use zegclip_data::{ClassIndex, DataError, LabelMap, RgbImage, SeenClasses, Vocabulary};
+pub use zegclip_model::device::{self, DeviceName, OpenDevice};
+pub use zegclip_model::{ModelError, ZegClip, ZegClipConfig};

@@ -1,0 +1,404 @@
+//! Window masks at patch grid to a label map, in one pass over the rows of the output.
+//!
+//! A row of class scores is made when an output row needs it and dropped afterwards: upsampling, σ, the average over
+//! overlapping windows, the seen-class adjustment, the resize to the photo's own size and the arg max never meet in a
+//! `[classes, height, width]` array. Memory is `classes · columns` a thread.
+
+use rayon::prelude::*;
+use zegclip_data::LabelMap;
+use zegclip_model::interpolate::{Tap, bilinear_taps};
+
+use crate::windows::Window;
+
+/// Output rows that share their rows of scores.
+const CHUNK_ROWS: usize = 24;
+
+/// Masks of one window, before σ.
+#[derive(Debug, Clone)]
+pub struct WindowMasks {
+    /// Where in the resized image the window lies.
+    pub window: Window,
+    /// Patches `[height, width]`.
+    pub grid: [usize; 2],
+    /// `[height, width, classes]`: the classes of one patch lie together.
+    pub values: Vec<f32>,
+}
+
+/// What is decoded and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Decoding<'a> {
+    /// Size of the resized image over which the windows lie: `[height, width]`.
+    pub resized: [usize; 2],
+    /// Size of the photo: `[height, width]`.
+    pub output: [usize; 2],
+    /// Taken from the score of each class.
+    pub adjustment: &'a [f32],
+    /// A pixel whose best score is lower has no class.
+    pub threshold: Option<f32>,
+    /// Whether to return the scores.
+    pub scores: bool,
+}
+
+/// Labels, and scores where they were asked for.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// The best class of every pixel; ignored where the best score is under the threshold.
+    pub labels: LabelMap,
+    /// `[classes, height, width]`.
+    pub scores: Option<Vec<f32>>,
+}
+
+/// Decodes the masks of all windows. Scores are `mean over windows of σ(upsampled mask) − adjustment`, in `(−1, 1)`;
+/// among equal scores the first class wins.
+pub fn decode(masks: &[WindowMasks], decoding: &Decoding) -> Decoded {
+    let [height, width] = decoding.output;
+    let classes = decoding.adjustment.len();
+    let plan = Plan::new(masks, decoding);
+    let mut labels = vec![LabelMap::IGNORE; height * width];
+    let scores = if decoding.scores {
+        let mut scores = vec![0f32; classes * height * width];
+        // Rows of one class lie `height · width` apart: hand every chunk its own slice of each class.
+        let mut by_chunk: Vec<Vec<&mut [f32]>> = Vec::new();
+        by_chunk.resize_with(height.div_ceil(CHUNK_ROWS), Vec::new);
+        for plane in scores.chunks_exact_mut(height * width) {
+            for (chunk, rows) in by_chunk.iter_mut().zip(plane.chunks_mut(CHUNK_ROWS * width)) {
+                chunk.push(rows);
+            }
+        }
+        labels
+            .par_chunks_mut(CHUNK_ROWS * width)
+            .zip(by_chunk)
+            .enumerate()
+            .for_each(|(chunk, (labels, planes))| plan.decode_rows(chunk * CHUNK_ROWS, labels, planes));
+        Some(scores)
+    } else {
+        labels
+            .par_chunks_mut(CHUNK_ROWS * width)
+            .enumerate()
+            .for_each(|(chunk, labels)| plan.decode_rows(chunk * CHUNK_ROWS, labels, Vec::new()));
+        None
+    };
+    let labels = LabelMap::from_raw(width as u32, height as u32, labels)
+        .unwrap_or_else(|_| LabelMap::filled(width as u32, height as u32, None));
+    Decoded { labels, scores }
+}
+
+/// Positions that all rows share.
+struct Plan<'a> {
+    masks: &'a [WindowMasks],
+    decoding: &'a Decoding<'a>,
+    classes: usize,
+    /// From grid to window, of each window.
+    window_rows: Vec<Vec<Tap>>,
+    window_columns: Vec<Vec<Tap>>,
+    /// From resized image to photo.
+    rows: Vec<Tap>,
+    columns: Vec<Tap>,
+}
+
+/// A row of the resized image: `[columns, classes]`.
+#[derive(Default)]
+struct ScoreRow {
+    row: Option<usize>,
+    values: Vec<f32>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(masks: &'a [WindowMasks], decoding: &'a Decoding<'a>) -> Self {
+        let taps = |input: usize, output: usize| bilinear_taps(input, output).collect::<Vec<_>>();
+        Self {
+            masks,
+            decoding,
+            classes: decoding.adjustment.len(),
+            window_rows: masks.iter().map(|mask| taps(mask.grid[0], mask.window.height)).collect(),
+            window_columns: masks.iter().map(|mask| taps(mask.grid[1], mask.window.width)).collect(),
+            rows: taps(decoding.resized[0], decoding.output[0]),
+            columns: taps(decoding.resized[1], decoding.output[1]),
+        }
+    }
+
+    /// Decodes as many rows as `labels` holds, from `first` on.
+    fn decode_rows(&self, first: usize, labels: &mut [u16], mut planes: Vec<&mut [f32]>) {
+        let width = self.decoding.output[1];
+        let classes = self.classes;
+        let (mut low, mut high) = (ScoreRow::default(), ScoreRow::default());
+        let mut line = Vec::new();
+        let mut blended = Vec::new();
+        let mut pixel = vec![0f32; classes];
+        for (index, labels) in labels.chunks_exact_mut(width).enumerate() {
+            let tap = self.rows[first + index];
+            if low.row != Some(tap.low) {
+                if high.row == Some(tap.low) {
+                    std::mem::swap(&mut low, &mut high);
+                } else {
+                    self.fill(tap.low, &mut low, &mut line);
+                }
+            }
+            let row = if tap.fraction == 0.0 {
+                &low.values
+            } else {
+                if high.row != Some(tap.high) {
+                    self.fill(tap.high, &mut high, &mut line);
+                }
+                blend(&mut blended, &low.values, &high.values, tap.fraction);
+                &blended
+            };
+            for (x, (label, tap)) in labels.iter_mut().zip(&self.columns).enumerate() {
+                let left = &row[tap.low * classes..][..classes];
+                let scores = if tap.fraction == 0.0 {
+                    left
+                } else {
+                    let right = &row[tap.high * classes..][..classes];
+                    for ((value, left), right) in pixel.iter_mut().zip(left).zip(right) {
+                        *value = left * (1.0 - tap.fraction) + right * tap.fraction;
+                    }
+                    &pixel
+                };
+                let (class, best) = first_maximum(scores);
+                let kept = self.decoding.threshold.is_none_or(|threshold| best >= threshold);
+                *label = if kept { class as u16 } else { LabelMap::IGNORE };
+                for (plane, score) in planes.iter_mut().zip(scores) {
+                    plane[index * width + x] = *score;
+                }
+            }
+        }
+    }
+
+    /// Makes the scores of one row of the resized image.
+    fn fill(&self, row: usize, into: &mut ScoreRow, line: &mut Vec<f32>) {
+        let (columns, classes) = (self.decoding.resized[1], self.classes);
+        into.row = Some(row);
+        into.values.clear();
+        into.values.resize(columns * classes, 0.0);
+        let mut windows_at = vec![0u32; columns];
+        for (mask, (rows, taps)) in self
+            .masks
+            .iter()
+            .zip(self.window_rows.iter().zip(&self.window_columns))
+        {
+            let Window { top, left, height, width } = mask.window;
+            if !(top..top + height).contains(&row) {
+                continue;
+            }
+            let tap = rows[row - top];
+            let grid_row = |index: usize| &mask.values[index * mask.grid[1] * classes..][..mask.grid[1] * classes];
+            blend(line, grid_row(tap.low), grid_row(tap.high), tap.fraction);
+            for (x, tap) in taps.iter().enumerate().take(width) {
+                windows_at[left + x] += 1;
+                let scores = &mut into.values[(left + x) * classes..][..classes];
+                let low = &line[tap.low * classes..][..classes];
+                let high = &line[tap.high * classes..][..classes];
+                for ((score, low), high) in scores.iter_mut().zip(low).zip(high) {
+                    *score += sigmoid(low * (1.0 - tap.fraction) + high * tap.fraction);
+                }
+            }
+        }
+        for (scores, &windows) in into.values.chunks_exact_mut(classes).zip(&windows_at) {
+            let share = 1.0 / windows.max(1) as f32;
+            for (score, adjustment) in scores.iter_mut().zip(self.decoding.adjustment) {
+                *score = *score * share - adjustment;
+            }
+        }
+    }
+}
+
+fn blend(into: &mut Vec<f32>, low: &[f32], high: &[f32], fraction: f32) {
+    into.clear();
+    into.extend(low.iter().zip(high).map(|(low, high)| low * (1.0 - fraction) + high * fraction));
+}
+
+/// Index and value of the largest score; the first of equal ones.
+fn first_maximum(scores: &[f32]) -> (usize, f32) {
+    // Lanes without a dependency on each other let the compiler use vector instructions.
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let whole = scores.chunks_exact(lanes.len());
+    let rest = whole.remainder();
+    for chunk in whole {
+        for (lane, score) in lanes.iter_mut().zip(chunk) {
+            *lane = if *score > *lane { *score } else { *lane };
+        }
+    }
+    let best = lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    let index = scores.iter().position(|score| *score == best).unwrap_or(0);
+    (index, best)
+}
+
+/// `1 / (1 + exp(−x))` within 2e-7 of the exact value, from operations that compilers turn into vector instructions.
+fn sigmoid(x: f32) -> f32 {
+    // exp(−x) = 2^whole · 2^part with |part| ≤ 1/2; beyond ±87 the result is 0 or 1 to all digits of an f32.
+    let t = (-x).clamp(-87.0, 87.0) * std::f32::consts::LOG2_E;
+    // Adding and taking away 1.5 · 2^23 rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    let whole = (t + ROUND) - ROUND;
+    let part = (t - whole) * std::f32::consts::LN_2;
+    // Taylor series of exp up to part^7; its remainder is below 4e-9 for |part| ≤ ln(2) / 2.
+    let series = 1.0
+        + part
+            * (1.0
+                + part
+                    * (0.5
+                        + part
+                            * (1.0 / 6.0
+                                + part * (1.0 / 24.0 + part * (1.0 / 120.0 + part * (1.0 / 720.0 + part / 5040.0))))));
+    let power = f32::from_bits((((whole as i32) + 127) << 23) as u32);
+    1.0 / (1.0 + series * power)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::windows::windows;
+
+    /// Small deterministic values in about ±4.
+    fn values(count: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        (0..count)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 40) as f32 / (1u64 << 24) as f32 * 8.0 - 4.0
+            })
+            .collect()
+    }
+
+    fn masks(resized: [usize; 2], crop: usize, stride: usize, grid: usize, classes: usize) -> Vec<WindowMasks> {
+        windows(resized[0], resized[1], crop, stride)
+            .into_iter()
+            .enumerate()
+            .map(|(index, window)| WindowMasks {
+                window,
+                grid: [grid, grid],
+                values: values(grid * grid * classes, index as u64 + 1),
+            })
+            .collect()
+    }
+
+    /// The same, the long way: full arrays, f64.
+    fn reference(masks: &[WindowMasks], resized: [usize; 2], output: [usize; 2], adjustment: &[f32]) -> Vec<f64> {
+        let classes = adjustment.len();
+        let [rows, columns] = resized;
+        let mut sum = vec![0f64; classes * rows * columns];
+        let mut count = vec![0f64; rows * columns];
+        let lerp = |a: f64, b: f64, f: f32| a * (1.0 - f64::from(f)) + b * f64::from(f);
+        for mask in masks {
+            let at = |y: usize, x: usize, c: usize| f64::from(mask.values[(y * mask.grid[1] + x) * classes + c]);
+            let ys: Vec<_> = bilinear_taps(mask.grid[0], mask.window.height).collect();
+            let xs: Vec<_> = bilinear_taps(mask.grid[1], mask.window.width).collect();
+            for (y, ty) in ys.iter().enumerate() {
+                for (x, tx) in xs.iter().enumerate() {
+                    let (row, column) = (mask.window.top + y, mask.window.left + x);
+                    count[row * columns + column] += 1.0;
+                    for c in 0..classes {
+                        let top = lerp(at(ty.low, tx.low, c), at(ty.low, tx.high, c), tx.fraction);
+                        let bottom = lerp(at(ty.high, tx.low, c), at(ty.high, tx.high, c), tx.fraction);
+                        let value = lerp(top, bottom, ty.fraction);
+                        sum[(c * rows + row) * columns + column] += 1.0 / (1.0 + (-value).exp());
+                    }
+                }
+            }
+        }
+        let mut scores = Vec::with_capacity(classes * output[0] * output[1]);
+        for c in 0..classes {
+            let at = |y: usize, x: usize| {
+                sum[(c * rows + y) * columns + x] / count[y * columns + x] - f64::from(adjustment[c])
+            };
+            for ty in bilinear_taps(rows, output[0]) {
+                for tx in bilinear_taps(columns, output[1]) {
+                    let top = lerp(at(ty.low, tx.low), at(ty.low, tx.high), tx.fraction);
+                    let bottom = lerp(at(ty.high, tx.low), at(ty.high, tx.high), tx.fraction);
+                    scores.push(lerp(top, bottom, ty.fraction));
+                }
+            }
+        }
+        scores
+    }
+
+    #[test]
+    fn one_pass_equals_full_arrays() {
+        for (resized, output, classes) in [([64, 64], [64, 64], 3), ([75, 145], [58, 117], 6), ([64, 101], [150, 37], 21)]
+        {
+            let masks = masks(resized, 64, 53, 8, classes);
+            let adjustment: Vec<f32> = (0..classes).map(|class| if class % 2 == 0 { 0.1 } else { 0.0 }).collect();
+            let decoding = Decoding {
+                resized,
+                output,
+                adjustment: &adjustment,
+                threshold: None,
+                scores: true,
+            };
+            let decoded = decode(&masks, &decoding);
+            let expected = reference(&masks, resized, output, &adjustment);
+            let scores = decoded.scores.unwrap_or_default();
+            assert_eq!(scores.len(), expected.len());
+            for (score, expected) in scores.iter().zip(&expected) {
+                assert!((f64::from(*score) - expected).abs() < 1e-5, "{score} {expected}");
+            }
+            let plane = output[0] * output[1];
+            for (pixel, label) in decoded.labels.as_raw().iter().enumerate() {
+                let best = (0..classes).map(|c| expected[c * plane + pixel]).fold(f64::MIN, f64::max);
+                assert!(best - expected[usize::from(*label) * plane + pixel] < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn labels_do_not_depend_on_whether_scores_are_wanted() {
+        let masks = masks([64, 90], 64, 53, 8, 5);
+        let decoding = Decoding {
+            resized: [64, 90],
+            output: [40, 60],
+            adjustment: &[0.1, 0.0, 0.1, 0.0, 0.1],
+            threshold: Some(0.6),
+            scores: false,
+        };
+        let with = Decoding { scores: true, ..decoding };
+        let labels = decode(&masks, &decoding).labels;
+        assert_eq!(labels.as_raw(), decode(&masks, &with).labels.as_raw());
+        assert!(labels.as_raw().contains(&LabelMap::IGNORE));
+        assert!(labels.as_raw().iter().any(|label| *label != LabelMap::IGNORE));
+    }
+
+    #[test]
+    fn a_constant_image_scores_the_same_in_one_window_and_in_many() {
+        let classes = 4;
+        let constant = |window: Window| WindowMasks {
+            window,
+            grid: [8, 8],
+            values: [0.5f32, -1.0, 2.0, 0.0].repeat(64),
+        };
+        let adjustment = vec![0.0; classes];
+        for resized in [[64, 64], [64, 300]] {
+            let masks: Vec<_> = windows(resized[0], resized[1], 64, 53).into_iter().map(constant).collect();
+            let decoding = Decoding {
+                resized,
+                output: [10, 10],
+                adjustment: &adjustment,
+                threshold: None,
+                scores: true,
+            };
+            let scores = decode(&masks, &decoding).scores.unwrap_or_default();
+            assert!(scores[..100].iter().all(|score| (score - 0.622_459_3).abs() < 1e-6));
+        }
+    }
+
+    #[test]
+    fn sigmoid_is_exact_to_single_precision() {
+        for step in -2000..=2000 {
+            let x = step as f32 * 0.05;
+            let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+            assert!((f64::from(sigmoid(x)) - exact).abs() < 2e-7, "{x}");
+        }
+        assert_eq!(sigmoid(1000.0), 1.0);
+        assert!(sigmoid(-1000.0) < 1e-30);
+    }
+
+    #[test]
+    fn the_first_of_equal_scores_wins() {
+        assert_eq!(first_maximum(&[0.1, 0.7, 0.7]), (1, 0.7));
+        let mut many = vec![0.0; 40];
+        many[20] = 1.0;
+        many[39] = 1.0;
+        assert_eq!(first_maximum(&many), (20, 1.0));
+    }
+}
