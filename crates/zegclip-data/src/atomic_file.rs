@@ -16,7 +16,10 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let written = || {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".zegclip-");
@@ -60,6 +63,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/a.txt");
         let error = write_atomically(&path, |_| Ok(())).unwrap_err().to_string();
-        assert!(error.starts_with("cannot write `") && error.contains("missing/a.txt"), "{error}");
+        assert!(
+            error.starts_with("cannot write `") && error.contains("missing/a.txt"),
+            "{error}"
+        );
     }
 }

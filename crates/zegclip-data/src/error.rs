@@ -103,7 +103,10 @@ pub enum DataError {
     },
 
     /// A class list longer than [`ClassIndex::MAX_CLASSES`](crate::ClassIndex::MAX_CLASSES).
-    #[error("{origin} has {classes} classes; at most {} are possible", crate::ClassIndex::MAX_CLASSES)]
+    #[error(
+        "{origin} has {classes} classes; at most {} are possible",
+        crate::ClassIndex::MAX_CLASSES
+    )]
     TooManyClasses {
         /// Where the list comes from.
         origin: String,
@@ -208,19 +211,61 @@ pub enum DataError {
         /// What is wrong with it.
         problem: String,
     },
+
+    /// A prediction that does not lie on its labels.
+    #[error(
+        "the prediction has {}×{} pixels, its labels {}×{}; they must be of the same size",
+        prediction.0, prediction.1, labels.0, labels.1
+    )]
+    PredictionSize {
+        /// Width and height of the labels.
+        labels: (u32, u32),
+        /// Width and height of the prediction.
+        prediction: (u32, u32),
+    },
+
+    /// Confusions of different things.
+    #[error("these confusions cannot be added: {problem}")]
+    Merge {
+        /// In what they differ.
+        problem: String,
+    },
+
+    /// A confusion file that is damaged or of another kind.
+    #[error("`{}` is not a confusion file: {problem}", path.display())]
+    ConfusionFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// Labels that do not lie on their photo.
+    #[error(
+        "the photo has {}×{} pixels, its labels {}×{}; they must be of the same size",
+        photo.0, photo.1, labels.0, labels.1
+    )]
+    OverlaySize {
+        /// Width and height of the photo.
+        photo: (u32, u32),
+        /// Width and height of the labels.
+        labels: (u32, u32),
+    },
+
+    /// A setting of the training pipeline that no training can mean.
+    #[error("the setting `{name}` of the training pipeline must be {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
 }
 
 impl DataError {
     /// Wraps an I/O error with what was tried on which path; for `map_err`.
-    pub(crate) fn io(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 }

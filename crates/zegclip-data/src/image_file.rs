@@ -8,9 +8,7 @@ use std::{
     path::Path,
 };
 
-use image::{
-    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation,
-};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation};
 
 use crate::{DataError, jpeg};
 
@@ -28,7 +26,11 @@ pub struct ImageLimits {
 impl Default for ImageLimits {
     /// 16,384 a side, 100 million pixels, 512 MiB.
     fn default() -> Self {
-        Self { max_side: 16_384, max_pixels: 100_000_000, max_bytes: 512 << 20 }
+        Self {
+            max_side: 16_384,
+            max_pixels: 100_000_000,
+            max_bytes: 512 << 20,
+        }
     }
 }
 
@@ -39,7 +41,10 @@ impl ImageLimits {
     /// [`DataError::ImageEmpty`] without pixels, [`DataError::ImageTooLarge`] above a limit.
     pub fn check(&self, (width, height): (u32, u32), origin: &str) -> Result<(), DataError> {
         if width == 0 || height == 0 {
-            return Err(DataError::ImageEmpty { origin: origin.to_owned(), size: format!("{width}×{height} pixels") });
+            return Err(DataError::ImageEmpty {
+                origin: origin.to_owned(),
+                size: format!("{width}×{height} pixels"),
+            });
         }
         let pixels = u64::from(width) * u64::from(height);
         if width.max(height) > self.max_side || pixels > self.max_pixels {
@@ -55,7 +60,10 @@ impl ImageLimits {
 
     fn check_bytes(&self, bytes: u64, origin: &str) -> Result<(), DataError> {
         if bytes == 0 {
-            return Err(DataError::ImageEmpty { origin: origin.to_owned(), size: "0 bytes".to_owned() });
+            return Err(DataError::ImageEmpty {
+                origin: origin.to_owned(),
+                size: "0 bytes".to_owned(),
+            });
         }
         if bytes > self.max_bytes {
             return Err(DataError::ImageTooLarge {
@@ -133,7 +141,9 @@ pub(crate) fn read_bytes(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, D
     // A pipe has no length, so the limit must hold while reading too.
     if length <= limits.max_bytes {
         bytes.reserve(usize::try_from(length).unwrap_or_default());
-        file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(error())?;
+        file.take(limits.max_bytes.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(error())?;
     }
     limits.check_bytes(length.max(bytes.len() as u64), &origin(path))?;
     Ok(bytes)
@@ -150,7 +160,10 @@ fn format(bytes: &[u8], origin: &str) -> Result<ImageFormat, DataError> {
             None if text => "text".to_owned(),
             None => "of no known image format".to_owned(),
         };
-        DataError::ImageFormat { origin: origin.to_owned(), found }
+        DataError::ImageFormat {
+            origin: origin.to_owned(),
+            found,
+        }
     })
 }
 
@@ -184,7 +197,10 @@ pub(crate) fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
 }
 
 fn damaged(origin: &str, problem: &dyn std::fmt::Display) -> DataError {
-    DataError::ImageDamaged { origin: origin.to_owned(), problem: problem.to_string() }
+    DataError::ImageDamaged {
+        origin: origin.to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 /// Drops alpha and the lower half of 16 bits, as OpenCV does; `image` would round instead.

@@ -19,7 +19,11 @@ impl RawLabels {
     /// [`DataError::LabelMapSize`] unless there are `width × height` values.
     pub fn new(width: u32, height: u32, values: Vec<u16>) -> Result<Self, DataError> {
         if u64::from(width) * u64::from(height) != values.len() as u64 {
-            return Err(DataError::LabelMapSize { width, height, values: values.len() });
+            return Err(DataError::LabelMapSize {
+                width,
+                height,
+                values: values.len(),
+            });
         }
         Ok(Self { width, height, values })
     }
@@ -83,31 +87,43 @@ impl LabelEncoding {
     ///
     /// # Errors
     /// [`DataError::LabelValue`] for an ignored value that is a class too, or a class whose value exceeds 65,535.
-    pub fn offset(
-        classes: usize,
-        first: u16,
-        ignore: impl IntoIterator<Item = u16>,
-    ) -> Result<Self, DataError> {
+    pub fn offset(classes: usize, first: u16, ignore: impl IntoIterator<Item = u16>) -> Result<Self, DataError> {
         let value = |class: usize| {
-            u16::try_from(class + usize::from(first))
-                .map_err(|_| value_error(u16::MAX, format!("is the last, too few for {classes} classes from {first}")))
+            u16::try_from(class + usize::from(first)).map_err(|_| {
+                value_error(
+                    u16::MAX,
+                    format!("is the last, too few for {classes} classes from {first}"),
+                )
+            })
         };
-        let pairs = (0..classes).map(|class| Ok((value(class)?, class))).collect::<Result<Vec<_>, _>>()?;
+        let pairs = (0..classes)
+            .map(|class| Ok((value(class)?, class)))
+            .collect::<Result<Vec<_>, _>>()?;
         let meaning = meaning(pairs, ignore)?;
-        Ok(Self { meaning, rule: Rule::Offset { first } })
+        Ok(Self {
+            meaning,
+            rule: Rule::Offset { first },
+        })
     }
 
     /// The encoding of a class list that states none: the value is the class. 255 is ignored, or 65,535 where 255 is
     /// a class.
     pub fn identity(classes: usize) -> Self {
-        let ignore = if classes <= usize::from(u8::MAX) { u8::MAX.into() } else { u16::MAX };
+        let ignore = if classes <= usize::from(u8::MAX) {
+            u8::MAX.into()
+        } else {
+            u16::MAX
+        };
         let length = classes.min(ClassIndex::MAX_CLASSES).max(usize::from(ignore) + 1);
         let code = |value: usize| if value < classes { value as u32 } else { UNKNOWN };
         let mut meaning = (0..length).map(code).collect::<Vec<_>>();
         if let Some(code) = meaning.get_mut(usize::from(ignore)) {
             *code = IGNORED;
         }
-        Self { meaning, rule: Rule::Offset { first: 0 } }
+        Self {
+            meaning,
+            rule: Rule::Offset { first: 0 },
+        }
     }
 
     /// Every value with its class; several values may mean one class.
@@ -120,7 +136,10 @@ impl LabelEncoding {
     ) -> Result<Self, DataError> {
         let pairs = pairs.into_iter().collect::<Vec<_>>();
         let meaning = meaning(pairs.iter().map(|&(value, class)| (value, class.index())), ignore)?;
-        Ok(Self { meaning, rule: Rule::Table(pairs.into_iter().collect()) })
+        Ok(Self {
+            meaning,
+            rule: Rule::Table(pairs.into_iter().collect()),
+        })
     }
 
     /// Gives the pixels of a label file their classes.
@@ -137,7 +156,10 @@ impl LabelEncoding {
         let labels = raw.values.iter().map(label).collect();
         let labels = LabelMap::from_raw(raw.width, raw.height, labels)
             .unwrap_or_else(|_| LabelMap::filled(raw.width, raw.height, None));
-        let unknown = unknown.into_iter().map(|(value, pixels)| UnknownValue { value, pixels }).collect();
+        let unknown = unknown
+            .into_iter()
+            .map(|(value, pixels)| UnknownValue { value, pixels })
+            .collect();
         DecodedLabels { labels, unknown }
     }
 
@@ -155,7 +177,10 @@ impl LabelEncoding {
 
     /// The values that mean "ignored", in order.
     pub fn ignored_values(&self) -> impl Iterator<Item = u16> {
-        (0..=u16::MAX).zip(&self.meaning).filter(|&(_, &code)| code == IGNORED).map(|(value, _)| value)
+        (0..=u16::MAX)
+            .zip(&self.meaning)
+            .filter(|&(_, &code)| code == IGNORED)
+            .map(|(value, _)| value)
     }
 
     pub(crate) fn rule(&self) -> &Rule {
@@ -177,8 +202,17 @@ fn meaning(
         }
         if let Some(known) = meaning.get_mut(position) {
             if *known != UNKNOWN && *known != code {
-                let words = |code| if code == IGNORED { "ignored".to_owned() } else { format!("class {code}") };
-                return Err(value_error(value, format!("is both {} and {}", words(*known), words(code))));
+                let words = |code| {
+                    if code == IGNORED {
+                        "ignored".to_owned()
+                    } else {
+                        format!("class {code}")
+                    }
+                };
+                return Err(value_error(
+                    value,
+                    format!("is both {} and {}", words(*known), words(code)),
+                ));
             }
             *known = code;
         }
@@ -219,7 +253,11 @@ mod tests {
             let encoding = LabelEncoding::identity(classes);
             let ignore = if classes <= 255 { 255 } else { 65_535 };
             let last = classes as u16 - 1;
-            assert_eq!(encoding.ignored_values().collect::<Vec<_>>(), [ignore], "{classes} classes");
+            assert_eq!(
+                encoding.ignored_values().collect::<Vec<_>>(),
+                [ignore],
+                "{classes} classes"
+            );
             assert_eq!(encoding.class_of(last), ClassIndex::new(last));
             assert_eq!(encoding.decode(&raw(&[0, last, ignore])).labels.as_raw(), [0, last, I]);
         }

@@ -3,9 +3,7 @@
 use crate::DataError;
 
 /// Position of a class in a class list: a vocabulary's, or (in training) that of its seen classes.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct ClassIndex(u16);
 
@@ -94,28 +92,16 @@ impl LabelMap {
                 values: data.len(),
             });
         }
-        Ok(Self {
-            width,
-            height,
-            data,
-        })
+        Ok(Self { width, height, data })
     }
 
     /// Asks `label` for every pixel `(x, y)`, row by row.
-    pub fn from_fn(
-        width: u32,
-        height: u32,
-        mut label: impl FnMut(u32, u32) -> Option<ClassIndex>,
-    ) -> Self {
+    pub fn from_fn(width: u32, height: u32, mut label: impl FnMut(u32, u32) -> Option<ClassIndex>) -> Self {
         let data = (0..height)
             .flat_map(|y| (0..width).map(move |x| (x, y)))
             .map(|(x, y)| raw(label(x, y)))
             .collect();
-        Self {
-            width,
-            height,
-            data,
-        }
+        Self { width, height, data }
     }
 
     /// Columns.
@@ -143,10 +129,7 @@ impl LabelMap {
 
     /// Sets the label at column `x`, row `y`; outside the map nothing happens.
     pub fn set(&mut self, x: u32, y: u32, label: Option<ClassIndex>) {
-        if let Some(pixel) = self
-            .position(x, y)
-            .and_then(|position| self.data.get_mut(position))
-        {
+        if let Some(pixel) = self.position(x, y).and_then(|position| self.data.get_mut(position)) {
             *pixel = raw(label);
         }
     }
@@ -175,10 +158,7 @@ impl LabelMap {
     /// Gives every class another label; ignored pixels stay ignored.
     #[must_use]
     pub fn map(&self, mut label: impl FnMut(ClassIndex) -> Option<ClassIndex>) -> Self {
-        let data = self
-            .iter()
-            .map(|class| raw(class.and_then(&mut label)))
-            .collect();
+        let data = self.iter().map(|class| raw(class.and_then(&mut label))).collect();
         Self { data, ..*self }
     }
 
@@ -194,22 +174,14 @@ impl LabelMap {
             .flat_map(|row| row.get(columns.clone()).unwrap_or_default())
             .copied()
             .collect();
-        Self {
-            width,
-            height,
-            data,
-        }
+        Self { width, height, data }
     }
 
     /// Left and right exchanged.
     #[must_use]
     pub fn flip_horizontal(&self) -> Self {
         Self {
-            data: self
-                .rows()
-                .flat_map(|row| row.iter().rev())
-                .copied()
-                .collect(),
+            data: self.rows().flat_map(|row| row.iter().rev()).copied().collect(),
             ..*self
         }
     }
@@ -218,10 +190,7 @@ impl LabelMap {
     pub fn histogram(&self, classes: usize) -> Vec<u64> {
         let mut counts = vec![0; classes];
         for &label in &self.data {
-            if let Some(count) = counts
-                .get_mut(usize::from(label))
-                .filter(|_| label != Self::IGNORE)
-            {
+            if let Some(count) = counts.get_mut(usize::from(label)).filter(|_| label != Self::IGNORE) {
                 *count += 1;
             }
         }
@@ -253,9 +222,7 @@ mod tests {
     use super::*;
 
     fn numbered(width: u32, height: u32) -> LabelMap {
-        LabelMap::from_fn(width, height, |x, y| {
-            ClassIndex::new((y * width + x) as u16)
-        })
+        LabelMap::from_fn(width, height, |x, y| ClassIndex::new((y * width + x) as u16))
     }
 
     #[test]
@@ -266,20 +233,14 @@ mod tests {
         assert_eq!(map.get(2, 0), None);
         assert_eq!(map.max_class(), ClassIndex::new(7));
         assert_eq!(ClassIndex::new(LabelMap::IGNORE), None);
-        assert_eq!(
-            ClassIndex::from_usize(65_534).map(ClassIndex::get),
-            Some(65_534)
-        );
+        assert_eq!(ClassIndex::from_usize(65_534).map(ClassIndex::get), Some(65_534));
         assert_eq!(ClassIndex::from_usize(65_535), None);
     }
 
     #[test]
     fn values_must_fill_the_map() {
         let error = LabelMap::from_raw(4, 3, vec![0; 11]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a label map of 4×3 needs 12 values, not 11"
-        );
+        assert_eq!(error.to_string(), "a label map of 4×3 needs 12 values, not 11");
     }
 
     #[test]
@@ -295,10 +256,7 @@ mod tests {
     #[test]
     fn flipping_twice_is_identity() {
         let map = numbered(5, 4);
-        assert_eq!(
-            map.flip_horizontal().rows().next(),
-            Some(&[4, 3, 2, 1, 0][..])
-        );
+        assert_eq!(map.flip_horizontal().rows().next(), Some(&[4, 3, 2, 1, 0][..]));
         assert_eq!(map.flip_horizontal().flip_horizontal(), map);
     }
 

@@ -46,7 +46,10 @@ pub fn decode_label_png(
     limits: &ImageLimits,
     depth: LabelDepth,
 ) -> Result<RawLabels, DataError> {
-    let error = |problem: String| DataError::LabelFile { origin: origin.to_owned(), problem };
+    let error = |problem: String| DataError::LabelFile {
+        origin: origin.to_owned(),
+        problem,
+    };
     if let Some(size) = crate::image_file::png_size(bytes) {
         limits.check(size, origin)?;
     }
@@ -81,7 +84,9 @@ pub fn decode_label_png(
             )));
         }
     };
-    let length = reader.output_buffer_size().ok_or_else(|| error("it is too large".to_owned()))?;
+    let length = reader
+        .output_buffer_size()
+        .ok_or_else(|| error("it is too large".to_owned()))?;
     let mut rows = vec![0; length];
     let frame = reader.next_frame(&mut rows).map_err(damaged)?;
     let rows = rows.chunks_exact(frame.line_size.max(1)).take(height as usize);
@@ -97,7 +102,10 @@ fn unpack(row: &[u8], bits: u8) -> Box<dyn Iterator<Item = u16> + '_> {
         bits => {
             let shifts = move || (0..8 / bits).rev().map(move |position| position * bits);
             let mask = (1u8 << bits) - 1;
-            Box::new(row.iter().flat_map(move |&byte| shifts().map(move |shift| u16::from(byte >> shift & mask))))
+            Box::new(
+                row.iter()
+                    .flat_map(move |&byte| shifts().map(move |shift| u16::from(byte >> shift & mask))),
+            )
         }
     }
 }
@@ -121,7 +129,11 @@ pub fn write_label_png(path: &Path, labels: &LabelMap, palette: &[Color]) -> Res
 /// [`DataError::ClassOutOfRange`] for a label without colour.
 pub fn encode_label_png(labels: &LabelMap, palette: &[Color]) -> Result<Vec<u8>, DataError> {
     let classes = palette.len();
-    if let Some(class) = labels.max_class().map(ClassIndex::index).filter(|&class| class >= classes) {
+    if let Some(class) = labels
+        .max_class()
+        .map(ClassIndex::index)
+        .filter(|&class| class >= classes)
+    {
         return Err(DataError::ClassOutOfRange { index: class, classes });
     }
     let raw = labels.as_raw();
@@ -142,7 +154,9 @@ pub fn encode_label_png(labels: &LabelMap, palette: &[Color]) -> Result<Vec<u8>,
         encoder.set_palette(colors.concat());
         raw.iter().map(|&value| value.min(IGNORED_8) as u8).collect()
     };
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&data));
+    let written = encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(&data));
     written.map_err(|error| DataError::ImageEmpty {
         origin: "the label map".to_owned(),
         size: format!("{}×{} pixels: {error}", labels.width(), labels.height()),
@@ -152,7 +166,11 @@ pub fn encode_label_png(labels: &LabelMap, palette: &[Color]) -> Result<Vec<u8>,
 
 /// What the values of files by [`write_label_png`] mean, for a list of `classes` classes, and how deep they are.
 pub fn encoding_of_written(classes: usize) -> (crate::LabelEncoding, LabelDepth) {
-    let depth = if classes < PALETTE_LENGTH { LabelDepth::Eight } else { LabelDepth::Sixteen };
+    let depth = if classes < PALETTE_LENGTH {
+        LabelDepth::Eight
+    } else {
+        LabelDepth::Sixteen
+    };
     (crate::LabelEncoding::identity(classes), depth)
 }
 
@@ -186,7 +204,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        for (classes, ignored) in [(1, true), (20, true), (255, true), (256, false), (256, true), (300, true), (9_999, true)] {
+        for (classes, ignored) in [
+            (1, true),
+            (20, true),
+            (255, true),
+            (256, false),
+            (256, true),
+            (300, true),
+            (9_999, true),
+        ] {
             let labels = labels(classes, ignored);
             let path = folder.path().join("labels.png");
             let palette = crate::palette::distinct_palette(classes as usize);
@@ -216,31 +242,43 @@ mod tests {
     #[test]
     fn palettes_and_grey_of_any_depth_are_read_by_index() {
         use BitDepth::{Eight, Four, One, Two};
-        let cases: [(ColorType, BitDepth, u32, &[u8], &[u16]); 6] = [
-            (ColorType::Indexed, One, 3, &[0b1010_0000], &[1, 0, 1]),
-            (ColorType::Indexed, Two, 5, &[0b1101_0010, 0b0100_0000], &[3, 1, 0, 2, 1]),
-            (ColorType::Indexed, Four, 3, &[0xF1, 0x70], &[15, 1, 7]),
-            (ColorType::Indexed, Eight, 3, &[255, 0, 20], &[255, 0, 20]),
-            (ColorType::Grayscale, Eight, 3, &[255, 0, 20], &[255, 0, 20]),
-            (ColorType::Grayscale, Two, 4, &[0b1101_0010], &[3, 1, 0, 2]),
-        ];
-        for (color, depth, width, data, expected) in cases {
-            assert_eq!(decode(&png(color, depth, width, data)).unwrap().values(), expected, "{color:?} {depth:?}");
-        }
+        let check = |color, depth, data: &[u8], expected: &[u16]| {
+            let bytes = png(color, depth, expected.len() as u32, data);
+            assert_eq!(decode(&bytes).unwrap().values(), expected, "{color:?} {depth:?}");
+        };
+        check(ColorType::Indexed, One, &[0b1010_0000], &[1, 0, 1]);
+        check(ColorType::Indexed, Two, &[0b1101_0010, 0b0100_0000], &[3, 1, 0, 2, 1]);
+        check(ColorType::Indexed, Four, &[0xF1, 0x70], &[15, 1, 7]);
+        check(ColorType::Indexed, Eight, &[255, 0, 20], &[255, 0, 20]);
+        check(ColorType::Grayscale, Eight, &[255, 0, 20], &[255, 0, 20]);
+        check(ColorType::Grayscale, Two, &[0b1101_0010], &[3, 1, 0, 2]);
     }
 
     #[test]
     fn files_in_which_labels_cannot_be_told_are_refused() {
         let problem = |color, depth, data: &[u8]| decode(&png(color, depth, 1, data)).unwrap_err().to_string();
         let rgb = problem(ColorType::Rgb, BitDepth::Eight, &[0; 3]);
-        assert!(rgb.starts_with("`a.png` is not a usable label file: it is RGB, in which class numbers are lost"), "{rgb}");
+        assert!(
+            rgb.starts_with("`a.png` is not a usable label file: it is RGB, in which class numbers are lost"),
+            "{rgb}"
+        );
         assert!(problem(ColorType::Rgba, BitDepth::Eight, &[0; 4]).contains("RGB with alpha"));
         assert!(problem(ColorType::GrayscaleAlpha, BitDepth::Eight, &[0; 2]).contains("grey with alpha"));
         assert!(problem(ColorType::Grayscale, BitDepth::Sixteen, &[0; 2]).contains("16 bits a pixel"));
-        assert!(decode(b"\xFF\xD8\xFF\xE0").unwrap_err().to_string().contains("not a PNG"));
+        assert!(
+            decode(b"\xFF\xD8\xFF\xE0")
+                .unwrap_err()
+                .to_string()
+                .contains("not a PNG")
+        );
         let mut truncated = png(ColorType::Grayscale, BitDepth::Eight, 200, &[7; 200]);
         truncated.truncate(45);
-        assert!(decode(&truncated).unwrap_err().to_string().contains("cannot be decoded"));
+        assert!(
+            decode(&truncated)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot be decoded")
+        );
     }
 
     #[test]

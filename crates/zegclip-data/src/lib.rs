@@ -21,15 +21,21 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+pub mod dataset_check;
 pub mod datasets;
+pub mod draw;
 mod error;
 mod image_file;
 mod jpeg;
 mod label_encoding;
 mod label_map;
 mod label_png;
+mod loader;
+pub mod metrics;
 mod npy;
 pub mod palette;
+mod photo_png;
+mod prefetch;
 mod resize;
 mod seen_classes;
 mod suggestion;
@@ -47,7 +53,10 @@ pub use label_map::{ClassIndex, LabelMap};
 pub use label_png::{
     LabelDepth, decode_label_png, encode_label_png, encoding_of_written, read_label_png, write_label_png,
 };
+pub use loader::{Batch, Loader, LoaderSettings};
 pub use npy::read_npy;
+pub use photo_png::encode_png;
+pub use prefetch::{Prefetch, ThreadFailed};
 pub use resize::{
     IMAGENET_MEAN, IMAGENET_STD, TEST_SHORT_SIDE, normalise, normalise_with, resize_bilinear, resize_labels_nearest,
     test_size,

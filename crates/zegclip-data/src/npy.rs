@@ -22,21 +22,33 @@ const MAX_HEADER: usize = 65_536;
 
 /// As [`read_npy`] on a file's bytes; `origin` names it in errors.
 pub(crate) fn parse(bytes: &[u8], origin: &str) -> Result<TextFeatures, DataError> {
-    let error = |problem: String| DataError::Npy { origin: origin.to_owned(), problem };
+    let error = |problem: String| DataError::Npy {
+        origin: origin.to_owned(),
+        problem,
+    };
     let (header, data) = split(bytes).map_err(error)?;
     let header = Header::parse(header).map_err(error)?;
     let (classes, width) = header.shape;
-    let values = classes.checked_mul(width).filter(|values| values.checked_mul(header.kind.size()) == Some(data.len()));
+    let values = classes
+        .checked_mul(width)
+        .filter(|values| values.checked_mul(header.kind.size()) == Some(data.len()));
     let Some(values) = values else {
         let kind = header.kind.name();
-        return Err(error(format!("its header says {classes} × {width} {kind}, but {} bytes follow", data.len())));
+        return Err(error(format!(
+            "its header says {classes} × {width} {kind}, but {} bytes follow",
+            data.len()
+        )));
     };
     if values == 0 {
         return Err(error(format!("it is empty ({classes} × {width})")));
     }
     let data = header.kind.values(data);
     if let Some(position) = data.iter().position(|value| !value.is_finite()) {
-        return Err(error(format!("row {} holds {}", position / width, data.get(position).copied().unwrap_or_default())));
+        return Err(error(format!(
+            "row {} holds {}",
+            position / width,
+            data.get(position).copied().unwrap_or_default()
+        )));
     }
     Ok(TextFeatures { classes, width, data })
 }
@@ -77,7 +89,9 @@ impl Kind {
             "<f2" => Ok(Self::F16),
             "<f4" => Ok(Self::F32),
             "<f8" => Ok(Self::F64),
-            other => Err(format!("its type is `{other}`; save it as float16, float32 or float64 (little-endian)")),
+            other => Err(format!(
+                "its type is `{other}`; save it as float16, float32 or float64 (little-endian)"
+            )),
         }
     }
 
@@ -99,9 +113,24 @@ impl Kind {
 
     fn values(self, data: &[u8]) -> Vec<f32> {
         match self {
-            Self::F16 => data.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
-            Self::F32 => data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-            Self::F64 => data.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect(),
+            Self::F16 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f16::from_le_bytes(bytes).to_f32())
+                .collect(),
+            Self::F32 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f32::from_le_bytes(bytes))
+                .collect(),
+            Self::F64 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f64::from_le_bytes(bytes) as f32)
+                .collect(),
         }
     }
 }
@@ -116,23 +145,40 @@ impl Header {
     fn parse(text: &str) -> Result<Self, String> {
         let field = |name: &str| {
             let quoted = [format!("'{name}'"), format!("\"{name}\"")];
-            let rest = quoted.iter().find_map(|key| text.split_once(key.as_str())).map(|(_, rest)| rest.trim_start());
+            let rest = quoted
+                .iter()
+                .find_map(|key| text.split_once(key.as_str()))
+                .map(|(_, rest)| rest.trim_start());
             let rest = rest.and_then(|rest| rest.strip_prefix(':')).map(str::trim_start);
             rest.ok_or_else(|| format!("its header has no `{name}`"))
         };
         let descr = field("descr")?;
         let quote = descr.chars().next().filter(|quote| ['\'', '"'].contains(quote));
-        let descr = quote.and_then(|quote| descr.get(1..)?.split_once(quote)).map(|(descr, _)| descr);
+        let descr = quote
+            .and_then(|quote| descr.get(1..)?.split_once(quote))
+            .map(|(descr, _)| descr);
         let kind = Kind::parse(descr.ok_or("it holds a structured type")?)?;
         if !field("fortran_order")?.starts_with("False") {
             return Err("it is in Fortran order; save it after numpy.ascontiguousarray".to_owned());
         }
-        let shape = field("shape")?.strip_prefix('(').and_then(|rest| rest.split_once(')')).map(|(shape, _)| shape);
+        let shape = field("shape")?
+            .strip_prefix('(')
+            .and_then(|rest| rest.split_once(')'))
+            .map(|(shape, _)| shape);
         let shape = shape.ok_or("its shape is unreadable")?;
-        let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty()).map(str::parse::<usize>);
-        let sizes = sizes.collect::<Result<Vec<_>, _>>().map_err(|_| format!("its shape ({shape}) is unreadable"))?;
+        let sizes = shape
+            .split(',')
+            .map(str::trim)
+            .filter(|size| !size.is_empty())
+            .map(str::parse::<usize>);
+        let sizes = sizes
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| format!("its shape ({shape}) is unreadable"))?;
         match sizes[..] {
-            [classes, width] => Ok(Self { kind, shape: (classes, width) }),
+            [classes, width] => Ok(Self {
+                kind,
+                shape: (classes, width),
+            }),
             _ => Err(format!("its shape is ({shape}); a matrix of classes × width is needed")),
         }
     }
@@ -143,7 +189,14 @@ mod tests {
     use super::*;
 
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
-        [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), data].concat()
+        [
+            MAGIC,
+            &[1, 0],
+            &(header.len() as u16).to_le_bytes(),
+            header.as_bytes(),
+            data,
+        ]
+        .concat()
     }
 
     fn problem(bytes: &[u8]) -> String {
@@ -158,8 +211,19 @@ mod tests {
         let f64s = values.map(|value| f64::from(value).to_le_bytes()).concat();
         for (descr, data) in [("<f2", f16s), ("<f4", f32s), ("<f8", f64s)] {
             let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2, 3), }}   \n");
-            let mut long = [MAGIC, &[2, 0], &(header.len() as u32).to_le_bytes(), header.as_bytes(), &data].concat();
-            let expected = TextFeatures { classes: 2, width: 3, data: values.to_vec() };
+            let mut long = [
+                MAGIC,
+                &[2, 0],
+                &(header.len() as u32).to_le_bytes(),
+                header.as_bytes(),
+                &data,
+            ]
+            .concat();
+            let expected = TextFeatures {
+                classes: 2,
+                width: 3,
+                data: values.to_vec(),
+            };
             assert_eq!(parse(&file(&header, &data), "x").unwrap(), expected);
             assert_eq!(parse(&long, "x").unwrap(), expected);
             long[6] = 3;
@@ -185,12 +249,24 @@ mod tests {
         assert!(with("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}").contains("structured"));
         assert!(with("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}").contains("a matrix"));
         assert!(with("{'descr': '<f4', 'fortran_order': False, 'shape': (2, -1)}").contains("unreadable"));
-        assert!(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}").contains("8 bytes follow"));
-        assert!(with("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 2)}").contains("8 bytes follow"));
+        assert!(
+            with("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}")
+                .contains("8 bytes follow")
+        );
+        assert!(
+            with("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 2)}")
+                .contains("8 bytes follow")
+        );
         assert!(with("{'descr': '<f4', 'shape': (2, 1)}").contains("no `fortran_order`"));
         assert!(problem(&file("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 1)}", &[])).contains("empty"));
         let not_finite = f32::NAN.to_le_bytes();
-        assert!(problem(&file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1)}", &not_finite)).contains("NaN"));
+        assert!(
+            problem(&file(
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1)}",
+                &not_finite
+            ))
+            .contains("NaN")
+        );
         assert!(problem(&[MAGIC, &[2, 0], &[255; 4]].concat()).contains("claims 4294967295 bytes"));
         assert!(problem(&[MAGIC, &[9, 0, 0, 0]].concat()).contains("version 9"));
         assert!(problem(b"PK\x03\x04").contains("does not begin"));

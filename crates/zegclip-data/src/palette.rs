@@ -66,7 +66,11 @@ fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
 pub(crate) fn oklab(color: Color) -> [f32; 3] {
     let [red, green, blue] = color.map(|value| {
         let value = f32::from(value) / 255.0;
-        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        if value <= 0.04045 {
+            value / 12.92
+        } else {
+            ((value + 0.055) / 1.055).powf(2.4)
+        }
     });
     let long = (0.412_221_46 * red + 0.536_332_55 * green + 0.051_445_995 * blue).cbrt();
     let medium = (0.211_903_5 * red + 0.680_699_5 * green + 0.107_396_96 * blue).cbrt();
@@ -89,7 +93,11 @@ fn from_oklab([lightness, a, b]: [f32; 3]) -> Color {
     ];
     linear.map(|value| {
         let value = value.clamp(0.0, 1.0);
-        let value = if value <= 0.003_130_8 { 12.92 * value } else { 1.055 * value.powf(1.0 / 2.4) - 0.055 };
+        let value = if value <= 0.003_130_8 {
+            12.92 * value
+        } else {
+            1.055 * value.powf(1.0 / 2.4) - 0.055
+        };
         (255.0 * value).round() as u8
     })
 }
@@ -104,14 +112,25 @@ mod tests {
     }
 
     fn smallest_distance(colors: &[Color]) -> f32 {
-        let pairs = colors.iter().enumerate().flat_map(|(index, &a)| colors[..index].iter().map(move |&b| distance(a, b)));
+        let pairs = colors
+            .iter()
+            .enumerate()
+            .flat_map(|(index, &a)| colors[..index].iter().map(move |&b| distance(a, b)));
         pairs.fold(f32::INFINITY, f32::min)
     }
 
     #[test]
     fn colors_of_common_lists_differ_clearly() {
-        assert!(smallest_distance(&distinct_palette(30)) > 0.1, "{}", smallest_distance(&distinct_palette(30)));
-        assert!(smallest_distance(&distinct_palette(171)) > 0.04, "{}", smallest_distance(&distinct_palette(171)));
+        assert!(
+            smallest_distance(&distinct_palette(30)) > 0.1,
+            "{}",
+            smallest_distance(&distinct_palette(30))
+        );
+        assert!(
+            smallest_distance(&distinct_palette(171)) > 0.04,
+            "{}",
+            smallest_distance(&distinct_palette(171))
+        );
     }
 
     #[test]
@@ -126,7 +145,10 @@ mod tests {
     fn oklab_goes_both_ways() {
         for color in distinct_palette(300) {
             let back = from_oklab(oklab(color));
-            assert!(color.iter().zip(back).all(|(a, b)| a.abs_diff(b) <= 1), "{color:?} {back:?}");
+            assert!(
+                color.iter().zip(back).all(|(a, b)| a.abs_diff(b) <= 1),
+                "{color:?} {back:?}"
+            );
         }
         let white = oklab([255; 3]);
         assert!((white[0] - 1.0).abs() < 1e-3 && white[1].abs() < 1e-3 && white[2].abs() < 1e-3);

@@ -13,7 +13,8 @@ pub const IMAGENET_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
 pub const IMAGENET_STD: [f32; 3] = [58.395, 57.12, 57.375];
 
 /// The size `(width, height)` of a photo at test time: its short side becomes `short_side`, the aspect ratio stays,
-/// however long the other side gets.
+/// however long the other side gets: an image one pixel high needs [`ImageLimits::check`](crate::ImageLimits::check)
+/// on the result.
 ///
 /// Computed and rounded as mmcv's `imrescale` does. A side without pixels stays so.
 pub fn test_size(width: u32, height: u32, short_side: u32) -> (u32, u32) {
@@ -48,33 +49,45 @@ pub fn resize_bilinear(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
     if photo.is_empty() || row_length == 0 {
         return resized;
     }
-    let columns = taps(photo.width(), width).into_iter().map(Tap::clamped).collect::<Vec<_>>();
+    let columns = taps(photo.width(), width)
+        .into_iter()
+        .map(Tap::clamped)
+        .collect::<Vec<_>>();
     let rows = taps(photo.height(), height);
-    let source = photo.as_raw().chunks_exact(photo.width() as usize * CHANNELS).collect::<Vec<_>>();
-    let tasks = resized.par_chunks_mut(row_length * ROWS_PER_TASK).zip(rows.par_chunks(ROWS_PER_TASK));
-    tasks.for_each(|(output, rows)| {
-        let mut upper = Stretched::new(row_length);
-        let mut lower = Stretched::new(row_length);
-        for (output, tap) in output.chunks_exact_mut(row_length).zip(rows) {
-            if lower.row == Some(tap.first) {
-                std::mem::swap(&mut upper, &mut lower);
-            }
-            upper.fill(tap.first, &source, &columns);
-            lower.fill(tap.second, &source, &columns);
-            for ((pixel, upper), lower) in output.iter_mut().zip(&upper.values).zip(&lower.values) {
-                // 4 + 16 + 2 = 2 · 11 bits go, in OpenCV's order of rounding.
-                let upper = (tap.weights[0] * (upper >> 4)) >> 16;
-                let lower = (tap.weights[1] * (lower >> 4)) >> 16;
-                *pixel = ((upper + lower + 2) >> 2).clamp(0, 255) as u8;
-            }
-        }
-    });
+    let source = photo
+        .as_raw()
+        .chunks_exact(photo.width() as usize * CHANNELS)
+        .collect::<Vec<_>>();
+    let tasks = resized
+        .par_chunks_mut(row_length * ROWS_PER_TASK)
+        .zip(rows.par_chunks(ROWS_PER_TASK));
+    tasks.for_each(|(output, rows)| interpolate(output, rows, &columns, &source));
     resized
+}
+
+/// Fills consecutive output rows, `output` `[rows, columns, 3]`, from the source rows of the photo.
+pub(crate) fn interpolate(output: &mut [u8], rows: &[Tap], columns: &[Tap], source: &[&[u8]]) {
+    let row_length = columns.len() * CHANNELS;
+    let mut upper = Stretched::new(row_length);
+    let mut lower = Stretched::new(row_length);
+    for (output, tap) in output.chunks_exact_mut(row_length.max(1)).zip(rows) {
+        if lower.row == Some(tap.first) {
+            std::mem::swap(&mut upper, &mut lower);
+        }
+        upper.fill(tap.first, source, columns);
+        lower.fill(tap.second, source, columns);
+        for ((pixel, upper), lower) in output.iter_mut().zip(&upper.values).zip(&lower.values) {
+            // 4 + 16 + 2 = 2 · 11 bits go, in OpenCV's order of rounding.
+            let upper = (tap.weights[0] * (upper >> 4)) >> 16;
+            let lower = (tap.weights[1] * (lower >> 4)) >> 16;
+            *pixel = ((upper + lower + 2) >> 2).clamp(0, 255) as u8;
+        }
+    }
 }
 
 /// Where an output position reads: two neighbouring source positions and their weights, which sum to 2¹¹ ± 1.
 #[derive(Clone, Copy)]
-struct Tap {
+pub(crate) struct Tap {
     first: usize,
     second: usize,
     weights: [i32; 2],
@@ -84,12 +97,21 @@ struct Tap {
 
 impl Tap {
     /// OpenCV gives all weight to the border pixel in rows, while columns keep two weights on it.
-    fn clamped(self) -> Self {
-        if self.outside { Self { second: self.first, weights: [1 << WEIGHT_BITS, 0], ..self } } else { self }
+    pub(crate) fn clamped(self) -> Self {
+        if self.outside {
+            Self {
+                second: self.first,
+                weights: [1 << WEIGHT_BITS, 0],
+                ..self
+            }
+        } else {
+            self
+        }
     }
 }
 
-fn taps(source: u32, target: u32) -> Vec<Tap> {
+/// The taps of each of `target` output positions along a side of `source` pixels.
+pub(crate) fn taps(source: u32, target: u32) -> Vec<Tap> {
     let scale = f64::from(source) / f64::from(target);
     let last = i64::from(source) - 1;
     let tap = |position: u32| {
@@ -99,7 +121,12 @@ fn taps(source: u32, target: u32) -> Vec<Tap> {
         let first = first as i64;
         let weights = [1.0 - fraction, fraction].map(|weight| (weight * WEIGHT_ONE).round_ties_even() as i32);
         let clamp = |position: i64| position.clamp(0, last) as usize;
-        Tap { first: clamp(first), second: clamp(first + 1), weights, outside: first < 0 || first >= last }
+        Tap {
+            first: clamp(first),
+            second: clamp(first + 1),
+            weights,
+            outside: first < 0 || first >= last,
+        }
     };
     (0..target).map(tap).collect()
 }
@@ -112,7 +139,10 @@ struct Stretched {
 
 impl Stretched {
     fn new(length: usize) -> Self {
-        Self { row: None, values: vec![0; length] }
+        Self {
+            row: None,
+            values: vec![0; length],
+        }
     }
 
     fn fill(&mut self, row: usize, source: &[&[u8]], columns: &[Tap]) {
@@ -123,7 +153,9 @@ impl Stretched {
         let (pixels, _) = source.get(row).copied().unwrap_or_default().as_chunks::<CHANNELS>();
         let (values, _) = self.values.as_chunks_mut::<CHANNELS>();
         for (value, tap) in values.iter_mut().zip(columns) {
-            let (Some(first), Some(second)) = (pixels.get(tap.first), pixels.get(tap.second)) else { continue };
+            let (Some(first), Some(second)) = (pixels.get(tap.first), pixels.get(tap.second)) else {
+                continue;
+            };
             for ((value, &first), &second) in value.iter_mut().zip(first).zip(second) {
                 *value = i32::from(first) * tap.weights[0] + i32::from(second) * tap.weights[1];
             }
@@ -138,12 +170,14 @@ pub fn resize_labels_nearest(labels: &LabelMap, width: u32, height: u32) -> Labe
     }
     // OpenCV inverts the ratio twice; its rounding decides at exact multiples.
     let scale = |source: u32, target: u32| 1.0 / (f64::from(target) / f64::from(source));
-    let nearest = |position: u32, scale: f64, source: u32| {
-        ((f64::from(position) * scale) as u32).min(source.saturating_sub(1))
-    };
+    let nearest =
+        |position: u32, scale: f64, source: u32| ((f64::from(position) * scale) as u32).min(source.saturating_sub(1));
     let (scale_x, scale_y) = (scale(labels.width(), width), scale(labels.height(), height));
     LabelMap::from_fn(width, height, |x, y| {
-        labels.get(nearest(x, scale_x, labels.width()), nearest(y, scale_y, labels.height()))
+        labels.get(
+            nearest(x, scale_x, labels.width()),
+            nearest(y, scale_y, labels.height()),
+        )
     })
 }
 
@@ -160,7 +194,12 @@ pub fn normalise_with(photo: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f3
         // Multiplied by the rounded inverse, as mmcv does.
         let inverse = (1.0 / f64::from(std)) as f32;
         let values = std::array::from_fn::<f32, 256, _>(|value| (value as f32 - mean) * inverse);
-        let value = |pixel: &[u8; CHANNELS]| pixel.get(channel).and_then(|&value| values.get(usize::from(value))).copied();
+        let value = |pixel: &[u8; CHANNELS]| {
+            pixel
+                .get(channel)
+                .and_then(|&value| values.get(usize::from(value)))
+                .copied()
+        };
         normalised.extend(pixels.iter().filter_map(value));
     }
     normalised

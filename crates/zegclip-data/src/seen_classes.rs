@@ -25,10 +25,7 @@ impl SeenClasses {
     ///
     /// # Errors
     /// [`DataError::ClassOutOfRange`] for an index outside the list.
-    pub fn from_unseen_indices(
-        classes: usize,
-        unseen: impl IntoIterator<Item = usize>,
-    ) -> Result<Self, DataError> {
+    pub fn from_unseen_indices(classes: usize, unseen: impl IntoIterator<Item = usize>) -> Result<Self, DataError> {
         let unseen = flags(classes, unseen)?;
         Ok(Self::from_fn(classes, |class| {
             !unseen.get(class).copied().unwrap_or_default()
@@ -39,10 +36,7 @@ impl SeenClasses {
     ///
     /// # Errors
     /// [`DataError::ClassOutOfRange`] for an index outside the list.
-    pub fn from_seen_indices(
-        classes: usize,
-        seen: impl IntoIterator<Item = usize>,
-    ) -> Result<Self, DataError> {
+    pub fn from_seen_indices(classes: usize, seen: impl IntoIterator<Item = usize>) -> Result<Self, DataError> {
         let seen = flags(classes, seen)?;
         Ok(Self::from_fn(classes, |class| {
             seen.get(class).copied().unwrap_or_default()
@@ -102,11 +96,6 @@ impl SeenClasses {
         labels.map(|class| self.training_index(class))
     }
 
-    /// Labels for transductive training: unseen classes become ignored, to be pseudo-labelled; numbers stay.
-    pub fn without_unseen(&self, labels: &LabelMap) -> LabelMap {
-        labels.map(|class| self.is_seen(class).then_some(class))
-    }
-
     fn from_fn(classes: usize, is_seen: impl Fn(usize) -> bool) -> Self {
         let mut seen = Vec::new();
         let mut training = Vec::with_capacity(classes);
@@ -145,18 +134,9 @@ mod tests {
     #[test]
     fn numbering_of_seen_classes_goes_both_ways() {
         let seen = SeenClasses::from_unseen_indices(6, [1, 4]).unwrap();
-        assert_eq!(
-            seen.seen().map(ClassIndex::get).collect::<Vec<_>>(),
-            [0, 2, 3, 5]
-        );
-        assert_eq!(
-            seen.unseen().map(ClassIndex::get).collect::<Vec<_>>(),
-            [1, 4]
-        );
-        assert_eq!(
-            (seen.classes(), seen.seen_count(), seen.unseen_count()),
-            (6, 4, 2)
-        );
+        assert_eq!(seen.seen().map(ClassIndex::get).collect::<Vec<_>>(), [0, 2, 3, 5]);
+        assert_eq!(seen.unseen().map(ClassIndex::get).collect::<Vec<_>>(), [1, 4]);
+        assert_eq!((seen.classes(), seen.seen_count(), seen.unseen_count()), (6, 4, 2));
         assert_eq!(seen.training_index(class(5)), Some(class(3)));
         assert_eq!(seen.training_index(class(4)), None);
         assert_eq!(seen.training_index(class(6)), None);
@@ -173,16 +153,12 @@ mod tests {
         let labels = LabelMap::from_raw(5, 1, vec![0, 1, 2, 3, LabelMap::IGNORE]).unwrap();
         const I: u16 = LabelMap::IGNORE;
         assert_eq!(seen.training_labels(&labels).as_raw(), [I, 0, I, 1, I]);
-        assert_eq!(seen.without_unseen(&labels).as_raw(), [I, 1, I, 3, I]);
         assert_eq!(SeenClasses::all(4).training_labels(&labels), labels);
     }
 
     #[test]
     fn an_index_outside_the_list_is_refused() {
         let error = SeenClasses::from_unseen_indices(20, [15, 20]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "class 20 is not in a list of 20 classes (0 to 19)"
-        );
+        assert_eq!(error.to_string(), "class 20 is not in a list of 20 classes (0 to 19)");
     }
 }

@@ -5,13 +5,23 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     // A third of the letters wrong is a slip; more is another word.
     const NEAR: f64 = 0.66;
     let lower = name.to_lowercase();
-    let scored = known.into_iter().map(|known| (strsim::normalized_damerau_levenshtein(&lower, &known.to_lowercase()), known));
-    scored.filter(|(score, _)| *score >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+    let scored = known.into_iter().map(|known| {
+        (
+            strsim::normalized_damerau_levenshtein(&lower, &known.to_lowercase()),
+            known,
+        )
+    });
+    scored
+        .filter(|(score, _)| *score >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
 }
 
 /// ` (did you mean `NAME`?)`, or nothing: what error texts append.
 pub(crate) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
+    nearest(name, known)
+        .map(|near| format!(" (did you mean `{near}`?)"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

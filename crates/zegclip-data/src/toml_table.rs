@@ -7,9 +7,14 @@ use crate::{DataError, suggestion::hint};
 /// Parses `text`; `origin` names it in errors, with the line.
 pub(crate) fn parse(text: &str, origin: &str) -> Result<toml::Table, DataError> {
     text.parse::<toml::Table>().map_err(|error| {
-        let line = error.span().map(|span| 1 + text.get(..span.start).unwrap_or(text).matches('\n').count());
+        let line = error
+            .span()
+            .map(|span| 1 + text.get(..span.start).unwrap_or(text).matches('\n').count());
         let origin = line.map_or_else(|| origin.to_owned(), |line| format!("{origin}, line {line}"));
-        DataError::Toml { origin, message: error.message().replace('\n', ", ") }
+        DataError::Toml {
+            origin,
+            message: error.message().replace('\n', ", "),
+        }
     })
 }
 
@@ -37,5 +42,9 @@ pub(crate) fn check_keys(table: &toml::Table, known: &[&str], place: &str) -> Re
 
 /// `` `a`, `b`, `c` ``
 pub(crate) fn quoted<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> String {
-    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .into_iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -80,7 +80,10 @@ impl TrainingLabels {
     pub fn new(setting: TrainingSetting, seen: &SeenClasses, labels: LabelMap) -> Result<Self, DataError> {
         let classes = seen.classes().min(usize::from(Self::UNSEEN));
         if let Some(class) = labels.max_class().filter(|class| class.index() >= classes) {
-            return Err(DataError::ClassOutOfRange { index: class.index(), classes });
+            return Err(DataError::ClassOutOfRange {
+                index: class.index(),
+                classes,
+            });
         }
         let code = |class: ClassIndex| match setting {
             TrainingSetting::Inductive => seen.training_index(class).map_or(Self::IGNORED, ClassIndex::get),
@@ -119,7 +122,10 @@ impl TrainingLabels {
     /// The pixels of row `y`, `[width]`; none outside the labels.
     pub fn row(&self, y: usize) -> &[u16] {
         let width = self.width as usize;
-        self.data.get(y.saturating_mul(width)..).and_then(|rows| rows.get(..width)).unwrap_or_default()
+        self.data
+            .get(y.saturating_mul(width)..)
+            .and_then(|rows| rows.get(..width))
+            .unwrap_or_default()
     }
 
     /// All pixels in rows.

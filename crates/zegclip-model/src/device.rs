@@ -202,7 +202,9 @@ pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
         }
         DeviceName::Graphics(api, index) => {
             let found = match index {
-                Some(index) => candidates(|found| found.api == api && found.index == index).into_iter().next(),
+                Some(index) => candidates(|found| found.api == api && found.index == index)
+                    .into_iter()
+                    .next(),
                 None => candidates(|found| found.api == api).into_iter().next(),
             };
             open_adapter(&found.ok_or_else(|| no_adapter(name))?, name, &mut opened)?
@@ -430,7 +432,9 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in ["auto", "cpu", "ndarray", "wgpu", "vulkan", "vulkan:1", "metal", "dx12:0", "gl", "cuda:3"] {
+        for name in [
+            "auto", "cpu", "ndarray", "wgpu", "vulkan", "vulkan:1", "metal", "dx12:0", "gl", "cuda:3",
+        ] {
             let parsed: DeviceName = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(parsed.to_string(), name);
         }

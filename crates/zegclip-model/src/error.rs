@@ -13,7 +13,9 @@ pub enum ModelError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A tensor of a weight file does not have the shape that the configuration asks for.
-    #[error("`{file}`: `{name}` has shape {found:?} but the model needs {expected:?}; give the weights and the configuration of the same model")]
+    #[error(
+        "`{file}`: `{name}` has shape {found:?} but the model needs {expected:?}; give the weights and the configuration of the same model"
+    )]
     Shape {
         /// The weight file.
         file: String,
@@ -38,7 +40,9 @@ pub enum ModelError {
     #[error("{0}")]
     Mismatch(String),
     /// A class name does not fit the text encoder.
-    #[error("class name `{name}` is too long: with its template it has more than the {context} tokens that the text encoder takes; shorten it")]
+    #[error(
+        "class name `{name}` is too long: with its template it has more than the {context} tokens that the text encoder takes; shorten it"
+    )]
     NameTooLong {
         /// The class name.
         name: String,

@@ -81,7 +81,10 @@ mod tests {
             let sums = bilinear_matrix(input, output, &device).sum_dim(1);
             let values = sums.into_data().to_vec::<f32>().unwrap_or_default();
             assert_eq!(values.len(), output);
-            assert!(values.iter().all(|sum| (sum - 1.0).abs() < 1e-6), "{input} -> {output}: {values:?}");
+            assert!(
+                values.iter().all(|sum| (sum - 1.0).abs() < 1e-6),
+                "{input} -> {output}: {values:?}"
+            );
         }
     }
 }

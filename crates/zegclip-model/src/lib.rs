@@ -17,6 +17,7 @@ pub mod device;
 mod error;
 pub mod interpolate;
 mod load;
+pub mod loss;
 pub mod parameters;
 pub mod prompt;
 pub mod relation;

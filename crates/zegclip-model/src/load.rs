@@ -70,9 +70,8 @@ impl NativeMetadata {
                 })
                 .transpose()
         };
-        let parse = |key: &str, error: serde_json::Error| {
-            ModelError::Mismatch(broken_header(file, key, &error.to_string()))
-        };
+        let parse =
+            |key: &str, error: serde_json::Error| ModelError::Mismatch(broken_header(file, key, &error.to_string()));
         Ok(Some(Self {
             config: json("config")?
                 .map(|value| serde_json::from_value(value).map_err(|error| parse("config", error)))
@@ -93,8 +92,16 @@ impl NativeMetadata {
                 header.insert(key.to_owned(), value);
             }
         };
-        put("config", self.config.as_ref().and_then(|config| serde_json::to_string(config).ok()));
-        put("text", self.text.as_ref().and_then(|text| serde_json::to_string(text).ok()));
+        put(
+            "config",
+            self.config
+                .as_ref()
+                .and_then(|config| serde_json::to_string(config).ok()),
+        );
+        put(
+            "text",
+            self.text.as_ref().and_then(|text| serde_json::to_string(text).ok()),
+        );
         put("vocabulary", self.vocabulary.clone());
         put("provenance", self.provenance.clone());
         header
@@ -209,7 +216,10 @@ pub fn text_config(file: &WeightFile, hints: &Hints) -> Result<(TextConfig, usiz
     let config = TextConfig {
         width: text.width,
         layers: text.layers,
-        heads: hints.text_heads.or(text.heads).unwrap_or((text.width / HEAD_DIM).max(1)),
+        heads: hints
+            .text_heads
+            .or(text.heads)
+            .unwrap_or((text.width / HEAD_DIM).max(1)),
         context_length: text.context_length,
         vocabulary_size: text.vocab_size,
         activation: activation(architecture.activation),
@@ -229,7 +239,13 @@ pub fn load_text_encoder(
     dtype: FloatDType,
 ) -> Result<TextEncoder, ModelError> {
     let (config, embed_dim) = text_config(file, hints)?;
-    load_parameters(TextEncoder::new(&config, embed_dim, device), "text_encoder", file, device, dtype)
+    load_parameters(
+        TextEncoder::new(&config, embed_dim, device),
+        "text_encoder",
+        file,
+        device,
+        dtype,
+    )
 }
 
 /// Sizes of the plain CLIP in `file`.
@@ -248,7 +264,11 @@ pub fn clip_config(file: &WeightFile, hints: &Hints) -> Result<ClipConfig, Model
             file.path().display()
         )));
     }
-    Ok(ClipConfig { embed_dim, vision, text })
+    Ok(ClipConfig {
+        embed_dim,
+        vision,
+        text,
+    })
 }
 
 /// The plain CLIP in `file`.
@@ -276,7 +296,10 @@ fn vision_config(file: &WeightFile, hints: &Hints) -> Result<(VisionConfig, usiz
         patch_size: vision.patch_size,
         width: vision.width,
         layers: vision.layers,
-        heads: hints.vision_heads.or(vision.heads).unwrap_or((vision.width / HEAD_DIM).max(1)),
+        heads: hints
+            .vision_heads
+            .or(vision.heads)
+            .unwrap_or((vision.width / HEAD_DIM).max(1)),
         position_grid,
         activation: activation(architecture.activation),
     };
@@ -316,7 +339,9 @@ fn checked(config: ZegClipConfig, file: &WeightFile) -> Result<ZegClipConfig, Mo
             PromptForm::Shallow => (1, config.vision.layers),
         };
         if blocks > layers {
-            return fail(format!("prompts for {blocks} blocks, but the image encoder has {layers}"));
+            return fail(format!(
+                "prompts for {blocks} blocks, but the image encoder has {layers}"
+            ));
         }
     }
     require_heads(file, "decoder", config.embed_dim, config.decoder.heads)?;

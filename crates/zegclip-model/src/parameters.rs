@@ -48,6 +48,7 @@ pub fn checkpoint_name(path: &str) -> String {
             "mlp_fc" => "mlp.c_fc",
             "mlp_proj" => "mlp.c_proj",
             "cross_attention" => "multihead_attn",
+            "token_embedding" => "token_embedding.weight",
             "gamma" => "weight",
             "beta" => "bias",
             other => other,
@@ -183,7 +184,11 @@ impl ModuleVisitor for Export {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
-        let value = if self.path.transposed(D) { value.swap_dims(0, 1) } else { value };
+        let value = if self.path.transposed(D) {
+            value.swap_dims(0, 1)
+        } else {
+            value
+        };
         let (shape, values) = read(value);
         self.found.push(ExportedParameter {
             name: self.path.name(),
@@ -275,7 +280,12 @@ fn resize_positions(values: &[f32], rows: usize, new_rows: usize, width: usize) 
     };
     for y in bilinear_taps(from, to) {
         for x in bilinear_taps(from, to) {
-            let corners = [at(y.low, x.low), at(y.low, x.high), at(y.high, x.low), at(y.high, x.high)];
+            let corners = [
+                at(y.low, x.low),
+                at(y.low, x.high),
+                at(y.high, x.low),
+                at(y.high, x.high),
+            ];
             resized.extend((0..width).map(|i| {
                 let top = corners[0][i] * (1.0 - x.fraction) + corners[1][i] * x.fraction;
                 let bottom = corners[2][i] * (1.0 - x.fraction) + corners[3][i] * x.fraction;
@@ -296,13 +306,28 @@ mod tests {
     fn names_are_those_of_the_authors_checkpoints() {
         for (path, name) in [
             ("image_encoder.patch_embedding.weight", "backbone.conv1.weight"),
-            ("image_encoder.blocks.3.attention.qkv.weight", "backbone.transformer.resblocks.3.attn.in_proj_weight"),
-            ("image_encoder.blocks.3.attention.out.bias", "backbone.transformer.resblocks.3.attn.out_proj.bias"),
+            (
+                "image_encoder.blocks.3.attention.qkv.weight",
+                "backbone.transformer.resblocks.3.attn.in_proj_weight",
+            ),
+            (
+                "image_encoder.blocks.3.attention.out.bias",
+                "backbone.transformer.resblocks.3.attn.out_proj.bias",
+            ),
             ("prompts.prompt_proj.weight", "backbone.prompt_proj.weight"),
-            ("text_encoder.blocks.0.mlp_fc.weight", "text_encoder.transformer.resblocks.0.mlp.c_fc.weight"),
+            (
+                "text_encoder.blocks.0.mlp_fc.weight",
+                "text_encoder.transformer.resblocks.0.mlp.c_fc.weight",
+            ),
             ("relation_descriptor.q_proj.bias", "decode_head.q_proj.bias"),
-            ("decoder.layers.1.cross_attention.v.weight", "decode_head.decoder_1.layers.1.multihead_attn.v.weight"),
-            ("decoder.layers.2.norm3.beta", "decode_head.decoder_1.layers.2.norm3.bias"),
+            (
+                "decoder.layers.1.cross_attention.v.weight",
+                "decode_head.decoder_1.layers.1.multihead_attn.v.weight",
+            ),
+            (
+                "decoder.layers.2.norm3.beta",
+                "decode_head.decoder_1.layers.2.norm3.bias",
+            ),
         ] {
             assert_eq!(checkpoint_name(path), name);
         }

@@ -110,7 +110,10 @@ impl<'a> Plan<'a> {
             masks,
             decoding,
             classes: decoding.adjustment.len(),
-            window_rows: masks.iter().map(|mask| taps(mask.grid[0], mask.window.height)).collect(),
+            window_rows: masks
+                .iter()
+                .map(|mask| taps(mask.grid[0], mask.window.height))
+                .collect(),
             window_columns: masks.iter().map(|mask| taps(mask.grid[1], mask.window.width)).collect(),
             rows: taps(decoding.resized[0], decoding.output[0]),
             columns: taps(decoding.resized[1], decoding.output[1]),
@@ -171,12 +174,13 @@ impl<'a> Plan<'a> {
         into.values.clear();
         into.values.resize(columns * classes, 0.0);
         let mut windows_at = vec![0u32; columns];
-        for (mask, (rows, taps)) in self
-            .masks
-            .iter()
-            .zip(self.window_rows.iter().zip(&self.window_columns))
-        {
-            let Window { top, left, height, width } = mask.window;
+        for (mask, (rows, taps)) in self.masks.iter().zip(self.window_rows.iter().zip(&self.window_columns)) {
+            let Window {
+                top,
+                left,
+                height,
+                width,
+            } = mask.window;
             if !(top..top + height).contains(&row) {
                 continue;
             }
@@ -204,7 +208,11 @@ impl<'a> Plan<'a> {
 
 fn blend(into: &mut Vec<f32>, low: &[f32], high: &[f32], fraction: f32) {
     into.clear();
-    into.extend(low.iter().zip(high).map(|(low, high)| low * (1.0 - fraction) + high * fraction));
+    into.extend(
+        low.iter()
+            .zip(high)
+            .map(|(low, high)| low * (1.0 - fraction) + high * fraction),
+    );
 }
 
 /// Index and value of the largest score; the first of equal ones.
@@ -316,10 +324,15 @@ mod tests {
 
     #[test]
     fn one_pass_equals_full_arrays() {
-        for (resized, output, classes) in [([64, 64], [64, 64], 3), ([75, 145], [58, 117], 6), ([64, 101], [150, 37], 21)]
-        {
+        for (resized, output, classes) in [
+            ([64, 64], [64, 64], 3),
+            ([75, 145], [58, 117], 6),
+            ([64, 101], [150, 37], 21),
+        ] {
             let masks = masks(resized, 64, 53, 8, classes);
-            let adjustment: Vec<f32> = (0..classes).map(|class| if class % 2 == 0 { 0.1 } else { 0.0 }).collect();
+            let adjustment: Vec<f32> = (0..classes)
+                .map(|class| if class % 2 == 0 { 0.1 } else { 0.0 })
+                .collect();
             let decoding = Decoding {
                 resized,
                 output,
@@ -336,7 +349,9 @@ mod tests {
             }
             let plane = output[0] * output[1];
             for (pixel, label) in decoded.labels.as_raw().iter().enumerate() {
-                let best = (0..classes).map(|c| expected[c * plane + pixel]).fold(f64::MIN, f64::max);
+                let best = (0..classes)
+                    .map(|c| expected[c * plane + pixel])
+                    .fold(f64::MIN, f64::max);
                 assert!(best - expected[usize::from(*label) * plane + pixel] < 1e-5);
             }
         }
@@ -352,7 +367,10 @@ mod tests {
             threshold: Some(0.6),
             scores: false,
         };
-        let with = Decoding { scores: true, ..decoding };
+        let with = Decoding {
+            scores: true,
+            ..decoding
+        };
         let labels = decode(&masks, &decoding).labels;
         assert_eq!(labels.as_raw(), decode(&masks, &with).labels.as_raw());
         assert!(labels.as_raw().contains(&LabelMap::IGNORE));
@@ -369,7 +387,10 @@ mod tests {
         };
         let adjustment = vec![0.0; classes];
         for resized in [[64, 64], [64, 300]] {
-            let masks: Vec<_> = windows(resized[0], resized[1], 64, 53).into_iter().map(constant).collect();
+            let masks: Vec<_> = windows(resized[0], resized[1], 64, 53)
+                .into_iter()
+                .map(constant)
+                .collect();
             let decoding = Decoding {
                 resized,
                 output: [10, 10],

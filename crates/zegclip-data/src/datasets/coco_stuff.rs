@@ -28,7 +28,9 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
     };
     let photos = format!("images/{year}");
     // COCO's own archives unpack to `train2017` and `val2017`.
-    let photos = place.find(&candidates(&ROOTS, &[&photos, year])).unwrap_or_else(|| place.root.join(&photos));
+    let photos = place
+        .find(&candidates(&ROOTS, &[&photos, year]))
+        .unwrap_or_else(|| place.root.join(&photos));
     let images = Files::<PathBuf>::in_folder(&photos, ".jpg")?;
     let labels = labels(place, year, &vocabulary)?;
     Ok(Survey::of_files(vocabulary, &images, &labels))
@@ -41,11 +43,11 @@ fn labels(place: &Place<'_>, year: &str, vocabulary: &Vocabulary) -> Result<File
     for folder in folders.iter().map(|folder| place.root.join(folder)) {
         let files = Files::<PathBuf>::in_folder(&folder, TRAIN_IDS)?;
         if !files.by_id.is_empty() {
-            return Ok(files.as_label_pngs(vocabulary.encoding().clone()));
+            return Ok(files.into_label_pngs(vocabulary.encoding().clone()));
         }
         let files = Files::<PathBuf>::in_folder(&folder, ".png")?;
         if !files.by_id.is_empty() {
-            return Ok(files.as_label_pngs(category_ids()?));
+            return Ok(files.into_label_pngs(category_ids()?));
         }
     }
     Err(place.missing("label files", &folders))
@@ -65,7 +67,10 @@ mod tests {
     fn category_ids_become_171_classes() {
         let encoding = category_ids().unwrap();
         let class = |value| encoding.class_of(value).map(ClassIndex::get);
-        assert_eq!([class(0), class(10), class(11), class(12)], [Some(0), Some(10), None, Some(11)]);
+        assert_eq!(
+            [class(0), class(10), class(11), class(12)],
+            [Some(0), Some(10), None, Some(11)]
+        );
         // toothbrush, the last thing, and banner, the first stuff.
         assert_eq!([class(89), class(90), class(91)], [Some(79), None, Some(80)]);
         assert_eq!([class(181), class(182), class(255)], [Some(170), None, None]);

@@ -29,8 +29,12 @@ const PHOTOS: &str = "JPEGImages";
 const SCRIPT_LABELS: &str = "SegmentationClassContext";
 const PUBLISHED_LABELS: &str = "59_context_labels";
 const PUBLISHED_NAMES: &str = "59_labels.txt";
-const ANNOTATIONS: [&str; 4] =
-    ["trainval_merged.json", "trainval.json", "trainval_withkeypoints.json", "json/trainval_withkeypoints.json"];
+const ANNOTATIONS: [&str; 4] = [
+    "trainval_merged.json",
+    "trainval.json",
+    "trainval_withkeypoints.json",
+    "json/trainval_withkeypoints.json",
+];
 const MATLAB_LABELS: [&str; 2] = ["trainval/trainval", "trainval"];
 const LISTS: [&str; 2] = ["ImageSets/SegmentationContext", "ImageSets/Main"];
 const BACKGROUND: &str = "background";
@@ -47,14 +51,21 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
     if !SPLITS.contains(&split) {
         return Err(place.unknown_split(split, &SPLITS));
     }
-    let photos = place.find(&candidates(&ROOTS, &[PHOTOS])).unwrap_or_else(|| place.root.join(PHOTOS));
+    let photos = place
+        .find(&candidates(&ROOTS, &[PHOTOS]))
+        .unwrap_or_else(|| place.root.join(PHOTOS));
     let images = Files::<PathBuf>::in_folder(&photos, ".jpg")?;
     let labels = labels(place, &vocabulary)?;
     let (ids, list) = match &labels {
         Labels::Detail { path, annotations, .. } if script_list(place, split).is_none() => {
-            let ids: Vec<_> = annotations.of_split(split).map(|(_, image)| image.id().to_owned()).collect();
+            let ids: Vec<_> = annotations
+                .of_split(split)
+                .map(|(_, image)| image.id().to_owned())
+                .collect();
             if ids.is_empty() {
-                return Err(DatasetError::EmptyList { path: path.to_path_buf() });
+                return Err(DatasetError::EmptyList {
+                    path: path.to_path_buf(),
+                });
             }
             (ids, path.to_path_buf())
         }
@@ -66,7 +77,11 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
 /// Label files, and the annotation file where they are in one.
 enum Labels {
     Files(Files<LabelSource>),
-    Detail { path: Arc<Path>, annotations: Arc<Detail>, files: Files<LabelSource> },
+    Detail {
+        path: Arc<Path>,
+        annotations: Arc<Detail>,
+        files: Files<LabelSource>,
+    },
 }
 
 impl Labels {
@@ -87,31 +102,65 @@ fn labels(place: &Place<'_>, vocabulary: &Vocabulary) -> Result<Labels, DatasetE
     let folder = |names: &[&str]| place.find(&candidates(&NEAR, names)).filter(|path| path.is_dir());
     if let Some(folder) = folder(&[SCRIPT_LABELS]) {
         let files = Files::<PathBuf>::in_folder(&folder, ".png")?;
-        return Ok(Labels::Files(files.as_label_pngs(vocabulary.encoding().clone())));
+        return Ok(Labels::Files(files.into_label_pngs(vocabulary.encoding().clone())));
     }
     if let Some(folder) = folder(&[PUBLISHED_LABELS]) {
-        let names = candidates(&NEAR, &[PUBLISHED_NAMES, &format!("{PUBLISHED_LABELS}/{PUBLISHED_NAMES}")]);
+        let names = candidates(
+            &NEAR,
+            &[PUBLISHED_NAMES, &format!("{PUBLISHED_LABELS}/{PUBLISHED_NAMES}")],
+        );
         let names = place.require("list of names of `59_context_labels`", &names)?;
         let encoding = published_encoding(&names, vocabulary)?;
-        return Ok(Labels::Files(Files::<PathBuf>::in_folder(&folder, ".png")?.as_label_pngs(encoding)));
+        return Ok(Labels::Files(
+            Files::<PathBuf>::in_folder(&folder, ".png")?.into_label_pngs(encoding),
+        ));
     }
     let encoding = Arc::new(category_encoding(vocabulary)?);
     if let Some(path) = place.find(&candidates(&NEAR, &ANNOTATIONS)) {
         let (annotations, path) = (Arc::new(Detail::read(&path)?), Arc::<Path>::from(path));
         let sources = annotations.images().map(|(position, image)| {
-            let file = LabelFile::Detail { path: path.clone(), annotations: annotations.clone(), position };
-            (image.id().to_owned(), LabelSource { file, encoding: encoding.clone() })
+            let file = LabelFile::Detail {
+                path: path.clone(),
+                annotations: annotations.clone(),
+                position,
+            };
+            (
+                image.id().to_owned(),
+                LabelSource {
+                    file,
+                    encoding: encoding.clone(),
+                },
+            )
         });
-        let files = Files { by_id: sources.collect(), expected: format!("it in `{}`", path.display()) };
-        return Ok(Labels::Detail { annotations: annotations.clone(), path: path.clone(), files });
+        let files = Files {
+            by_id: sources.collect(),
+            expected: format!("it in `{}`", path.display()),
+        };
+        return Ok(Labels::Detail {
+            annotations: annotations.clone(),
+            path: path.clone(),
+            files,
+        });
     }
     if let Some(folder) = folder(&MATLAB_LABELS) {
         let files = Files::<PathBuf>::in_folder(&folder, ".mat")?;
         let sources = files.by_id.into_iter().map(|(id, path)| {
-            let file = LabelFile::Mat5 { path, variable: &["LabelMap"] };
-            (id, LabelSource { file, encoding: encoding.clone() })
+            let file = LabelFile::Mat5 {
+                path,
+                variable: &["LabelMap"],
+            };
+            (
+                id,
+                LabelSource {
+                    file,
+                    encoding: encoding.clone(),
+                },
+            )
         });
-        return Ok(Labels::Files(Files { by_id: sources.collect(), expected: files.expected }));
+        return Ok(Labels::Files(Files {
+            by_id: sources.collect(),
+            expected: files.expected,
+        }));
     }
     let expected = [SCRIPT_LABELS, PUBLISHED_LABELS, ANNOTATIONS[0], "trainval/*.mat"];
     Err(place.missing("labels", &expected.map(str::to_owned)))
@@ -135,8 +184,15 @@ fn listed(place: &Place<'_>, split: &str, labels: &Labels) -> Result<(Vec<String
     // VOC 2010's lists name all its images, of which some have no labels here.
     let names = LISTS.map(|folder| format!("{folder}/{split}.txt"));
     let path = place.require("list", &candidates(&ROOTS, &names.each_ref().map(String::as_str)))?;
-    let ids = read_list(&path)?.into_iter().filter(|id| labels.files().by_id.contains_key(id)).collect::<Vec<_>>();
-    if ids.is_empty() { Err(DatasetError::EmptyList { path }) } else { Ok((ids, path)) }
+    let ids = read_list(&path)?
+        .into_iter()
+        .filter(|id| labels.files().by_id.contains_key(id))
+        .collect::<Vec<_>>();
+    if ids.is_empty() {
+        Err(DatasetError::EmptyList { path })
+    } else {
+        Ok((ids, path))
+    }
 }
 
 /// The encoding of the publishers' PNGs: `1: aeroplane` a line, 0 is background.
@@ -145,7 +201,9 @@ fn published_encoding(names: &Path, vocabulary: &Vocabulary) -> Result<LabelEnco
     let text = read_text(names)?;
     let mut values = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let entry = line.split_once(':').and_then(|(value, name)| Some((value.trim().parse::<u16>().ok()?, name.trim())));
+        let entry = line
+            .split_once(':')
+            .and_then(|(value, name)| Some((value.trim().parse::<u16>().ok()?, name.trim())));
         let (value, name) = entry.ok_or_else(|| DataError::Toml {
             origin: origin.clone(),
             message: format!("`{line}` is no label value and name, as in `1: aeroplane`"),
@@ -159,7 +217,10 @@ fn published_encoding(names: &Path, vocabulary: &Vocabulary) -> Result<LabelEnco
 fn category_encoding(vocabulary: &Vocabulary) -> Result<LabelEncoding, DatasetError> {
     let others = (0..=LAST_CATEGORY).filter(|category| !CATEGORIES.contains(category));
     let first = u16::from(vocabulary.find(BACKGROUND).is_some());
-    let classes = CATEGORIES.into_iter().zip((first..).filter_map(ClassIndex::new)).collect();
+    let classes = CATEGORIES
+        .into_iter()
+        .zip((first..).filter_map(ClassIndex::new))
+        .collect();
     Ok(with_background(vocabulary, classes, others)?)
 }
 
@@ -188,15 +249,25 @@ mod tests {
         let names: Vec<_> = context59.names().collect();
         assert!(names.is_sorted() && CATEGORIES.is_sorted());
         let encoding = category_encoding(&context59).unwrap();
-        let name = |value| encoding.class_of(value).and_then(|class| names.get(class.index()).copied());
+        let name = |value| {
+            encoding
+                .class_of(value)
+                .and_then(|class| names.get(class.index()).copied())
+        };
         // From the publishers' list of 459 names.
-        assert_eq!([name(2), name(23), name(397), name(458)], ["aeroplane", "bicycle", "table", "wood"].map(Some));
+        assert_eq!(
+            [name(2), name(23), name(397), name(458)],
+            ["aeroplane", "bicycle", "table", "wood"].map(Some)
+        );
         assert_eq!([name(0), name(1), name(459)], [None; 3]);
 
         let context60 = Vocabulary::built_in("context60").unwrap();
         let encoding = category_encoding(&context60).unwrap();
         let class = |value| encoding.class_of(value).map(ClassIndex::get);
-        assert_eq!([class(0), class(1), class(2), class(458), class(460)], [Some(0), Some(0), Some(1), Some(59), None]);
+        assert_eq!(
+            [class(0), class(1), class(2), class(458), class(460)],
+            [Some(0), Some(0), Some(1), Some(59), None]
+        );
     }
 
     #[test]
@@ -207,7 +278,10 @@ mod tests {
         let context60 = Vocabulary::built_in("context60").unwrap();
         let encoding = published_encoding(&path, &context60).unwrap();
         let class = |value| encoding.class_of(value);
-        assert_eq!([class(0), class(2)], [context60.find("background"), context60.find("bicycle")]);
+        assert_eq!(
+            [class(0), class(2)],
+            [context60.find("background"), context60.find("bicycle")]
+        );
         assert_eq!([class(11), class(12)], [context60.find("table"), None]);
         std::fs::write(&path, "aeroplane").unwrap();
         let error = published_encoding(&path, &context60).unwrap_err().to_string();

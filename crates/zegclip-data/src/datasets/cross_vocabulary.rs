@@ -56,9 +56,15 @@ impl ClassMatching {
             Unmatched::Become(name) => Some(to.require(name, "the class for those without a counterpart")?),
             Unmatched::Ignore | Unmatched::Refuse => None,
         };
-        let mut matching = Self { to: Vec::with_capacity(from.len()), unmatched: Vec::new() };
+        let mut matching = Self {
+            to: Vec::with_capacity(from.len()),
+            unmatched: Vec::new(),
+        };
         for (class, names) in (0..).filter_map(ClassIndex::new).zip(from.classes()) {
-            let found = explicit.get(&class).copied().or_else(|| names.names().find_map(|name| counterpart(name, to)));
+            let found = explicit
+                .get(&class)
+                .copied()
+                .or_else(|| names.names().find_map(|name| counterpart(name, to)));
             if found.is_none() {
                 if *unmatched == Unmatched::Refuse {
                     return Err(DatasetError::Unmatched {
@@ -91,17 +97,27 @@ impl ClassMatching {
 }
 
 fn counterpart(name: &str, vocabulary: &Vocabulary) -> Option<ClassIndex> {
-    let same = SAME.iter().filter(|pair| pair.iter().any(|other| key(other) == key(name))).flatten().copied();
+    let same = SAME
+        .iter()
+        .filter(|pair| pair.iter().any(|other| key(other) == key(name)))
+        .flatten()
+        .copied();
     let names: Vec<_> = std::iter::once(name).chain(same).map(key).collect();
     names.iter().find_map(|name| {
-        let position = vocabulary.classes().iter().position(|class| class.names().any(|other| key(other) == *name))?;
+        let position = vocabulary
+            .classes()
+            .iter()
+            .position(|class| class.names().any(|other| key(other) == *name))?;
         ClassIndex::from_usize(position)
     })
 }
 
 /// What names are compared by.
 fn key(name: &str) -> String {
-    name.chars().filter(|letter| !matches!(letter, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
+    name.chars()
+        .filter(|letter| !matches!(letter, ' ' | '-' | '_'))
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]
@@ -138,7 +154,10 @@ mod tests {
         let fallback = Unmatched::Become("background".to_owned());
         let matching = ClassMatching::new(&coco, &context, &table, &fallback).unwrap();
         let name = |name| matched(&matching, &coco, &context, name).unwrap();
-        assert_eq!([name("wall-brick"), name("zebra"), name("cup")], ["wall", "background", "cup"]);
+        assert_eq!(
+            [name("wall-brick"), name("zebra"), name("cup")],
+            ["wall", "background", "cup"]
+        );
         assert!(matching.unmatched().contains(&"zebra".to_owned()));
 
         let labels = LabelMap::from_raw(2, 1, vec![0, LabelMap::IGNORE]).unwrap();
@@ -150,9 +169,16 @@ mod tests {
     fn names_that_do_not_exist_are_refused() {
         let (voc, coco) = (built_in("voc20"), built_in("coco171"));
         let table = BTreeMap::from([("sofe".to_owned(), "couch".to_owned())]);
-        let error = ClassMatching::new(&voc, &coco, &table, &Unmatched::Ignore).unwrap_err().to_string();
+        let error = ClassMatching::new(&voc, &coco, &table, &Unmatched::Ignore)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`sofe`") && error.contains("`sofa`"), "{error}");
-        let error = ClassMatching::new(&coco, &voc, &BTreeMap::new(), &Unmatched::Refuse).unwrap_err().to_string();
-        assert!(error.starts_with("the class `truck` of coco171 has no counterpart"), "{error}");
+        let error = ClassMatching::new(&coco, &voc, &BTreeMap::new(), &Unmatched::Refuse)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("the class `truck` of coco171 has no counterpart"),
+            "{error}"
+        );
     }
 }

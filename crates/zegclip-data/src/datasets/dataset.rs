@@ -124,8 +124,17 @@ impl Dataset {
     /// machines. More shards than samples leave some empty.
     #[must_use]
     pub fn shard(&self, shard: usize, shards: usize) -> Self {
-        let samples = self.samples.iter().skip(shard).step_by(shards.max(1)).cloned().collect();
-        Self { samples, ..self.clone() }
+        let samples = self
+            .samples
+            .iter()
+            .skip(shard)
+            .step_by(shards.max(1))
+            .cloned()
+            .collect();
+        Self {
+            samples,
+            ..self.clone()
+        }
     }
 
     /// The same samples scored under another vocabulary, see [`ClassMatching::new`]; its seen classes hold from here on.
@@ -139,7 +148,11 @@ impl Dataset {
         unmatched: &Unmatched,
     ) -> Result<(Self, Arc<ClassMatching>), DatasetError> {
         let matching = Arc::new(ClassMatching::new(&self.filed, &vocabulary, table, unmatched)?);
-        let dataset = Self { vocabulary: Arc::new(vocabulary), matching: Some(matching.clone()), ..self.clone() };
+        let dataset = Self {
+            vocabulary: Arc::new(vocabulary),
+            matching: Some(matching.clone()),
+            ..self.clone()
+        };
         Ok((dataset, matching))
     }
 
@@ -210,9 +223,12 @@ impl Dataset {
             dataset: self.name.clone(),
             id: sample.id.clone(),
         })?;
-        let decoded = source.decode()?;
+        let decoded = source.decode(&self.limits)?;
         Ok(match &self.matching {
-            Some(matching) => DecodedLabels { labels: matching.apply(&decoded.labels), ..decoded },
+            Some(matching) => DecodedLabels {
+                labels: matching.apply(&decoded.labels),
+                ..decoded
+            },
             None => decoded,
         })
     }
@@ -222,7 +238,11 @@ impl Dataset {
     }
 
     fn sample(&self, index: usize) -> Result<&Sample, DatasetError> {
-        let out_of_range = || DatasetError::OutOfRange { dataset: self.name.clone(), index, samples: self.len() };
+        let out_of_range = || DatasetError::OutOfRange {
+            dataset: self.name.clone(),
+            index,
+            samples: self.len(),
+        };
         self.samples.get(index).ok_or_else(out_of_range)
     }
 }

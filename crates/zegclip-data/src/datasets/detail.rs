@@ -96,7 +96,10 @@ const MAX_PIXELS: u64 = 1 << 28;
 impl Detail {
     /// Reads an annotation file.
     pub(super) fn read(path: &Path) -> Result<Self, super::DatasetError> {
-        let wrong = |source| super::DatasetError::Detail { path: path.into(), source };
+        let wrong = |source| super::DatasetError::Detail {
+            path: path.into(),
+            source,
+        };
         let file = std::fs::File::open(path).map_err(DataError::io("read", path))?;
         let file: File = serde_json::from_reader(BufReader::with_capacity(1 << 20, file))
             .map_err(|error| wrong(DetailError::Json(error)))?;
@@ -108,7 +111,9 @@ impl Detail {
         let positions = images.iter().map(|image| image.image_id).zip(0..);
         let positions: HashMap<u64, usize> = positions.collect();
         for annotation in file.annos_segmentation {
-            let image = positions.get(&annotation.image_id).and_then(|&position| images.get_mut(position));
+            let image = positions
+                .get(&annotation.image_id)
+                .and_then(|&position| images.get_mut(position));
             let image = image.ok_or(DetailError::UnknownImage(annotation.image_id))?;
             image.masks.push((annotation.category_id, annotation.segmentation));
         }
@@ -122,7 +127,8 @@ impl Detail {
 
     /// The images of a split: `train`, `val`, or both in `trainval`.
     pub(super) fn of_split<'a>(&'a self, split: &'a str) -> impl Iterator<Item = (usize, &'a Image)> {
-        self.images().filter(move |(_, image)| image.phase == split || (split == "trainval" && image.phase != "test"))
+        self.images()
+            .filter(move |(_, image)| image.phase == split || (split == "trainval" && image.phase != "test"))
     }
 
     /// The category of every pixel of the image at `position`, 0 where there is none.
@@ -134,7 +140,9 @@ impl Detail {
 impl Image {
     /// The file name without extension.
     pub(super) fn id(&self) -> &str {
-        self.file_name.rsplit_once('.').map_or(self.file_name.as_str(), |(stem, _)| stem)
+        self.file_name
+            .rsplit_once('.')
+            .map_or(self.file_name.as_str(), |(stem, _)| stem)
     }
 
     fn labels(&self) -> Result<RawLabels, DetailError> {
@@ -145,12 +153,18 @@ impl Image {
         }
         let mut values = vec![0; width * height];
         for (category, mask) in &self.masks {
-            let damaged =
-                |problem| DetailError::Mask { image: self.file_name.clone(), category: *category, problem };
+            let damaged = |problem| DetailError::Mask {
+                image: self.file_name.clone(),
+                category: *category,
+                problem,
+            };
             if mask.size != [self.height, self.width] {
                 return Err(damaged("it has another size than the image"));
             }
-            let runs = mask.counts.runs().ok_or_else(|| damaged("its counts are no run lengths"))?;
+            let runs = mask
+                .counts
+                .runs()
+                .ok_or_else(|| damaged("its counts are no run lengths"))?;
             let mut position = 0_usize;
             for (run, inside) in runs.into_iter().zip([false, true].into_iter().cycle()) {
                 let end = position.saturating_add(run);
@@ -169,8 +183,11 @@ impl Image {
             }
         }
         // The number of values is right by construction.
-        RawLabels::new(self.width, self.height, values)
-            .map_err(|_| DetailError::TooLarge { image: self.file_name.clone(), width: self.width, height: self.height })
+        RawLabels::new(self.width, self.height, values).map_err(|_| DetailError::TooLarge {
+            image: self.file_name.clone(),
+            width: self.width,
+            height: self.height,
+        })
     }
 }
 
@@ -250,7 +267,12 @@ mod tests {
     #[test]
     fn phases_are_splits() {
         let detail = detail(JSON).unwrap();
-        let ids = |split| detail.of_split(split).map(|(_, image)| image.id().to_owned()).collect::<Vec<_>>();
+        let ids = |split| {
+            detail
+                .of_split(split)
+                .map(|(_, image)| image.id().to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ids("train"), ["2008_000002"]);
         assert_eq!(ids("val"), ["2008_000003"]);
         assert_eq!(ids("trainval").len(), 2);
@@ -271,14 +293,23 @@ mod tests {
             let detail = detail(&JSON.replacen(from, to, 1));
             detail.and_then(|detail| detail.labels(0)).unwrap_err().to_string()
         };
-        let longer = damaged("511220005", "5119");
-        assert_eq!(longer, "a mask of category 2 in `2008_000002.jpg` is damaged: its counts are longer than the image");
+        let longer = damaged("511220005", "511P1");
+        assert_eq!(
+            longer,
+            "a mask of category 2 in `2008_000002.jpg` is damaged: its counts are longer than the image"
+        );
         for counts in ["P", "ÿ", " ", "PPPPPPPPPPPPPPPPPPPP", "oooooooooooooooooo", "5O"] {
             assert!(damaged("511220005", counts).contains("its counts are"), "{counts}");
         }
         assert!(damaged("[6, 5]", "[5, 6]").contains("another size"));
         assert!(damaged("\"width\": 5", "\"width\": 4000000000").contains("4000000000×6"));
-        assert!(damaged("\"image_id\": 2008000002, \"category_id\": 2", "\"image_id\": 7, \"category_id\": 2").contains("image 7"));
+        assert!(
+            damaged(
+                "\"image_id\": 2008000002, \"category_id\": 2",
+                "\"image_id\": 7, \"category_id\": 2"
+            )
+            .contains("image 7")
+        );
         assert!(damaged("annos_segmentation", "annos").contains("expected `images` and `annos_segmentation`"));
     }
 }

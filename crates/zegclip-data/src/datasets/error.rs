@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::detail::DetailError;
 use super::mat5::Mat5Error;
-use crate::DataError;
+use crate::{DataError, ThreadFailed};
 
 /// Why a data set cannot be opened, or one of its samples not be read.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,9 @@ pub enum DatasetError {
     Data(#[from] DataError),
 
     /// Text that should be `NAME=DIR` or the path of a TOML is neither.
-    #[error("`{text}` is no data set; write NAME=DIR, where NAME is one of {known}, or the path of a TOML that describes one")]
+    #[error(
+        "`{text}` is no data set; write NAME=DIR, where NAME is one of {known}, or the path of a TOML that describes one"
+    )]
     Spec {
         /// What was given.
         text: String,
@@ -81,7 +83,7 @@ pub enum DatasetError {
     },
 
     /// Images without labels, labels without images, or names in a list without either.
-    #[error("{dataset}, split `{split}`: {first}{}; `zegclip dataset check` lists all", others(*others))]
+    #[error("{dataset}, split `{split}`: {first}{}; `zegclip dataset check` lists all", and_others(*others))]
     Incomplete {
         /// The data set's name.
         dataset: String,
@@ -198,7 +200,9 @@ pub enum DatasetError {
     },
 
     /// A data set scored under another vocabulary, in which one of its classes has no counterpart.
-    #[error("the class `{class}` of {dataset} has no counterpart in the vocabulary {vocabulary}; map it to one, or let such classes be ignored")]
+    #[error(
+        "the class `{class}` of {dataset} has no counterpart in the vocabulary {vocabulary}; map it to one, or let such classes be ignored"
+    )]
     Unmatched {
         /// The data set's name.
         dataset: String,
@@ -208,11 +212,15 @@ pub enum DatasetError {
         vocabulary: String,
     },
 
-    /// A thread that read samples ended without a result, which only a mistake in the program causes.
-    #[error("a thread that reads samples failed; this is a mistake in the program, please report it")]
-    Thread,
+    /// A thread that reads samples ended without a result.
+    #[error(transparent)]
+    Thread(#[from] ThreadFailed),
 }
 
-fn others(others: usize) -> String {
-    if others == 0 { String::new() } else { format!(" (and {others} more)") }
+fn and_others(others: usize) -> String {
+    if others == 0 {
+        String::new()
+    } else {
+        format!(" (and {others} more)")
+    }
 }

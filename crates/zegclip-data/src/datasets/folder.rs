@@ -56,7 +56,10 @@ impl FolderDescription {
     /// Reads the description; looks at no other file.
     pub(super) fn read(path: &Path) -> Result<Self, DatasetError> {
         let origin = format!("`{}`", path.display());
-        let mistake = |message: String| DataError::Toml { origin: origin.clone(), message };
+        let mistake = |message: String| DataError::Toml {
+            origin: origin.clone(),
+            message,
+        };
         let mut table = parse(&read_text(path)?, &origin)?;
         check_keys(&table, &[VOCABULARY_KEYS, &[SPLITS]].concat(), &origin)?;
         let entries = match table.remove(SPLITS) {
@@ -80,7 +83,12 @@ impl FolderDescription {
         table.entry("name").or_insert(file_name.into());
         let vocabulary = Vocabulary::from_toml_text(&table.to_string(), &origin)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { vocabulary: Arc::new(vocabulary), splits, folder, origin })
+        Ok(Self {
+            vocabulary: Arc::new(vocabulary),
+            splits,
+            folder,
+            origin,
+        })
     }
 
     pub(super) fn splits(&self) -> impl Iterator<Item = &str> {
@@ -88,32 +96,47 @@ impl FolderDescription {
     }
 
     pub(super) fn survey(&self, split: &str) -> Result<Survey, DatasetError> {
-        let place = Place { dataset: self.vocabulary.name(), root: &self.folder };
+        let place = Place {
+            dataset: self.vocabulary.name(),
+            root: &self.folder,
+        };
         let Some(entry) = self.splits.get(split) else {
             return Err(place.unknown_split(split, &self.splits().collect::<Vec<_>>()));
         };
         let origin = format!("{}, `splits.{split}`", self.origin);
         let images = match &entry.images {
             Some(pattern) => self.files(pattern, "", "image", &origin)?,
-            None => Files { by_id: BTreeMap::new(), expected: "`images` of the split".to_owned() },
+            None => Files {
+                by_id: BTreeMap::new(),
+                expected: "`images` of the split".to_owned(),
+            },
         };
         let labels = self.files(&entry.labels, &entry.label_suffix, "label file", &origin)?;
         if images.by_id.is_empty() && labels.by_id.is_empty() {
-            let patterns = entry.images.iter().chain([&entry.labels]).map(|pattern| format!("`{pattern}`"));
+            let patterns = entry
+                .images
+                .iter()
+                .chain([&entry.labels])
+                .map(|pattern| format!("`{pattern}`"));
             return Err(DatasetError::NoSamples {
                 dataset: place.dataset.to_owned(),
                 split: split.to_owned(),
                 patterns: patterns.collect::<Vec<_>>().join(" or "),
             });
         }
-        let labels = labels.as_label_pngs(self.vocabulary.encoding().clone());
+        let labels = labels.into_label_pngs(self.vocabulary.encoding().clone());
         let vocabulary = self.vocabulary.clone();
         match &entry.list {
             None => Ok(Survey::of_files(vocabulary, &images, &labels)),
             Some(list) => {
                 let path = self.folder.join(list);
                 let text = read_text(&path)?;
-                let ids: Vec<_> = text.lines().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect();
+                let ids: Vec<_> = text
+                    .lines()
+                    .map(str::trim)
+                    .filter(|id| !id.is_empty())
+                    .map(str::to_owned)
+                    .collect();
                 if ids.is_empty() {
                     return Err(DatasetError::EmptyList { path });
                 }
@@ -136,30 +159,46 @@ impl FolderDescription {
             reason,
         };
         let start = self.folder.join(fixed_start(pattern));
-        let folder = self.folder.to_str().ok_or_else(|| wrong("the folder's name is not UTF-8".to_owned()))?;
+        let folder = self
+            .folder
+            .to_str()
+            .ok_or_else(|| wrong("the folder's name is not UTF-8".to_owned()))?;
         let absolute = Path::new(&glob::Pattern::escape(folder)).join(pattern);
         let paths = glob::glob(&absolute.to_string_lossy()).map_err(|error| wrong(error.msg.to_owned()))?;
         let mut by_id = BTreeMap::<String, PathBuf>::new();
         for path in paths {
             let path = path.map_err(|error| {
                 let path = error.path().to_owned();
-                DataError::io("read", path)(error.into_error())
+                DataError::io("read", path)(error.into())
             })?;
             let below = path.strip_prefix(&start).unwrap_or(&path).with_extension("");
             let id = below.to_string_lossy().replace('\\', "/");
-            let Some(id) = id.strip_suffix(suffix).filter(|_| path.is_file()) else { continue };
+            let Some(id) = id.strip_suffix(suffix).filter(|_| path.is_file()) else {
+                continue;
+            };
             if let Some(first) = by_id.insert(id.to_owned(), path.clone()) {
                 let (origin, id) = (format!("{origin}, `{pattern}`"), id.to_owned());
-                return Err(DatasetError::SameName { origin, what, id, first, second: path });
+                return Err(DatasetError::SameName {
+                    origin,
+                    what,
+                    id,
+                    first,
+                    second: path,
+                });
             }
         }
-        Ok(Files { by_id, expected: format!("it to match `{pattern}`") })
+        Ok(Files {
+            by_id,
+            expected: format!("it to match `{pattern}`"),
+        })
     }
 }
 
 /// The folders of a pattern before its first special character.
 fn fixed_start(pattern: &str) -> &str {
-    let fixed = pattern.find(['*', '?', '[']).map_or(pattern, |end| pattern.get(..end).unwrap_or_default());
+    let fixed = pattern
+        .find(['*', '?', '['])
+        .map_or(pattern, |end| pattern.get(..end).unwrap_or_default());
     fixed.rfind('/').and_then(|end| fixed.get(..end)).unwrap_or_default()
 }
 
@@ -196,13 +235,22 @@ mod tests {
 
     #[test]
     fn files_are_paired_below_the_fixed_start() {
-        let files = ["photos/a/1.jpg", "photos/2.jpg", "masks/a/1_mask.png", "masks/2_mask.png", "masks/2.png"];
+        let files = [
+            "photos/a/1.jpg",
+            "photos/2.jpg",
+            "masks/a/1_mask.png",
+            "masks/2_mask.png",
+            "masks/2.png",
+        ];
         let (_folder, description) = farm(FARM, &files);
         let description = description.unwrap();
         assert_eq!(description.vocabulary.name(), "farm");
         assert_eq!(description.splits().collect::<Vec<_>>(), ["train", "val"]);
         let survey = description.survey("train").unwrap();
-        assert_eq!(survey.samples.iter().map(|sample| sample.id()).collect::<Vec<_>>(), ["2", "a/1"]);
+        assert_eq!(
+            survey.samples.iter().map(|sample| sample.id()).collect::<Vec<_>>(),
+            ["2", "a/1"]
+        );
         assert!(survey.problems.is_empty(), "{:?}", survey.problems);
         assert!(survey.samples[1].label_path().unwrap().ends_with("masks/a/1_mask.png"));
     }
@@ -245,7 +293,10 @@ mod tests {
         let error = |from: &str, to: &str| {
             assert!(FARM.contains(from));
             let (_folder, description) = farm(&FARM.replacen(from, to, 1), &[]);
-            description.and_then(|description| description.survey("train").map(|_| ())).unwrap_err().to_string()
+            description
+                .and_then(|description| description.survey("train").map(|_| ()))
+                .unwrap_err()
+                .to_string()
         };
         assert!(error("unseen", "unsen").contains("unknown key `unsen` (did you mean `unseen`?)"));
         assert!(error("label_suffix", "label_sufix").contains("did you mean `label_suffix`?"));
@@ -255,7 +306,10 @@ mod tests {
         assert!(error("masks/**/*.png", "masks/**x/*.png").contains("is no pattern of file names"));
         assert!(error("9 = \"sheep\"", "9 = \"shep\"").contains("did you mean `sheep`?"));
         let nothing = error("_mask", "");
-        assert!(nothing.ends_with("nothing matches `photos/**/*.jpg` or `masks/**/*.png`"), "{nothing}");
+        assert!(
+            nothing.ends_with("nothing matches `photos/**/*.jpg` or `masks/**/*.png`"),
+            "{nothing}"
+        );
         let (_folder, description) = farm("classes = [\"a\"]", &[]);
         assert!(description.unwrap_err().to_string().contains("it has no split"));
         let (_folder, description) = farm(FARM, &[]);

@@ -17,7 +17,10 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// The first of `candidates`, relative to the root, that exists.
     pub(super) fn find(&self, candidates: &[String]) -> Option<PathBuf> {
-        candidates.iter().map(|candidate| self.root.join(candidate)).find(|path| path.exists())
+        candidates
+            .iter()
+            .map(|candidate| self.root.join(candidate))
+            .find(|path| path.exists())
     }
 
     /// As [`Self::find`], or an error that says what was expected and what was found.
@@ -32,7 +35,11 @@ impl Place<'_> {
             dataset: self.dataset.to_owned(),
             what: what.to_owned(),
             root: self.root.to_owned(),
-            expected: candidates.iter().take(SHOWN).map(|candidate| format!("`{candidate}`")).collect(),
+            expected: candidates
+                .iter()
+                .take(SHOWN)
+                .map(|candidate| format!("`{candidate}`"))
+                .collect(),
             found: describe(self.root),
         }
     }
@@ -49,8 +56,17 @@ impl Place<'_> {
 
 /// Each of `names` in each of `roots`, the first root first; the root `""` is the given folder itself.
 pub(super) fn candidates(roots: &[&str], names: &[&str]) -> Vec<String> {
-    let join = |root: &str, name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
-    roots.iter().flat_map(|root| names.iter().map(move |name| join(root, name))).collect()
+    let join = |root: &str, name: &str| {
+        if root.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{root}/{name}")
+        }
+    };
+    roots
+        .iter()
+        .flat_map(|root| names.iter().map(move |name| join(root, name)))
+        .collect()
 }
 
 /// What a folder holds, for messages: a few names.
@@ -60,7 +76,10 @@ fn describe(folder: &Path) -> String {
         let what = if folder.exists() { "a file" } else { "no such folder" };
         return what.to_owned();
     };
-    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort_unstable();
     let hidden = names.len().saturating_sub(SHOWN);
     let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
@@ -81,7 +100,10 @@ pub(super) fn files_by_id(folder: &Path, suffix: &str) -> Result<BTreeMap<String
         let entry = entry.map_err(DataError::io("read", folder))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        if let Some(id) = name.strip_suffix(suffix).filter(|id| !id.is_empty() && !id.starts_with('.')) {
+        if let Some(id) = name
+            .strip_suffix(suffix)
+            .filter(|id| !id.is_empty() && !id.starts_with('.'))
+        {
             files.insert(id.to_owned(), entry.path());
         }
     }
@@ -97,13 +119,22 @@ pub(super) fn files_by_id(folder: &Path, suffix: &str) -> Result<BTreeMap<String
 /// [`DatasetError::EmptyList`], and [`DataError`] for an unreadable file.
 pub(super) fn read_list(path: &Path) -> Result<Vec<String>, DatasetError> {
     let text = read_text(path)?;
-    let names = text.lines().filter_map(|line| line.split_whitespace().next()).map(|name| {
-        let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-        let stem = [".jpg", ".jpeg", ".png", ".mat"].iter().find_map(|extension| file.strip_suffix(extension));
-        stem.unwrap_or(file).to_owned()
-    });
+    let names = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|name| {
+            let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+            let stem = [".jpg", ".jpeg", ".png", ".mat"]
+                .iter()
+                .find_map(|extension| file.strip_suffix(extension));
+            stem.unwrap_or(file).to_owned()
+        });
     let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-    if names.is_empty() { Err(DatasetError::EmptyList { path: path.into() }) } else { Ok(names) }
+    if names.is_empty() {
+        Err(DatasetError::EmptyList { path: path.into() })
+    } else {
+        Ok(names)
+    }
 }
 
 #[cfg(test)]
@@ -114,26 +145,51 @@ mod tests {
     fn lists_hold_names_or_paths() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.txt");
-        std::fs::write(&path, "2007_000032\r\n\n /JPEGImages/2007_000039.jpg /Seg/2007_000039.png\nv1.2_a\n").unwrap();
+        std::fs::write(
+            &path,
+            "2007_000032\r\n\n /JPEGImages/2007_000039.jpg /Seg/2007_000039.png\nv1.2_a\n",
+        )
+        .unwrap();
         assert_eq!(read_list(&path).unwrap(), ["2007_000032", "2007_000039", "v1.2_a"]);
         std::fs::write(&path, "\n \n").unwrap();
         let error = read_list(&path).unwrap_err().to_string();
-        assert!(error.starts_with("the list `") && error.ends_with("` names no image"), "{error}");
+        assert!(
+            error.starts_with("the list `") && error.ends_with("` names no image"),
+            "{error}"
+        );
     }
 
     #[test]
     fn what_is_missing_is_said_with_what_is_there() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { dataset: "voc2012", root: folder.path() };
-        let error = place.require("folder of lists", &["A/B", "B"].map(str::to_owned)).unwrap_err().to_string();
-        assert!(error.contains("expected `A/B` or `B`; found an empty folder"), "{error}");
+        let place = Place {
+            dataset: "voc2012",
+            root: folder.path(),
+        };
+        let error = place
+            .require("folder of lists", &["A/B", "B"].map(str::to_owned))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("expected `A/B` or `B`; found an empty folder"),
+            "{error}"
+        );
         for number in 0..10 {
             std::fs::write(folder.path().join(format!("file{number}")), "").unwrap();
         }
-        let error = place.require("folder of lists", &["A/B".to_owned()]).unwrap_err().to_string();
+        let error = place
+            .require("folder of lists", &["A/B".to_owned()])
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("`file6`, `file7` and 2 more"), "{error}");
-        let place = Place { dataset: "voc2012", root: &folder.path().join("nowhere") };
-        let error = place.require("folder of lists", &["A/B".to_owned()]).unwrap_err().to_string();
+        let place = Place {
+            dataset: "voc2012",
+            root: &folder.path().join("nowhere"),
+        };
+        let error = place
+            .require("folder of lists", &["A/B".to_owned()])
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("found no such folder"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::DatasetError;
 use super::detail::Detail;
 use super::mat5::read_label_matrix;
-use crate::{DataError, DecodedLabels, LabelEncoding, RawLabels, read_label_png};
+use crate::{DataError, DecodedLabels, ImageLimits, LabelDepth, LabelEncoding, RawLabels, read_label_png};
 
 /// A photo and its label file; either may be absent from a data set that is not complete.
 #[derive(Clone, Debug)]
@@ -43,35 +43,51 @@ pub(super) struct LabelSource {
 /// Where labels are.
 #[derive(Clone, Debug)]
 pub(super) enum LabelFile {
-    /// The grey values or palette indices of an 8-bit PNG.
-    Png(PathBuf),
+    /// The grey values or palette indices of a PNG.
+    Png { path: PathBuf, depth: LabelDepth },
     /// A matrix in a MATLAB file, and the variable and fields that lead to it.
-    Mat5 { path: PathBuf, variable: &'static [&'static str] },
+    Mat5 {
+        path: PathBuf,
+        variable: &'static [&'static str],
+    },
     /// The masks of one image of an annotation file.
-    Detail { path: Arc<Path>, annotations: Arc<Detail>, position: usize },
+    Detail {
+        path: Arc<Path>,
+        annotations: Arc<Detail>,
+        position: usize,
+    },
 }
 
 impl LabelSource {
     pub(super) fn path(&self) -> &Path {
         match &self.file {
-            LabelFile::Png(path) | LabelFile::Mat5 { path, .. } => path,
+            LabelFile::Png { path, .. } | LabelFile::Mat5 { path, .. } => path,
             LabelFile::Detail { path, .. } => path,
         }
     }
 
     /// Reads the labels; what their values mean is applied here and nowhere else.
-    pub(super) fn decode(&self) -> Result<DecodedLabels, DatasetError> {
+    pub(super) fn decode(&self, limits: &ImageLimits) -> Result<DecodedLabels, DatasetError> {
         let raw = match &self.file {
-            LabelFile::Png(path) => read_label_png(path)?,
+            LabelFile::Png { path, depth } => read_label_png(path, limits, *depth)?,
             LabelFile::Mat5 { path, variable } => {
                 let file = std::fs::read(path).map_err(DataError::io("read", path))?;
-                let matrix = read_label_matrix(&file, variable)
-                    .map_err(|source| DatasetError::Mat5 { path: path.clone(), source })?;
+                let matrix = read_label_matrix(&file, variable).map_err(|source| DatasetError::Mat5 {
+                    path: path.clone(),
+                    source,
+                })?;
                 RawLabels::new(matrix.width, matrix.height, matrix.values)?
             }
-            LabelFile::Detail { path, annotations, position } => {
+            LabelFile::Detail {
+                path,
+                annotations,
+                position,
+            } => {
                 let labels = annotations.labels(*position);
-                let labels = labels.map_err(|source| DatasetError::Detail { path: path.to_path_buf(), source })?;
+                let labels = labels.map_err(|source| DatasetError::Detail {
+                    path: path.to_path_buf(),
+                    source,
+                })?;
                 // Positions come from the annotations themselves.
                 labels.map_or_else(|| RawLabels::new(0, 0, Vec::new()), Ok)?
             }

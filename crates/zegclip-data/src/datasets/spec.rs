@@ -29,8 +29,14 @@ pub struct DatasetSpec {
 
 #[derive(Clone, Debug)]
 enum Source {
-    Benchmark { benchmark: &'static Benchmark, root: PathBuf },
-    Folder { path: PathBuf, description: Arc<FolderDescription> },
+    Benchmark {
+        benchmark: &'static Benchmark,
+        root: PathBuf,
+    },
+    Folder {
+        path: PathBuf,
+        description: Arc<FolderDescription>,
+    },
 }
 
 #[derive(Debug)]
@@ -48,11 +54,31 @@ enum Kind {
 }
 
 static BENCHMARKS: [Benchmark; 5] = [
-    Benchmark { name: "voc2012", vocabulary: "voc20", kind: Kind::Voc },
-    Benchmark { name: "coco-stuff", vocabulary: "coco171", kind: Kind::CocoStuff },
-    Benchmark { name: "context59", vocabulary: "context59", kind: Kind::Context },
-    Benchmark { name: "context60", vocabulary: "context60", kind: Kind::Context },
-    Benchmark { name: "context59-zs10", vocabulary: "context59-zs10", kind: Kind::Context },
+    Benchmark {
+        name: "voc2012",
+        vocabulary: "voc20",
+        kind: Kind::Voc,
+    },
+    Benchmark {
+        name: "coco-stuff",
+        vocabulary: "coco171",
+        kind: Kind::CocoStuff,
+    },
+    Benchmark {
+        name: "context59",
+        vocabulary: "context59",
+        kind: Kind::Context,
+    },
+    Benchmark {
+        name: "context60",
+        vocabulary: "context60",
+        kind: Kind::Context,
+    },
+    Benchmark {
+        name: "context59-zs10",
+        vocabulary: "context59-zs10",
+        kind: Kind::Context,
+    },
 ];
 /// Other names that people give.
 const ALIASES: [(&str, &str); 5] = [
@@ -72,11 +98,18 @@ impl DatasetSpec {
     /// # Errors
     /// [`DatasetError::Spec`], [`DatasetError::UnknownDataset`], and [`DatasetError::Data`] for a wrong TOML.
     pub fn parse(text: &str) -> Result<Self, DatasetError> {
-        let is_toml = |path: &str| Path::new(path).extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"));
+        let is_toml = |path: &str| {
+            Path::new(path)
+                .extension()
+                .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
+        };
         match text.split_once('=') {
             Some((name, root)) if !root.is_empty() && !is_toml(name) => Self::new(name, Path::new(root)),
             _ if is_toml(text) => Self::from_toml(Path::new(text)),
-            _ => Err(DatasetError::Spec { text: text.to_owned(), known: quoted(&Self::names()) }),
+            _ => Err(DatasetError::Spec {
+                text: text.to_owned(),
+                known: quoted(&Self::names()),
+            }),
         }
     }
 
@@ -86,7 +119,10 @@ impl DatasetSpec {
     /// [`DatasetError::UnknownDataset`], which names the nearest.
     pub fn new(name: &str, root: &Path) -> Result<Self, DatasetError> {
         let lower = name.trim().to_lowercase();
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == lower).map_or(lower.as_str(), |(_, name)| name);
+        let alias = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == lower)
+            .map_or(lower.as_str(), |(_, name)| name);
         let Some(benchmark) = BENCHMARKS.iter().find(|benchmark| benchmark.name == alias) else {
             let known = Self::names();
             return Err(DatasetError::UnknownDataset {
@@ -96,7 +132,13 @@ impl DatasetSpec {
             });
         };
         let vocabulary = Arc::new(Vocabulary::built_in(benchmark.vocabulary)?);
-        Ok(Self { source: Source::Benchmark { benchmark, root: root.into() }, vocabulary })
+        Ok(Self {
+            source: Source::Benchmark {
+                benchmark,
+                root: root.into(),
+            },
+            vocabulary,
+        })
     }
 
     /// A data set described by a TOML, whose path patterns start at the TOML's folder. It holds a vocabulary (see
@@ -119,7 +161,13 @@ impl DatasetSpec {
     pub fn from_toml(path: &Path) -> Result<Self, DatasetError> {
         let description = Arc::new(FolderDescription::read(path)?);
         let vocabulary = description.vocabulary.clone();
-        Ok(Self { source: Source::Folder { path: path.into(), description }, vocabulary })
+        Ok(Self {
+            source: Source::Folder {
+                path: path.into(),
+                description,
+            },
+            vocabulary,
+        })
     }
 
     /// The names that [`Self::new`] knows.
@@ -150,7 +198,10 @@ impl DatasetSpec {
     /// The split that the published results are trained on; of a TOML, `train` or its first.
     pub fn training_split(&self) -> &str {
         match &self.source {
-            Source::Benchmark { benchmark: Benchmark { kind: Kind::Voc, .. }, .. } => voc::TRAIN_AUG,
+            Source::Benchmark {
+                benchmark: Benchmark { kind: Kind::Voc, .. },
+                ..
+            } => voc::TRAIN_AUG,
             Source::Benchmark { .. } => TRAINING,
             Source::Folder { description, .. } => first_of(description, TRAINING),
         }
@@ -182,7 +233,10 @@ impl DatasetSpec {
         let survey: Survey = match &self.source {
             Source::Folder { description, .. } => description.survey(split)?,
             Source::Benchmark { benchmark, root } => {
-                let place = Place { dataset: benchmark.name, root };
+                let place = Place {
+                    dataset: benchmark.name,
+                    root,
+                };
                 let vocabulary = self.vocabulary.clone();
                 match benchmark.kind {
                     Kind::Voc => voc::survey(&place, split, vocabulary)?,
@@ -198,5 +252,9 @@ impl DatasetSpec {
 fn first_of<'a>(description: &'a FolderDescription, preferred: &'a str) -> &'a str {
     let mut splits = description.splits();
     let has = description.splits().any(|split| split == preferred);
-    if has { preferred } else { splits.next().unwrap_or(preferred) }
+    if has {
+        preferred
+    } else {
+        splits.next().unwrap_or(preferred)
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::DatasetError;
 use super::layout::files_by_id;
 use super::sample::{LabelFile, LabelSource, Sample};
-use crate::{LabelEncoding, Vocabulary};
+use crate::{LabelDepth, LabelEncoding, Vocabulary};
 
 /// Something about the files of a data set that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,16 +75,31 @@ pub(super) struct Files<T> {
 impl Files<PathBuf> {
     /// The files of a folder whose name ends in `suffix`; none if there is no such folder.
     pub(super) fn in_folder(folder: &Path, suffix: &str) -> Result<Self, DatasetError> {
-        let by_id = if folder.is_dir() { files_by_id(folder, suffix)? } else { BTreeMap::new() };
-        Ok(Self { by_id, expected: format!("`{}`", folder.join(format!("{{}}{suffix}")).display()) })
+        let by_id = if folder.is_dir() {
+            files_by_id(folder, suffix)?
+        } else {
+            BTreeMap::new()
+        };
+        Ok(Self {
+            by_id,
+            expected: format!("`{}`", folder.join(format!("{{}}{suffix}")).display()),
+        })
     }
 
-    /// The same files as label PNGs of one encoding.
-    pub(super) fn as_label_pngs(self, encoding: LabelEncoding) -> Files<LabelSource> {
+    /// The same files as label PNGs of one encoding; of 16 bits only where its classes need them.
+    pub(super) fn into_label_pngs(self, encoding: LabelEncoding) -> Files<LabelSource> {
+        let deep = (256..=u16::MAX).any(|value| encoding.class_of(value).is_some());
+        let depth = if deep { LabelDepth::Sixteen } else { LabelDepth::Eight };
         let encoding = Arc::new(encoding);
-        let source = |path| LabelSource { file: LabelFile::Png(path), encoding: encoding.clone() };
+        let source = |path| LabelSource {
+            file: LabelFile::Png { path, depth },
+            encoding: encoding.clone(),
+        };
         let by_id = self.by_id.into_iter().map(|(id, path)| (id, source(path))).collect();
-        Files { by_id, expected: self.expected }
+        Files {
+            by_id,
+            expected: self.expected,
+        }
     }
 }
 
@@ -117,11 +132,7 @@ impl Survey {
     }
 
     /// Pairs all photos and label files with one another.
-    pub(super) fn of_files(
-        vocabulary: Arc<Vocabulary>,
-        images: &Files<PathBuf>,
-        labels: &Files<LabelSource>,
-    ) -> Self {
+    pub(super) fn of_files(vocabulary: Arc<Vocabulary>, images: &Files<PathBuf>, labels: &Files<LabelSource>) -> Self {
         let ids: BTreeSet<_> = images.by_id.keys().chain(labels.by_id.keys()).cloned().collect();
         Self::pair(vocabulary, ids.into_iter().collect(), images, labels, Vec::new())
     }
@@ -140,13 +151,28 @@ impl Survey {
             let image = images.by_id.get(&id).cloned();
             let label = labels.by_id.get(&id).cloned();
             if image.is_none() && has_images {
-                problems.push(PairProblem::MissingImage { id: id.clone(), expected: images.expected(&id) });
+                problems.push(PairProblem::MissingImage {
+                    id: id.clone(),
+                    expected: images.expected(&id),
+                });
             }
             if label.is_none() {
-                problems.push(PairProblem::MissingLabels { id: id.clone(), expected: labels.expected(&id) });
+                problems.push(PairProblem::MissingLabels {
+                    id: id.clone(),
+                    expected: labels.expected(&id),
+                });
             }
-            samples.push(Sample { id, image, labels: label });
+            samples.push(Sample {
+                id,
+                image,
+                labels: label,
+            });
         }
-        Self { vocabulary, samples, problems, photos: images.expected("*") }
+        Self {
+            vocabulary,
+            samples,
+            problems,
+            photos: images.expected("*"),
+        }
     }
 }

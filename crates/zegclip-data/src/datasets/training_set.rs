@@ -27,7 +27,11 @@ impl TrainingSet {
             TrainingSetting::Inductive => dataset.vocabulary().seen_only(),
             TrainingSetting::Transductive | TrainingSetting::Full => dataset.vocabulary().clone(),
         };
-        Ok(Self { dataset, setting, vocabulary })
+        Ok(Self {
+            dataset,
+            setting,
+            vocabulary,
+        })
     }
 
     /// What the data set is called.

@@ -12,7 +12,7 @@ use super::DatasetError;
 use super::layout::{Place, candidates, files_by_id, read_list};
 use super::sample::{LabelFile, LabelSource};
 use super::survey::{Files, Survey};
-use crate::Vocabulary;
+use crate::{LabelDepth, Vocabulary};
 
 const ROOTS: [&str; 3] = ["VOCdevkit/VOC2012", "VOC2012", ""];
 /// SBD lies beside `VOCdevkit`, or where mmsegmentation's guide puts it; the root may be any folder of VOC's.
@@ -32,7 +32,9 @@ const TRAINAUG: &str = "trainaug";
 pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>) -> Result<Survey, DatasetError> {
     let lists = place.require("folder of lists", &candidates(&ROOTS, &[LISTS]))?;
     let root = lists.ancestors().nth(2).unwrap_or(place.root).to_owned();
-    let sbd = place.find(&candidates(&SBD_PARENTS, &SBD_FOLDERS)).filter(|sbd| sbd.join("cls").is_dir());
+    let sbd = place
+        .find(&candidates(&SBD_PARENTS, &SBD_FOLDERS))
+        .filter(|sbd| sbd.join("cls").is_dir());
     let (ids, list) = ids(place, &lists, sbd.as_deref(), split)?;
     let images = Files::<PathBuf>::in_folder(&root.join(PHOTOS), ".jpg")?;
 
@@ -41,15 +43,38 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
     let mut places = Vec::new();
     if let Some(sbd) = &sbd {
         for (id, path) in files_by_id(&sbd.join("cls"), ".mat")? {
-            let file = LabelFile::Mat5 { path, variable: SBD_VARIABLE };
-            by_id.insert(id, LabelSource { file, encoding: encoding.clone() });
+            let file = LabelFile::Mat5 {
+                path,
+                variable: SBD_VARIABLE,
+            };
+            by_id.insert(
+                id,
+                LabelSource {
+                    file,
+                    encoding: encoding.clone(),
+                },
+            );
         }
         places.push(sbd.join("cls/{}.mat"));
     }
     // Later folders take precedence.
-    for folder in [LABELS_AUG, LABELS].map(|folder| root.join(folder)).into_iter().filter(|folder| folder.is_dir()) {
+    for folder in [LABELS_AUG, LABELS]
+        .map(|folder| root.join(folder))
+        .into_iter()
+        .filter(|folder| folder.is_dir())
+    {
         for (id, path) in files_by_id(&folder, ".png")? {
-            by_id.insert(id, LabelSource { file: LabelFile::Png(path), encoding: encoding.clone() });
+            let file = LabelFile::Png {
+                path,
+                depth: LabelDepth::Eight,
+            };
+            by_id.insert(
+                id,
+                LabelSource {
+                    file,
+                    encoding: encoding.clone(),
+                },
+            );
         }
         places.push(folder.join("{}.png"));
     }
@@ -57,8 +82,15 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
         let within = Place { root: &root, ..*place };
         return Err(within.missing("label files", &candidates(&[""], &[LABELS, LABELS_AUG])));
     }
-    let places: Vec<_> = places.iter().rev().map(|path| format!("`{}`", path.display())).collect();
-    let labels = Files { by_id, expected: places.join(" or ") };
+    let places: Vec<_> = places
+        .iter()
+        .rev()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    let labels = Files {
+        by_id,
+        expected: places.join(" or "),
+    };
     Ok(Survey::of_list(vocabulary, ids, &list, &images, &labels))
 }
 
@@ -82,19 +114,33 @@ fn ids(
     }
     // What everyone's list of 10,582 is: VOC's training images and SBD's of both its splits, without VOC's validation.
     // mmsegmentation lists SBD's part alone in `aug.txt`.
-    let optional = |path: PathBuf| if path.is_file() { read_list(&path) } else { Ok(Vec::new()) };
+    let optional = |path: PathBuf| {
+        if path.is_file() {
+            read_list(&path)
+        } else {
+            Ok(Vec::new())
+        }
+    };
     let further = match sbd {
         Some(sbd) => [optional(sbd.join("train.txt"))?, optional(sbd.join("val.txt"))?].concat(),
         None => optional(lists.join("aug.txt"))?,
     };
     if further.is_empty() {
         let list = format!("{LISTS}/{TRAIN_AUG}.txt");
-        let expected = [list, "../../benchmark_RELEASE/dataset".to_owned(), "../VOCaug/dataset".to_owned()];
+        let expected = [
+            list,
+            "../../benchmark_RELEASE/dataset".to_owned(),
+            "../VOCaug/dataset".to_owned(),
+        ];
         let root = lists.ancestors().nth(2).unwrap_or(place.root);
         return Err(Place { root, ..*place }.missing("list of the split `train_aug`", &expected));
     }
     let validation: BTreeSet<_> = read_list(&lists.join("val.txt"))?.into_iter().collect();
     let train = read_list(&lists.join("train.txt"))?;
-    let all: BTreeSet<_> = train.into_iter().chain(further).filter(|id| !validation.contains(id)).collect();
+    let all: BTreeSet<_> = train
+        .into_iter()
+        .chain(further)
+        .filter(|id| !validation.contains(id))
+        .collect();
     Ok((all.into_iter().collect(), lists.to_owned()))
 }

@@ -15,7 +15,13 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     pub(super) fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position, window: 0, count: 0, padding: 0 }
+        Self {
+            bytes,
+            position,
+            window: 0,
+            count: 0,
+            padding: 0,
+        }
     }
 
     /// Where to look for the marker that ends the data.
@@ -53,12 +59,20 @@ impl<'a> BitReader<'a> {
     #[inline]
     pub(super) fn take_signed(&mut self, size: u32) -> i32 {
         let value = self.take(size);
-        if size > 0 && value >> (size - 1) == 0 { value - (1 << size) + 1 } else { value }
+        if size > 0 && value >> (size - 1) == 0 {
+            value - (1 << size) + 1
+        } else {
+            value
+        }
     }
 
     /// Whether all bits so far were in the file.
     pub(super) fn check(&self) -> Result<(), Problem> {
-        if self.count < self.padding { Err(Problem::truncated()) } else { Ok(()) }
+        if self.count < self.padding {
+            Err(Problem::truncated())
+        } else {
+            Ok(())
+        }
     }
 
     /// Goes on after the restart marker `RSTn`, `number` modulo 8.

@@ -65,14 +65,12 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    fn dc(
-        &mut self,
-        slot: usize,
-        low: u32,
-        block: &mut Coefficients,
-        bits: &mut BitReader<'_>,
-    ) -> Result<(), Problem> {
-        let table = self.tables.get(slot).and_then(|tables| tables.0).ok_or_else(missing_table)?;
+    fn dc(&mut self, slot: usize, low: u32, block: &mut Coefficients, bits: &mut BitReader<'_>) -> Result<(), Problem> {
+        let table = self
+            .tables
+            .get(slot)
+            .and_then(|tables| tables.0)
+            .ok_or_else(missing_table)?;
         let size = u32::from(table.decode(bits)?).min(16);
         let last = self.last_dc.get_mut(slot).ok_or_else(missing_table)?;
         *last = last.wrapping_add(bits.take_signed(size));
@@ -81,7 +79,10 @@ impl<'a> BlockReader<'a> {
     }
 
     fn ac_table(&self, slot: usize) -> Result<&'a HuffmanTable, Problem> {
-        self.tables.get(slot).and_then(|tables| tables.1).ok_or_else(missing_table)
+        self.tables
+            .get(slot)
+            .and_then(|tables| tables.1)
+            .ok_or_else(missing_table)
     }
 
     #[inline]
@@ -173,7 +174,8 @@ impl<'a> BlockReader<'a> {
             }
         }
         if self.empty_blocks > 0 {
-            band.filter(|coefficient| **coefficient != 0).for_each(|coefficient| correct(coefficient, bit, bits));
+            band.filter(|coefficient| **coefficient != 0)
+                .for_each(|coefficient| correct(coefficient, bit, bits));
             self.empty_blocks -= 1;
         }
         Ok(())

@@ -7,9 +7,13 @@ pub(super) enum ColorSpace {
     Rgb,
     YCbCr,
     /// Ink; Adobe writes it inverted (255: no ink).
-    Cmyk { inverted: bool },
+    Cmyk {
+        inverted: bool,
+    },
     /// CMY as YCbCr, and black.
-    Ycck { inverted: bool },
+    Ycck {
+        inverted: bool,
+    },
 }
 
 impl ColorSpace {
@@ -36,14 +40,24 @@ impl ColorSpace {
         match (self, components) {
             (Self::Grey, &[grey]) => pixels.zip(grey).for_each(|(rgb, &grey)| *rgb = [grey; 3]),
             (Self::Rgb, &[red, green, blue]) => {
-                pixels.zip(red).zip(green).zip(blue).for_each(|(((rgb, &r), &g), &b)| *rgb = [r, g, b]);
+                pixels
+                    .zip(red)
+                    .zip(green)
+                    .zip(blue)
+                    .for_each(|(((rgb, &r), &g), &b)| *rgb = [r, g, b]);
             }
             (Self::YCbCr, &[y, cb, cr]) => {
-                pixels.zip(y).zip(cb).zip(cr).for_each(|(((rgb, &y), &cb), &cr)| *rgb = from_ycc(y, cb, cr));
+                pixels
+                    .zip(y)
+                    .zip(cb)
+                    .zip(cr)
+                    .for_each(|(((rgb, &y), &cb), &cr)| *rgb = from_ycc(y, cb, cr));
             }
             (Self::Cmyk { inverted }, &[c, m, y, k]) => {
                 let inks = c.iter().zip(m).zip(y).zip(k);
-                pixels.zip(inks).for_each(|(rgb, (((&c, &m), &y), &k))| *rgb = from_cmyk([c, m, y], k, inverted));
+                pixels
+                    .zip(inks)
+                    .for_each(|(rgb, (((&c, &m), &y), &k))| *rgb = from_cmyk([c, m, y], k, inverted));
             }
             (Self::Ycck { inverted }, &[y, cb, cr, k]) => {
                 let inks = y.iter().zip(cb).zip(cr).zip(k);
@@ -57,7 +71,7 @@ impl ColorSpace {
 }
 
 /// BT.601 at full range with 16 fractional bits; green's two products are rounded together.
-#[inline]
+#[inline(always)]
 fn from_ycc(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     const BITS: u32 = 16;
     const HALF: i32 = 1 << (BITS - 1);
@@ -68,12 +82,17 @@ fn from_ycc(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let red = y + ((fix(1.402) * cr + HALF) >> BITS);
     let green = y + ((HALF - fix(0.34414) * cb - fix(0.71414) * cr) >> BITS);
     let blue = y + ((fix(1.772) * cb + HALF) >> BITS);
-    [red, green, blue].map(|value| value.clamp(0, 255) as u8)
+    [level(red), level(green), level(blue)]
 }
 
 /// Ink to light as OpenCV does it, whose numbers are Adobe's inverted ones: light = k − (255 − c)·k / 256.
 fn from_cmyk(inks: [u8; 3], black: u8, inverted: bool) -> [u8; 3] {
     let light = |ink: u8| i32::from(if inverted { ink } else { 255 - ink });
     let black = light(black);
-    inks.map(|ink| (black - (((255 - light(ink)) * black) >> 8)).clamp(0, 255) as u8)
+    inks.map(|ink| level(black - (((255 - light(ink)) * black) >> 8)))
+}
+
+#[inline(always)]
+fn level(value: i32) -> u8 {
+    value.clamp(0, 255) as u8
 }

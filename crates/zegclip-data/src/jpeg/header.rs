@@ -93,11 +93,21 @@ impl<'a> Jpeg<'a> {
             }
         }
         let frame = frame.ok_or_else(|| Problem::new("its picture has no size"))?;
-        let ids = frame.components.iter().map(|component| component.id).collect::<Vec<_>>();
+        let ids = frame
+            .components
+            .iter()
+            .map(|component| component.id)
+            .collect::<Vec<_>>();
         let space = ColorSpace::guess(&ids, jfif, adobe);
         let space = space.ok_or_else(|| Problem::new(format!("it has {} colour components", ids.len())))?;
         let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        Ok(Self { segments, tables, frame, space, orientation })
+        Ok(Self {
+            segments,
+            tables,
+            frame,
+            space,
+            orientation,
+        })
     }
 
     /// `(width, height)` as stored, before orientation.
@@ -112,7 +122,13 @@ impl<'a> Jpeg<'a> {
 
     /// Decodes the pixels, `[height, width, 3]`, not turned.
     pub(crate) fn decode(self) -> Result<RgbImage, Problem> {
-        let Self { mut segments, mut tables, frame, space, .. } = self;
+        let Self {
+            mut segments,
+            mut tables,
+            frame,
+            space,
+            ..
+        } = self;
         let mut decoder = scan::Decoder::new(&frame);
         let mut next = Some(parse_scan(segments.payload()?, &frame)?);
         while let Some(current) = next.take() {
@@ -158,7 +174,9 @@ impl<'a> Segments<'a> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let (length, rest) = rest.split_first_chunk().ok_or_else(Problem::truncated)?;
         let length = usize::from(u16::from_be_bytes(*length));
-        let inner = length.checked_sub(2).ok_or_else(|| Problem::new("a segment has no length"))?;
+        let inner = length
+            .checked_sub(2)
+            .ok_or_else(|| Problem::new("a segment has no length"))?;
         self.position += length;
         rest.get(..inner).ok_or_else(Problem::truncated)
     }
@@ -188,7 +206,8 @@ impl Tables {
             let (values, after) = after.split_at_checked(length).ok_or_else(Problem::truncated)?;
             let tables = if selector >> 4 == 0 { &mut self.dc } else { &mut self.ac };
             let slot = tables.get_mut(usize::from(selector & 15));
-            *slot.ok_or_else(|| Problem::new("it has an invalid Huffman table"))? = Some(HuffmanTable::new(counts, values)?);
+            *slot.ok_or_else(|| Problem::new("it has an invalid Huffman table"))? =
+                Some(HuffmanTable::new(counts, values)?);
             rest = after;
         }
         Ok(())
@@ -197,13 +216,21 @@ impl Tables {
     fn read_quantization(&mut self, mut rest: &[u8]) -> Result<(), Problem> {
         while let Some((&selector, after)) = rest.split_first() {
             let wide = selector >> 4 != 0;
-            let (entries, after) = after.split_at_checked(if wide { 128 } else { 64 }).ok_or_else(Problem::truncated)?;
+            let (entries, after) = after
+                .split_at_checked(if wide { 128 } else { 64 })
+                .ok_or_else(Problem::truncated)?;
             let mut table = [0; 64];
             if wide {
                 let entries = entries.as_chunks().0;
-                table.iter_mut().zip(entries).for_each(|(entry, &bytes)| *entry = u16::from_be_bytes(bytes));
+                table
+                    .iter_mut()
+                    .zip(entries)
+                    .for_each(|(entry, &bytes)| *entry = u16::from_be_bytes(bytes));
             } else {
-                table.iter_mut().zip(entries).for_each(|(entry, &byte)| *entry = byte.into());
+                table
+                    .iter_mut()
+                    .zip(entries)
+                    .for_each(|(entry, &byte)| *entry = byte.into());
             }
             let slot = self.quantization.get_mut(usize::from(selector & 15));
             *slot.ok_or_else(|| Problem::new("it has an invalid quantisation table"))? = Some(table);
@@ -217,24 +244,41 @@ fn parse_frame(payload: &[u8], progressive: bool) -> Result<Frame, Problem> {
     let [bits, height @ .., _, _, _] = payload.first_chunk::<6>().ok_or_else(Problem::truncated)?;
     let [_, _, _, width @ .., count] = payload.first_chunk::<6>().ok_or_else(Problem::truncated)?;
     if *bits != 8 {
-        return Err(Problem::new(format!("it has {bits} bits a sample; only 8 are supported")));
+        return Err(Problem::new(format!(
+            "it has {bits} bits a sample; only 8 are supported"
+        )));
     }
     let (width, height) = (u16::from_be_bytes(*width), u16::from_be_bytes(*height));
     let (entries, _) = payload.get(6..).unwrap_or_default().as_chunks::<3>();
     let entries = entries.get(..usize::from(*count)).ok_or_else(Problem::truncated)?;
     let sampling = |byte: u8| (usize::from(byte >> 4), usize::from(byte & 15));
-    if entries.iter().any(|[_, byte, _]| !(1..=4).contains(&(byte >> 4)) || !(1..=4).contains(&(byte & 15))) {
+    if entries
+        .iter()
+        .any(|[_, byte, _]| !(1..=4).contains(&(byte >> 4)) || !(1..=4).contains(&(byte & 15)))
+    {
         return Err(Problem::new("it has an invalid sampling factor"));
     }
     let largest = |factor: fn((usize, usize)) -> usize| {
-        entries.iter().map(|&[_, byte, _]| factor(sampling(byte))).max().unwrap_or(1)
+        entries
+            .iter()
+            .map(|&[_, byte, _]| factor(sampling(byte)))
+            .max()
+            .unwrap_or(1)
     };
     let largest = (largest(|sampling| sampling.0), largest(|sampling| sampling.1));
     let (columns, rows) = (usize::from(width), usize::from(height));
     let components = entries.iter().map(|&[id, byte, quantization]| {
         let sampling = sampling(byte);
-        let size = ((columns * sampling.0).div_ceil(largest.0), (rows * sampling.1).div_ceil(largest.1));
-        Component { id, sampling, quantization: quantization.into(), size }
+        let size = (
+            (columns * sampling.0).div_ceil(largest.0),
+            (rows * sampling.1).div_ceil(largest.1),
+        );
+        Component {
+            id,
+            sampling,
+            quantization: quantization.into(),
+            size,
+        }
     });
     Ok(Frame {
         width: width.into(),
@@ -248,7 +292,9 @@ fn parse_frame(payload: &[u8], progressive: bool) -> Result<Frame, Problem> {
 
 fn parse_scan(payload: &[u8], frame: &Frame) -> Result<Scan, Problem> {
     let (&count, rest) = payload.split_first().ok_or_else(Problem::truncated)?;
-    let (entries, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(Problem::truncated)?;
+    let (entries, rest) = rest
+        .split_at_checked(2 * usize::from(count))
+        .ok_or_else(Problem::truncated)?;
     let components = entries.as_chunks::<2>().0.iter().map(|&[id, tables]| {
         let position = frame.components.iter().position(|component| component.id == id);
         let position = position.ok_or_else(|| Problem::new("a scan names an unknown component"))?;
@@ -256,7 +302,11 @@ fn parse_scan(payload: &[u8], frame: &Frame) -> Result<Scan, Problem> {
     });
     let components = components.collect::<Result<Vec<_>, Problem>>()?;
     let &[first, last, precision] = rest.first_chunk().ok_or_else(Problem::truncated)?;
-    let band = if frame.progressive { (usize::from(first), usize::from(last)) } else { (0, 63) };
+    let band = if frame.progressive {
+        (usize::from(first), usize::from(last))
+    } else {
+        (0, 63)
+    };
     let precision = (u32::from(precision >> 4), u32::from(precision & 15));
     let invalid = components.is_empty()
         || band.0 > band.1
@@ -266,7 +316,11 @@ fn parse_scan(payload: &[u8], frame: &Frame) -> Result<Scan, Problem> {
     if invalid {
         return Err(Problem::new("a scan has invalid parameters"));
     }
-    Ok(Scan { components, band, precision })
+    Ok(Scan {
+        components,
+        band,
+        precision,
+    })
 }
 
 fn unsupported(marker: u8) -> Problem {
@@ -275,5 +329,7 @@ fn unsupported(marker: u8) -> Problem {
         0xC9 | 0xCA => "arithmetically coded",
         _ => "hierarchical",
     };
-    Problem::new(format!("it is {what} JPEG, which is not supported; save it as baseline or progressive"))
+    Problem::new(format!(
+        "it is {what} JPEG, which is not supported; save it as baseline or progressive"
+    ))
 }

@@ -54,7 +54,11 @@ impl HuffmanTable {
     #[inline]
     pub(super) fn decode(&self, bits: &mut BitReader<'_>) -> Result<u8, Problem> {
         let start = bits.peek(LONGEST as u32);
-        let entry = self.fast.get((start >> (LONGEST as u32 - FAST_BITS)) as usize).copied().unwrap_or_default();
+        let entry = self
+            .fast
+            .get((start >> (LONGEST as u32 - FAST_BITS)) as usize)
+            .copied()
+            .unwrap_or_default();
         if entry != 0 {
             bits.skip(u32::from(entry >> 8));
             return Ok(entry as u8);

@@ -17,14 +17,23 @@ pub(super) struct Plane {
 impl Plane {
     /// Room for `columns × rows` blocks of 8×8 samples, of which `width × height` samples count.
     pub(super) fn new((columns, rows): (usize, usize), (width, height): (usize, usize)) -> Self {
-        Self { samples: vec![0; columns * rows * 64], stride: columns * 8, width, height }
+        Self {
+            samples: vec![0; columns * rows * 64],
+            stride: columns * 8,
+            width,
+            height,
+        }
     }
 
     /// Puts the samples of the block at column `x`, row `y` of blocks in place.
     #[inline]
     pub(super) fn put(&mut self, x: usize, y: usize, block: &[[u8; 8]; 8]) {
         let start = y * 8 * self.stride + x * 8;
-        let rows = self.samples.get_mut(start..).unwrap_or_default().chunks_mut(self.stride.max(1));
+        let rows = self
+            .samples
+            .get_mut(start..)
+            .unwrap_or_default()
+            .chunks_mut(self.stride.max(1));
         for (row, samples) in rows.zip(block) {
             if let Some(row) = row.first_chunk_mut() {
                 *row = *samples;
@@ -46,11 +55,19 @@ pub(super) fn to_rgb(frame: &Frame, planes: &[Plane], space: ColorSpace) -> Resu
     let components = frame.components.iter().zip(planes);
     let mut upsamplers = components
         .map(|(component, plane)| {
-            Upsampler::new(plane, (frame.largest.0, component.sampling.0), (frame.largest.1, component.sampling.1), width)
+            Upsampler::new(
+                plane,
+                (frame.largest.0, component.sampling.0),
+                (frame.largest.1, component.sampling.1),
+                width,
+            )
         })
         .collect::<Vec<_>>();
     for (y, rgb) in rgb.chunks_exact_mut((width * 3).max(1)).enumerate() {
-        let rows = upsamplers.iter_mut().map(|upsampler| upsampler.row(y)).collect::<Vec<_>>();
+        let rows = upsamplers
+            .iter_mut()
+            .map(|upsampler| upsampler.row(y))
+            .collect::<Vec<_>>();
         space.convert(&rows, rgb);
     }
     RgbImage::from_raw(frame.width, frame.height, rgb).ok_or_else(|| Problem::new("it is too large"))

@@ -9,13 +9,6 @@ use super::{
     planes::Plane,
 };
 
-/// The position within a block, in rows, of the i-th coefficient of the file.
-const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
-    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
-    47, 55, 62, 63,
-];
-
 /// Decodes the scans of a frame, one after the other.
 pub(super) struct Decoder<'a> {
     frame: &'a Frame,
@@ -54,7 +47,11 @@ impl<'a> Decoder<'a> {
                 quantization: None,
             }
         });
-        Self { frame, components: components.collect(), ended: false }
+        Self {
+            frame,
+            components: components.collect(),
+            ended: false,
+        }
     }
 
     /// Reads a scan that begins at `position`; returns where to look for the next marker.
@@ -77,7 +74,9 @@ impl<'a> Decoder<'a> {
                 }
                 units += 1;
                 for (slot, member) in members.iter().enumerate() {
-                    let Some(decoded) = self.components.get_mut(member.component) else { continue };
+                    let Some(decoded) = self.components.get_mut(member.component) else {
+                        continue;
+                    };
                     for row in 0..member.unit.1 {
                         for column in 0..member.unit.0 {
                             let place = (unit_x * member.unit.0 + column, unit_y * member.unit.1 + row);
@@ -96,7 +95,11 @@ impl<'a> Decoder<'a> {
         let mut members = Vec::with_capacity(scan.components.len());
         let mut units = self.frame.units;
         for &(position, _, _) in &scan.components {
-            let component = self.frame.components.get(position).zip(self.components.get_mut(position));
+            let component = self
+                .frame
+                .components
+                .get(position)
+                .zip(self.components.get_mut(position));
             let (component, decoded) = component.ok_or_else(|| Problem::new("a scan names an unknown component"))?;
             let table = tables.quantization.get(component.quantization).copied().flatten();
             decoded.quantization = decoded.quantization.or(table);
@@ -109,7 +112,10 @@ impl<'a> Decoder<'a> {
                 unit = (1, 1);
                 units = (component.size.0.div_ceil(8), component.size.1.div_ceil(8));
             }
-            members.push(Member { component: position, unit });
+            members.push(Member {
+                component: position,
+                unit,
+            });
         }
         Ok((members, units))
     }
@@ -145,7 +151,7 @@ impl Decoded {
         let mut block = [0; 64];
         reader.read(slot, &mut block, bits)?;
         if let Some(table) = &self.quantization {
-            self.plane.put(x, y, &samples(&block, table));
+            self.plane.put(x, y, &idct::inverse(&block, table));
         }
         Ok(())
     }
@@ -154,18 +160,9 @@ impl Decoded {
         if let Some(table) = &self.quantization {
             for (position, block) in self.coefficients.iter().enumerate() {
                 let place = (position % self.columns, position / self.columns);
-                self.plane.put(place.0, place.1, &samples(block, table));
+                self.plane.put(place.0, place.1, &idct::inverse(block, table));
             }
         }
         self.plane
     }
-}
-
-#[inline]
-fn samples(block: &Coefficients, table: &[u16; 64]) -> [[u8; 8]; 8] {
-    let mut dequantized = [0; 64];
-    for ((&position, &coefficient), &step) in ZIGZAG.iter().zip(block).zip(table) {
-        dequantized[usize::from(position & 63)] = i32::from(coefficient) * i32::from(step);
-    }
-    idct::inverse(&dequantized)
 }

@@ -35,9 +35,17 @@ impl<'a> Upsampler<'a> {
             () if halved(horizontal) && equal(vertical) && wide => Method::HalfWidth,
             () if equal(horizontal) && halved(vertical) => Method::HalfHeight,
             () if halved(horizontal) && halved(vertical) && wide => Method::HalfBoth,
-            () => Method::Repeat { horizontal: horizontal.0 / horizontal.1, vertical: vertical.0 / vertical.1 },
+            () => Method::Repeat {
+                horizontal: horizontal.0 / horizontal.1,
+                vertical: vertical.0 / vertical.1,
+            },
         };
-        Self { plane, method, row: vec![0; width + 1], sums: vec![0; plane.width] }
+        Self {
+            plane,
+            method,
+            row: vec![0; width + 1],
+            sums: vec![0; plane.width],
+        }
     }
 
     /// Row `y` of the picture, at least `[width]` samples.
@@ -46,7 +54,10 @@ impl<'a> Upsampler<'a> {
             Method::Full => return self.plane.row(y),
             Method::HalfWidth => {
                 let samples = self.plane.row(y).iter().map(|&sample| i32::from(sample));
-                self.sums.iter_mut().zip(samples).for_each(|(sum, sample)| *sum = sample);
+                self.sums
+                    .iter_mut()
+                    .zip(samples)
+                    .for_each(|(sum, sample)| *sum = sample);
                 interpolate(&self.sums, &mut self.row, 1, 2, 2);
             }
             Method::HalfHeight => {
@@ -73,7 +84,11 @@ impl<'a> Upsampler<'a> {
     /// Three parts of the nearest row and one of the next nearest; the plane's first and last rows are repeated.
     fn weight_rows(&mut self, y: usize) {
         let near = y / 2;
-        let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(self.plane.height - 1) };
+        let far = if y.is_multiple_of(2) {
+            near.saturating_sub(1)
+        } else {
+            (near + 1).min(self.plane.height - 1)
+        };
         let rows = self.plane.row(near).iter().zip(self.plane.row(far));
         for (sum, (&near, &far)) in self.sums.iter_mut().zip(rows) {
             *sum = 3 * i32::from(near) + i32::from(far);

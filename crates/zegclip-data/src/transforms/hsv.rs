@@ -11,17 +11,16 @@ pub const HUES: u8 = 180;
 pub fn rgb_to_hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     let value = red.max(green).max(blue);
     let range = value - red.min(green).min(blue);
+    let range_index = usize::from(range);
     let saturation = (i32::from(range) * SATURATION_SCALE[usize::from(value)] + HALF) >> SHIFT;
-    let [red, green, blue] = [red, green, blue].map(i32::from);
-    let difference = if i32::from(value) == red {
-        green - blue
-    } else if i32::from(value) == green {
-        blue - red + 2 * i32::from(range)
-    } else {
-        red - green + 4 * i32::from(range)
-    };
-    let hue = (difference * HUE_SCALE[usize::from(range)] + HALF) >> SHIFT;
-    let hue = if hue < 0 { hue + i32::from(HUES) } else { hue };
+    // Masks instead of branches, which noise in a photo makes unpredictable.
+    let is_red = -i32::from(value == red);
+    let is_green = -i32::from(value == green);
+    let [red, green, blue, range] = [red, green, blue, range].map(i32::from);
+    let not_red = (is_green & (blue - red + 2 * range)) | (!is_green & (red - green + 4 * range));
+    let difference = (is_red & (green - blue)) | (!is_red & not_red);
+    let hue = (difference * HUE_SCALE[range_index] + HALF) >> SHIFT;
+    let hue = hue + (i32::from(HUES) & -i32::from(hue < 0));
     [hue as u8, saturation as u8, value]
 }
 
@@ -34,14 +33,31 @@ pub fn hsv_to_rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     let channel = |value: f32| (value * 255.0) as u8;
     let (high, low) = (channel(value), channel(value * (1.0 - SATURATION[saturation])));
     let middle = channel(value * MIDDLE[hue][saturation]);
-    match hue / HUES_OF_SECTOR {
-        0 => [high, middle, low],
-        1 => [middle, high, low],
-        2 => [low, high, middle],
-        3 => [low, middle, high],
-        4 => [middle, low, high],
-        _ => [high, low, middle],
+    // A shift for each channel instead of a branch for each sector.
+    let bytes = u32::from(high) | u32::from(middle) << MIDDLE_BYTE | u32::from(low) << LOW_BYTE;
+    SHIFTS[hue].map(|shift| (bytes >> shift) as u8)
+}
+
+const MIDDLE_BYTE: u8 = 8;
+const LOW_BYTE: u8 = 16;
+/// Where red, green and blue of a hue stand among the highest, middle and lowest channel.
+static SHIFTS: [[u8; 3]; HUES as usize] = shifts();
+
+const fn shifts() -> [[u8; 3]; HUES as usize] {
+    let mut table = [[0; 3]; HUES as usize];
+    let mut hue = 0;
+    while hue < HUES as usize {
+        table[hue] = match hue / HUES_OF_SECTOR {
+            0 => [0, MIDDLE_BYTE, LOW_BYTE],
+            1 => [MIDDLE_BYTE, 0, LOW_BYTE],
+            2 => [LOW_BYTE, 0, MIDDLE_BYTE],
+            3 => [LOW_BYTE, MIDDLE_BYTE, 0],
+            4 => [MIDDLE_BYTE, LOW_BYTE, 0],
+            _ => [0, LOW_BYTE, MIDDLE_BYTE],
+        };
+        hue += 1;
     }
+    table
 }
 
 const HUES_OF_SECTOR: usize = HUES as usize / 6;
@@ -68,7 +84,7 @@ const fn middles() -> [[f32; 256]; HUES as usize] {
         let sector = position as u32;
         let part = position - sector as f32;
         // In even sectors the channel rises with the hue, in odd ones it falls.
-        let part = if sector % 2 == 0 { 1.0 - part } else { part };
+        let part = if sector.is_multiple_of(2) { 1.0 - part } else { part };
         let mut index = 0;
         while index < 256 {
             // OpenCV multiplies and subtracts in one rounding (FMA); the product of two f32 is exact in f64.

@@ -7,11 +7,12 @@ mod photometric;
 mod pipeline;
 mod random;
 mod region;
+mod settings;
 
 pub use crop::draw_crop;
 pub use hsv::{HUES, hsv_to_rgb, rgb_to_hsv};
-pub use normalize::{CHANNEL_DEVIATION, CHANNEL_MEAN};
 pub use photometric::{Distortion, PhotometricDistortion};
-pub use pipeline::{Plan, TrainingPipeline, TrainingSample, fit_inside};
+pub use pipeline::{Plan, TrainingSample, fit_inside};
 pub use random::{Draw, RandomStream, shuffled};
-pub use region::{Region, nearest_indices, resize_bilinear};
+pub use region::{Region, nearest_indices, resize_region};
+pub use settings::TrainingPipeline;

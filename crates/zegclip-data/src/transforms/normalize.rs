@@ -1,17 +1,12 @@
-//! Normalisation `(x − mean) / deviation`, planar output, flip and padding: the last steps, in one pass over the crop.
+//! Normalisation `(x − mean) / std`, planar output, flip and padding: the last steps, in one pass over the crop.
 
 use super::photometric::Table;
 
-/// Mean of the red, green and blue channel of ImageNet, on 0–255.
-pub const CHANNEL_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
-/// Standard deviation of the red, green and blue channel of ImageNet, on 0–255.
-pub const CHANNEL_DEVIATION: [f32; 3] = [58.395, 57.12, 57.375];
-
 /// Value of every 8-bit channel after `table` and normalisation: `[3][256]`.
-pub(super) fn normalised(table: &Table, mean: [f32; 3], deviation: [f32; 3]) -> [[f32; 256]; 3] {
+pub(super) fn normalised(table: &Table, mean: [f32; 3], std: [f32; 3]) -> [[f32; 256]; 3] {
     // Rounded to f32 after each step and with the reciprocal in f64, as the release's OpenCV calls do.
     std::array::from_fn(|channel| {
-        let (mean, scale) = (f64::from(mean[channel]), 1.0 / f64::from(deviation[channel]));
+        let (mean, scale) = (f64::from(mean[channel]), 1.0 / f64::from(std[channel]));
         table.map(|value| (f64::from((f64::from(value) - mean) as f32) * scale) as f32)
     })
 }
@@ -34,9 +29,16 @@ pub(super) fn write_planar(
             let (inside, padding) = target.split_at_mut(row.len().min(size));
             let values = row.iter().map(|pixel| table[usize::from(pixel[channel])]);
             if flip {
-                inside.iter_mut().rev().zip(values).for_each(|(target, value)| *target = value);
+                inside
+                    .iter_mut()
+                    .rev()
+                    .zip(values)
+                    .for_each(|(target, value)| *target = value);
             } else {
-                inside.iter_mut().zip(values).for_each(|(target, value)| *target = value);
+                inside
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(target, value)| *target = value);
             }
             padding.fill(0.0);
         }
@@ -47,12 +49,19 @@ pub(super) fn write_planar(
 mod tests {
     use super::super::photometric::identity;
     use super::*;
+    use crate::{IMAGENET_MEAN, IMAGENET_STD};
 
     #[test]
     fn every_value_equals_the_release() {
-        let tables = normalised(&identity(), CHANNEL_MEAN, CHANNEL_DEVIATION);
+        let tables = normalised(&identity(), IMAGENET_MEAN, IMAGENET_STD);
         let mut crc = flate2::Crc::new();
-        crc.update(&tables.as_flattened().iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+        crc.update(
+            &tables
+                .as_flattened()
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect::<Vec<_>>(),
+        );
         // Of `[3][256]` f32, from `cv2.subtract` and `cv2.multiply` (4.8.1).
         assert_eq!(crc.sum(), 0xBBF7_212B);
     }
@@ -63,9 +72,15 @@ mod tests {
         let pixels = [1, 2, 3, 4, 5, 6];
         let mut target = [9.0; 12];
         write_planar(&pixels, 2, 2, false, &tables, &mut target);
-        assert_eq!(target, [1.0, 4.0, 0.0, 0.0, 102.0, 105.0, 0.0, 0.0, 203.0, 206.0, 0.0, 0.0]);
+        assert_eq!(
+            target,
+            [1.0, 4.0, 0.0, 0.0, 102.0, 105.0, 0.0, 0.0, 203.0, 206.0, 0.0, 0.0]
+        );
         write_planar(&pixels, 2, 2, true, &tables, &mut target);
-        assert_eq!(target, [4.0, 1.0, 0.0, 0.0, 105.0, 102.0, 0.0, 0.0, 206.0, 203.0, 0.0, 0.0]);
+        assert_eq!(
+            target,
+            [4.0, 1.0, 0.0, 0.0, 105.0, 102.0, 0.0, 0.0, 206.0, 203.0, 0.0, 0.0]
+        );
         let mut target = [9.0; 27];
         write_planar(&pixels, 1, 3, true, &tables, &mut target);
         assert_eq!(target[..9], [1.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0]);

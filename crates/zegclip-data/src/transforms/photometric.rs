@@ -22,7 +22,12 @@ pub struct PhotometricDistortion {
 
 impl Default for PhotometricDistortion {
     fn default() -> Self {
-        Self { brightness: 32.0, contrast: [0.5, 1.5], saturation: [0.5, 1.5], hue: 18 }
+        Self {
+            brightness: 32.0,
+            contrast: [0.5, 1.5],
+            saturation: [0.5, 1.5],
+            hue: 18,
+        }
     }
 }
 
@@ -42,7 +47,13 @@ impl PhotometricDistortion {
         let turned = stream.chance(0.5);
         let hue = i16::from(self.hue);
         let turn = stream.below(2 * u64::from(self.hue)) as i16 - hue;
-        Distortion { brightness, contrast, contrast_first, saturation, hue: turned.then_some(turn) }
+        Distortion {
+            brightness,
+            contrast,
+            contrast_first,
+            saturation,
+            hue: turned.then_some(turn),
+        }
     }
 }
 
@@ -66,13 +77,19 @@ impl Distortion {
     pub fn apply(&self, pixels: &mut [u8]) {
         let last = self.apply_but_last(pixels);
         if last != identity() {
-            pixels.iter_mut().for_each(|channel| *channel = last[usize::from(*channel)]);
+            pixels
+                .iter_mut()
+                .for_each(|channel| *channel = last[usize::from(*channel)]);
         }
     }
 
     /// All but the last table, which is returned so that it can be joined with what follows (the normalisation).
     pub(super) fn apply_but_last(&self, pixels: &mut [u8]) -> Table {
-        let (before, after) = if self.contrast_first { (self.contrast, None) } else { (None, self.contrast) };
+        let (before, after) = if self.contrast_first {
+            (self.contrast, None)
+        } else {
+            (None, self.contrast)
+        };
         let mut first_table = identity();
         if let Some(shift) = self.brightness {
             first_table = first_table.map(|value| convert(value, 1.0, shift));
@@ -84,7 +101,9 @@ impl Distortion {
         if let Some(factor) = after {
             last = last.map(|value| convert(value, factor, 0.0));
         }
-        let saturation = self.saturation.map(|factor| identity().map(|value| convert(value, factor, 0.0)));
+        let saturation = self
+            .saturation
+            .map(|factor| identity().map(|value| convert(value, factor, 0.0)));
         let turn = |turn: i16| identity().map(|hue| (i16::from(hue) + turn).rem_euclid(HUES.into()) as u8);
         let hue = self.hue.map(turn);
 
@@ -101,9 +120,10 @@ impl Distortion {
             (None, None) => return first_table.map(|value| last[usize::from(value)]),
             (Some(saturation), None) => each(pixels, |pixel| saturate(first(pixel), saturation)),
             (None, Some(hue)) => each(pixels, |pixel| turn(first(pixel), hue)),
-            // Between the two the release goes back to RGB, which rounds.
+            // Between the two the release goes back to RGB, which rounds. In one pass the compiler makes branches.
             (Some(saturation), Some(hue)) => {
-                each(pixels, |pixel| turn(saturate(first(pixel), saturation), hue));
+                each(pixels, |pixel| saturate(first(pixel), saturation));
+                each(pixels, |pixel| turn(pixel, hue));
             }
         }
         last
@@ -124,7 +144,11 @@ fn convert(value: u8, factor: f32, shift: f32) -> u8 {
 
 #[inline]
 fn each(pixels: &mut [u8], distort: impl Fn([u8; 3]) -> [u8; 3]) {
-    pixels.as_chunks_mut().0.iter_mut().for_each(|pixel| *pixel = distort(*pixel));
+    pixels
+        .as_chunks_mut()
+        .0
+        .iter_mut()
+        .for_each(|pixel| *pixel = distort(*pixel));
 }
 
 #[cfg(test)]
@@ -133,8 +157,9 @@ mod tests {
     use super::*;
 
     /// Eight pixels, and what the release's own steps on OpenCV 4.5.5 make of them.
-    const PIXELS: [u8; 24] =
-        [30, 200, 10, 128, 0, 255, 7, 7, 7, 200, 91, 90, 0, 0, 0, 249, 251, 250, 99, 66, 33, 20, 180, 201];
+    const PIXELS: [u8; 24] = [
+        30, 200, 10, 128, 0, 255, 7, 7, 7, 200, 91, 90, 0, 0, 0, 249, 251, 250, 99, 66, 33, 20, 180, 201,
+    ];
 
     fn distorted(distortion: Distortion) -> [u8; 24] {
         let mut pixels = PIXELS;
@@ -147,20 +172,37 @@ mod tests {
         let none = Distortion::default();
         assert_eq!(distorted(none.clone()), PIXELS);
         assert_eq!(
-            distorted(Distortion { brightness: Some(-12.3), ..none.clone() }),
-            [17, 187, 0, 115, 0, 242, 0, 0, 0, 187, 78, 77, 0, 0, 0, 236, 238, 237, 86, 53, 20, 7, 167, 188]
+            distorted(Distortion {
+                brightness: Some(-12.3),
+                ..none.clone()
+            }),
+            [
+                17, 187, 0, 115, 0, 242, 0, 0, 0, 187, 78, 77, 0, 0, 0, 236, 238, 237, 86, 53, 20, 7, 167, 188
+            ]
         );
         assert_eq!(
-            distorted(Distortion { contrast: Some(1.37), ..none.clone() }),
-            [41, 255, 13, 175, 0, 255, 9, 9, 9, 255, 124, 123, 0, 0, 0, 255, 255, 255, 135, 90, 45, 27, 246, 255]
+            distorted(Distortion {
+                contrast: Some(1.37),
+                ..none.clone()
+            }),
+            [
+                41, 255, 13, 175, 0, 255, 9, 9, 9, 255, 124, 123, 0, 0, 0, 255, 255, 255, 135, 90, 45, 27, 246, 255
+            ]
         );
         assert_eq!(
-            distorted(Distortion { saturation: Some(0.61), ..none.clone() }),
-            [96, 200, 84, 177, 99, 255, 7, 7, 7, 200, 133, 133, 0, 0, 0, 250, 251, 250, 99, 79, 59, 90, 189, 201]
+            distorted(Distortion {
+                saturation: Some(0.61),
+                ..none.clone()
+            }),
+            [
+                96, 200, 84, 177, 99, 255, 7, 7, 7, 200, 133, 133, 0, 0, 0, 250, 251, 250, 99, 79, 59, 90, 189, 201
+            ]
         );
         assert_eq!(
             distorted(Distortion { hue: Some(-17), ..none }),
-            [136, 200, 10, 0, 16, 255, 7, 7, 7, 200, 90, 152, 0, 0, 0, 249, 251, 249, 99, 33, 37, 19, 201, 116]
+            [
+                136, 200, 10, 0, 16, 255, 7, 7, 7, 200, 90, 152, 0, 0, 0, 249, 251, 249, 99, 33, 37, 19, 201, 116
+            ]
         );
     }
 
@@ -175,11 +217,18 @@ mod tests {
         };
         assert_eq!(
             distorted(all.clone()),
-            [0, 183, 48, 189, 0, 211, 23, 23, 23, 183, 100, 53, 17, 17, 17, 211, 211, 211, 99, 88, 20, 0, 91, 184]
+            [
+                0, 183, 48, 189, 0, 211, 23, 23, 23, 183, 100, 53, 17, 17, 17, 211, 211, 211, 99, 88, 20, 0, 91, 184
+            ]
         );
         assert_eq!(
-            distorted(Distortion { contrast_first: false, ..all }),
-            [0, 183, 48, 190, 0, 211, 23, 23, 23, 183, 101, 53, 17, 17, 17, 211, 211, 211, 99, 88, 20, 0, 97, 184]
+            distorted(Distortion {
+                contrast_first: false,
+                ..all
+            }),
+            [
+                0, 183, 48, 190, 0, 211, 23, 23, 23, 183, 101, 53, 17, 17, 17, 211, 211, 211, 99, 88, 20, 0, 97, 184
+            ]
         );
     }
 
@@ -201,8 +250,17 @@ mod tests {
         within(draws.iter().filter_map(|draw| draw.brightness).collect(), -32.0, 32.0);
         within(draws.iter().filter_map(|draw| draw.contrast).collect(), 0.5, 1.5);
         within(draws.iter().filter_map(|draw| draw.saturation).collect(), 0.5, 1.5);
-        within(draws.iter().filter_map(|draw| draw.hue).map(f32::from).collect(), -18.0, 17.0);
-        let still = PhotometricDistortion { brightness: 0.0, contrast: [1.0; 2], saturation: [1.0; 2], hue: 0 };
+        within(
+            draws.iter().filter_map(|draw| draw.hue).map(f32::from).collect(),
+            -18.0,
+            17.0,
+        );
+        let still = PhotometricDistortion {
+            brightness: 0.0,
+            contrast: [1.0; 2],
+            saturation: [1.0; 2],
+            hue: 0,
+        };
         let draw = still.draw(&mut RandomStream::new(1, 0, 0, Draw::Photometric));
         assert!(draw.hue.unwrap_or_default() == 0 && draw.contrast.unwrap_or(1.0) == 1.0);
     }

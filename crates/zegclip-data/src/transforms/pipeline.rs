@@ -5,52 +5,13 @@
 
 use image::RgbImage;
 
+use super::TrainingPipeline;
 use super::crop::draw_crop;
-use super::normalize::{CHANNEL_DEVIATION, CHANNEL_MEAN, normalised, write_planar};
-use super::photometric::{Distortion, PhotometricDistortion};
+use super::normalize::{normalised, write_planar};
+use super::photometric::Distortion;
 use super::random::{Draw, RandomStream};
-use super::region::{Region, nearest_indices, resize_bilinear};
+use super::region::{Region, nearest_indices, resize_region};
 use crate::TrainingLabels;
-
-/// Settings of the training pipeline; the defaults are those published.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainingPipeline {
-    /// Longer and shorter side that a photo fits into at ratio 1, aspect kept.
-    pub scale: [u32; 2],
-    /// The ratio is drawn between these.
-    pub ratio: [f64; 2],
-    /// Side of the square crop, in pixels.
-    pub crop_size: u32,
-    /// A crop is redrawn if one class fills this share of its labelled pixels; 1 never redraws.
-    pub max_class_share: f64,
-    /// How often at most.
-    pub crop_redraws: u32,
-    /// Probability of exchanging left and right.
-    pub flip: f64,
-    /// How far colours may go.
-    pub distortion: PhotometricDistortion,
-    /// Mean of red, green and blue, on 0–255.
-    pub mean: [f32; 3],
-    /// Standard deviation of red, green and blue, on 0–255.
-    pub deviation: [f32; 3],
-}
-
-impl Default for TrainingPipeline {
-    fn default() -> Self {
-        Self {
-            scale: [2048, 512],
-            ratio: [0.5, 2.0],
-            crop_size: 512,
-            max_class_share: 0.75,
-            crop_redraws: 10,
-            flip: 0.5,
-            distortion: PhotometricDistortion::default(),
-            mean: CHANNEL_MEAN,
-            deviation: CHANNEL_DEVIATION,
-        }
-    }
-}
 
 /// What is done to one sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,18 +48,30 @@ impl TrainingPipeline {
         let region = draw_crop(labels, resized, self.crop_size, share, redraws, &mut stream(Draw::Crop));
         let flip = stream(Draw::Flip).chance(self.flip);
         let distortion = self.distortion.draw(&mut stream(Draw::Photometric));
-        Plan { resized, region, flip, distortion }
+        Plan {
+            resized,
+            region,
+            flip,
+            distortion,
+        }
     }
 
     /// Carries a plan out. Photo and labels must have the same size, which a training set has checked.
     pub fn apply(&self, plan: &Plan, image: &RgbImage, labels: &TrainingLabels) -> TrainingSample {
         let size = self.crop_size as usize;
         let region = plan.region.within(plan.resized);
-        let mut pixels = resize_bilinear(image, plan.resized, region);
+        let mut pixels = resize_region(image, plan.resized, region);
         let table = plan.distortion.apply_but_last(&mut pixels);
-        let tables = normalised(&table, self.mean, self.deviation);
+        let tables = normalised(&table, self.mean, self.std);
         let mut normalised = vec![0.0; 3 * size * size];
-        write_planar(&pixels, region.width as usize, size, plan.flip, &tables, &mut normalised);
+        write_planar(
+            &pixels,
+            region.width as usize,
+            size,
+            plan.flip,
+            &tables,
+            &mut normalised,
+        );
 
         let mut columns = nearest_indices(labels.width(), plan.resized.0, region.x, region.width);
         if plan.flip {
@@ -112,7 +85,10 @@ impl TrainingPipeline {
                 *target = row.get(column).copied().unwrap_or(TrainingLabels::IGNORED);
             }
         }
-        TrainingSample { image: normalised, labels: cropped }
+        TrainingSample {
+            image: normalised,
+            labels: cropped,
+        }
     }
 
     /// [`Self::plan`] and [`Self::apply`] in one.
@@ -135,4 +111,185 @@ pub fn fit_inside((width, height): (u32, u32), bounds: [u32; 2]) -> (u32, u32) {
     let factor = (longer / f64::from(width.max(height))).min(shorter / f64::from(width.min(height)));
     let side = |side: u32| ((f64::from(side) * factor + 0.5) as u32).max(1);
     (side(width), side(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClassIndex, LabelMap, SeenClasses, TrainingSetting, resize_bilinear, resize_labels_nearest};
+
+    fn photo(width: u32, height: u32) -> RgbImage {
+        let mut stream = RandomStream::new(1, u64::from(width), u64::from(height), Draw::Order);
+        RgbImage::from_fn(width, height, |_, _| {
+            image::Rgb([(); 3].map(|()| stream.next_u64() as u8))
+        })
+    }
+
+    fn label_map(width: u32, height: u32) -> LabelMap {
+        LabelMap::from_fn(width, height, |x, y| {
+            ClassIndex::new((x / 13 + y / 11) as u16 % 7).filter(|c| c.get() != 3)
+        })
+    }
+
+    fn training_labels(labels: &LabelMap) -> TrainingLabels {
+        TrainingLabels::new(TrainingSetting::Full, &SeenClasses::all(7), labels.clone()).unwrap()
+    }
+
+    fn small() -> TrainingPipeline {
+        TrainingPipeline {
+            scale: [256, 64],
+            crop_size: 64,
+            ..TrainingPipeline::default()
+        }
+    }
+
+    /// Each step on the whole photo, as the release does it.
+    fn step_by_step(pipeline: &TrainingPipeline, plan: &Plan, image: &RgbImage, labels: &LabelMap) -> TrainingSample {
+        let Region { x, y, width, height } = plan.region;
+        let image = resize_bilinear(image, plan.resized.0, plan.resized.1);
+        let labels = resize_labels_nearest(labels, plan.resized.0, plan.resized.1).crop(x, y, width, height);
+        let mut image = image::imageops::crop_imm(&image, x, y, width, height).to_image();
+        let labels = if plan.flip { labels.flip_horizontal() } else { labels };
+        if plan.flip {
+            image::imageops::flip_horizontal_in_place(&mut image);
+        }
+        plan.distortion.apply(&mut image);
+        let size = pipeline.crop_size;
+        let mut sample = TrainingSample {
+            image: Vec::new(),
+            labels: Vec::new(),
+        };
+        for channel in 0..3 {
+            for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
+                let value = image.get_pixel_checked(x, y).map(|pixel| pixel.0[channel]);
+                let mean = f64::from(pipeline.mean[channel]);
+                let normalised =
+                    |value| (f64::from((f64::from(value) - mean) as f32) / f64::from(pipeline.std[channel])) as f32;
+                sample.image.push(value.map_or(0.0, normalised));
+            }
+        }
+        for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
+            sample
+                .labels
+                .push(labels.get(x, y).map_or(TrainingLabels::IGNORED, ClassIndex::get));
+        }
+        sample
+    }
+
+    #[test]
+    fn working_on_the_crop_is_working_on_the_whole() {
+        let pipeline = small();
+        let (mut flipped, mut padded) = (0, 0);
+        for (number, (width, height)) in [(90, 70), (50, 120), (64, 64), (33, 47)].into_iter().enumerate() {
+            let (image, map) = (photo(width, height), label_map(width, height));
+            let labels = training_labels(&map);
+            for iteration in 0..12 {
+                let plan = pipeline.plan(&labels, 5, iteration, number as u64);
+                let (fused, steps) = (
+                    pipeline.apply(&plan, &image, &labels),
+                    step_by_step(&pipeline, &plan, &image, &map),
+                );
+                assert_eq!(fused.labels, steps.labels);
+                let difference = fused
+                    .image
+                    .iter()
+                    .zip(&steps.image)
+                    .map(|(fused, steps)| (fused - steps).abs());
+                // A product with the reciprocal and a quotient differ in the last bit; 8-bit steps are 0.017 apart.
+                assert!(difference.fold(0.0, f32::max) < 1e-6);
+                flipped += usize::from(plan.flip);
+                padded += usize::from(plan.region.width < 64 || plan.region.height < 64);
+            }
+        }
+        assert!((12..37).contains(&flipped) && padded > 5, "{flipped} {padded}");
+    }
+
+    #[test]
+    fn flipping_twice_is_identity() {
+        let (pipeline, labels) = (small(), training_labels(&label_map(90, 70)));
+        let image = photo(90, 70);
+        for iteration in 0..8 {
+            let plan = pipeline.plan(&labels, 2, iteration, 0);
+            let other = Plan {
+                flip: !plan.flip,
+                ..plan.clone()
+            };
+            let (one, other) = (
+                pipeline.apply(&plan, &image, &labels),
+                pipeline.apply(&other, &image, &labels),
+            );
+            let width = plan.region.width as usize;
+            let rows = one.labels.chunks(64).zip(other.labels.chunks(64));
+            assert!(
+                rows.clone()
+                    .all(|(one, other)| one[..width].iter().rev().eq(&other[..width]))
+            );
+            let rows = one.image.chunks(64).zip(other.image.chunks(64));
+            assert!(
+                rows.clone()
+                    .all(|(one, other)| one[..width].iter().rev().eq(&other[..width]))
+            );
+        }
+    }
+
+    #[test]
+    fn labels_are_never_mixed_and_images_stay_in_range() {
+        let (pipeline, image) = (small(), photo(90, 70));
+        // Only the classes 1 and 6: a mean of them would be neither.
+        let map = label_map(90, 70).map(|class| ClassIndex::new(if class.get() % 2 == 0 { 1 } else { 6 }));
+        let labels = training_labels(&map);
+        for iteration in 0..20 {
+            let sample = pipeline.sample(&image, &labels, 3, iteration, 1);
+            assert!(
+                sample
+                    .labels
+                    .iter()
+                    .all(|label| [1, 6, TrainingLabels::IGNORED].contains(label))
+            );
+            assert!(sample.image.iter().all(|value| (-2.2..2.7).contains(value)));
+            assert_eq!((sample.image.len(), sample.labels.len()), (3 * 64 * 64, 64 * 64));
+        }
+    }
+
+    #[test]
+    fn a_plan_is_a_function_of_its_place() {
+        let (pipeline, labels) = (TrainingPipeline::default(), training_labels(&label_map(90, 70)));
+        let plan = pipeline.plan(&labels, 1, 10, 3);
+        assert_eq!(plan, pipeline.plan(&labels, 1, 10, 3));
+        for (seed, iteration, slot) in [(2, 10, 3), (1, 11, 3), (1, 10, 4)] {
+            assert_ne!(plan, pipeline.plan(&labels, seed, iteration, slot));
+        }
+        // Recorded: what a seed means must not change.
+        let expected = (plan.resized, plan.region, plan.flip);
+        assert_eq!(expected, RECORDED);
+    }
+
+    const RECORDED: ((u32, u32), Region, bool) = (
+        (696, 541),
+        Region {
+            x: 78,
+            y: 4,
+            width: 512,
+            height: 512,
+        },
+        false,
+    );
+
+    #[test]
+    fn sizes_are_rounded_as_in_mmcv() {
+        for ((size, ratio), expected) in [
+            (((500, 375), 0.5_f64), (341, 256)),
+            (((500, 375), 1.3337), (909, 682)),
+            (((375, 500), 2.0), (1024, 1365)),
+            (((640, 427), 0.77), (591, 394)),
+            (((500, 80), 1.0), (2048, 328)),
+            (((80, 500), 1.9), (623, 3891)),
+            (((333, 500), 1.0), (512, 769)),
+        ] {
+            assert_eq!(
+                fit_inside(size, [2048.0, 512.0].map(|side| (side * ratio) as u32)),
+                expected
+            );
+        }
+    }
 }

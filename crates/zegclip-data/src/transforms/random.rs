@@ -40,7 +40,11 @@ impl RandomStream {
     /// The stream of one use: run seed, iteration, slot of the sample within the batch, and what for.
     pub fn new(seed: u64, iteration: u64, slot: u64, draw: Draw) -> Self {
         let name = [seed, iteration, slot, draw as u64];
-        Self { state: name.into_iter().fold(0, |state, word| mix((state ^ word).wrapping_add(GOLDEN_RATIO))) }
+        Self {
+            state: name
+                .into_iter()
+                .fold(0, |state, word| mix((state ^ word).wrapping_add(GOLDEN_RATIO))),
+        }
     }
 
     /// 64 random bits.
@@ -118,7 +122,14 @@ mod tests {
         // The first numbers that the published generator gives for seed 1234567.
         let mut stream = RandomStream { state: 1_234_567 };
         let numbers = [(); 3].map(|()| stream.next_u64());
-        assert_eq!(numbers, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        assert_eq!(
+            numbers,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
     }
 
     #[test]
@@ -155,7 +166,11 @@ mod tests {
             for epoch in 0..2 {
                 let mut order: Vec<_> = (0..count).map(|position| shuffled(9, epoch, position, count)).collect();
                 if count > 20 {
-                    let still = order.iter().zip(0..).filter(|&(&number, position)| number == position).count();
+                    let still = order
+                        .iter()
+                        .zip(0..)
+                        .filter(|&(&number, position)| number == position)
+                        .count();
                     assert!(still < 10, "{still} of {count} stayed in place");
                 }
                 order.sort_unstable();
@@ -163,7 +178,11 @@ mod tests {
             }
         }
         assert_eq!(shuffled(9, 0, 0, 0), 0);
-        let epoch = |epoch| (0..50).map(|position| shuffled(9, epoch, position, 50)).collect::<Vec<_>>();
+        let epoch = |epoch| {
+            (0..50)
+                .map(|position| shuffled(9, epoch, position, 50))
+                .collect::<Vec<_>>()
+        };
         assert_ne!(epoch(0), epoch(1));
     }
 }

@@ -26,7 +26,11 @@ impl Class {
     /// Reads `sofa|couch`: a name and its synonyms. Spaces around names do not count.
     pub(super) fn parse(text: &str) -> Self {
         let mut names = text.split('|').map(|name| name.trim().to_owned());
-        Self { name: names.next().unwrap_or_default(), synonyms: names.collect(), color: None }
+        Self {
+            name: names.next().unwrap_or_default(),
+            synonyms: names.collect(),
+            color: None,
+        }
     }
 
     /// The reverse of [`Self::parse`].
@@ -47,7 +51,10 @@ pub(super) fn check(classes: &[Class], origin: &str) -> Result<(), DataError> {
         return Err(DataError::NoClasses { origin });
     }
     if classes.len() > ClassIndex::MAX_CLASSES {
-        return Err(DataError::TooManyClasses { origin, classes: classes.len() });
+        return Err(DataError::TooManyClasses {
+            origin,
+            classes: classes.len(),
+        });
     }
     let mut positions = HashMap::new();
     for (class, position) in classes.iter().zip(1..) {
@@ -56,7 +63,12 @@ pub(super) fn check(classes: &[Class], origin: &str) -> Result<(), DataError> {
                 return Err(DataError::EmptyClassName { origin, position });
             }
             if let Some(first) = positions.insert(key(name), position) {
-                return Err(DataError::DuplicateClass { origin, name: name.to_owned(), first, second: position });
+                return Err(DataError::DuplicateClass {
+                    origin,
+                    name: name.to_owned(),
+                    first,
+                    second: position,
+                });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The vocabulary type, and the ways to get one.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use super::{Class, built_in, class_list, toml_format};
 use crate::{
@@ -65,7 +65,11 @@ impl Vocabulary {
     pub fn from_name_or_file(text: &str) -> Result<Self, DataError> {
         let path = Path::new(text);
         let is_name = built_in::text(text).is_some() || !path.exists();
-        if is_name { Self::built_in(text) } else { Self::from_file(path) }
+        if is_name {
+            Self::built_in(text)
+        } else {
+            Self::from_file(path)
+        }
     }
 
     /// A vocabulary file: TOML if its name ends in `.toml`, else a list of names.
@@ -73,8 +77,14 @@ impl Vocabulary {
     /// # Errors
     /// Those of [`Self::from_toml`] and [`Self::from_list_file`].
     pub fn from_file(path: &Path) -> Result<Self, DataError> {
-        let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-        if is_toml { Self::from_toml(path) } else { Self::from_list_file(path) }
+        let is_toml = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        if is_toml {
+            Self::from_toml(path)
+        } else {
+            Self::from_list_file(path)
+        }
     }
 
     /// A vocabulary described by TOML. Only `classes` (or `extends`, a vocabulary whose values hold where the file
@@ -114,7 +124,9 @@ impl Vocabulary {
     /// Unreadable files, and everything that makes a class list unusable.
     pub fn from_list_file(path: &Path) -> Result<Self, DataError> {
         let text = read_text(path)?;
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim());
         let classes = lines.filter(|line| !line.is_empty()).map(Class::parse).collect();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         Self::from_classes(&name, classes, &format!("`{}`", path.display()))
@@ -126,8 +138,16 @@ impl Vocabulary {
     /// [`DataError::NoClasses`], [`DataError::EmptyClassName`], [`DataError::DuplicateClass`],
     /// [`DataError::TooManyClasses`].
     pub fn from_names(names: &str) -> Result<Self, DataError> {
-        let entries = if names.trim().is_empty() { Vec::new() } else { names.split(',').collect() };
-        Self::from_classes("custom", entries.into_iter().map(Class::parse).collect(), "the class list")
+        let entries = if names.trim().is_empty() {
+            Vec::new()
+        } else {
+            names.split(',').collect()
+        };
+        Self::from_classes(
+            "custom",
+            entries.into_iter().map(Class::parse).collect(),
+            "the class list",
+        )
     }
 
     pub(super) fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
@@ -148,7 +168,10 @@ impl Vocabulary {
     /// [`DataError::UnknownClass`] for a name that is not in the list, with the nearest that is.
     pub fn with_seen_names<'a>(self, seen: impl IntoIterator<Item = &'a str>) -> Result<Self, DataError> {
         let indices = self.indices(seen, "the seen classes")?;
-        Ok(Self { seen: SeenClasses::from_seen_indices(self.len(), indices)?, ..self })
+        Ok(Self {
+            seen: SeenClasses::from_seen_indices(self.len(), indices)?,
+            ..self
+        })
     }
 
     /// The same list with other seen classes.
@@ -157,7 +180,10 @@ impl Vocabulary {
     /// [`DataError::ClassOutOfRange`] if `seen` belongs to a list of another length.
     pub fn with_seen(self, seen: SeenClasses) -> Result<Self, DataError> {
         if seen.classes() != self.len() {
-            return Err(DataError::ClassOutOfRange { index: seen.classes(), classes: self.len() });
+            return Err(DataError::ClassOutOfRange {
+                index: seen.classes(),
+                classes: self.len(),
+            });
         }
         Ok(Self { seen, ..self })
     }
@@ -176,7 +202,10 @@ impl Vocabulary {
     #[must_use]
     pub fn seen_only(&self) -> Self {
         let classes = self.seen.seen().filter_map(|class| self.class(class));
-        let classes = classes.zip(self.seen.seen()).map(|(class, index)| Class { color: Some(self.color(index)), ..class.clone() });
+        let classes = classes.zip(self.seen.seen()).map(|(class, index)| Class {
+            color: Some(self.color(index)),
+            ..class.clone()
+        });
         let classes = classes.collect::<Vec<_>>();
         Self {
             seen: SeenClasses::all(classes.len()),
@@ -220,18 +249,26 @@ impl Vocabulary {
     /// The class of a name or synonym, letter case aside.
     pub fn find(&self, name: &str) -> Option<ClassIndex> {
         let key = class_list::key(name);
-        let position = self.classes.iter().position(|class| class.names().any(|name| class_list::key(name) == key))?;
+        let position = self
+            .classes
+            .iter()
+            .position(|class| class.names().any(|name| class_list::key(name) == key))?;
         ClassIndex::from_usize(position)
     }
 
     /// The colour of a class: the palette's, else [`distinct_color`].
     pub fn color(&self, class: ClassIndex) -> Color {
-        self.class(class).and_then(|class| class.color).unwrap_or_else(|| distinct_color(class.index()))
+        self.class(class)
+            .and_then(|class| class.color)
+            .unwrap_or_else(|| distinct_color(class.index()))
     }
 
     /// The colours of all classes in order.
     pub fn palette(&self) -> Vec<Color> {
-        (0..self.len()).filter_map(ClassIndex::from_usize).map(|class| self.color(class)).collect()
+        (0..self.len())
+            .filter_map(ClassIndex::from_usize)
+            .map(|class| self.color(class))
+            .collect()
     }
 
     /// Which classes are seen.
@@ -271,6 +308,13 @@ impl Vocabulary {
         names: impl IntoIterator<Item = &'a str>,
         origin: &str,
     ) -> Result<Vec<usize>, DataError> {
-        names.into_iter().map(|name| self.require(name, origin).map(ClassIndex::index)).collect()
+        // One table for all: lists of thousands of names would take seconds otherwise.
+        let keys = |(position, class)| Class::names(class).map(move |name| (class_list::key(name), position));
+        let known = (0..).zip(&self.classes).flat_map(keys).collect::<HashMap<_, usize>>();
+        let index = |name: &str| match known.get(&class_list::key(name)) {
+            Some(&position) => Ok(position),
+            None => self.require(name, origin).map(ClassIndex::index),
+        };
+        names.into_iter().map(index).collect()
     }
 }

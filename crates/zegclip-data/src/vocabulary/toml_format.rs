@@ -10,7 +10,17 @@ use crate::{
     toml_table::{check_keys, parse as parse_table},
 };
 
-pub(crate) const KEYS: &[&str] = &["name", "source", "extends", "classes", "palette", "seen", "unseen", "templates", "labels"];
+pub(crate) const KEYS: &[&str] = &[
+    "name",
+    "source",
+    "extends",
+    "classes",
+    "palette",
+    "seen",
+    "unseen",
+    "templates",
+    "labels",
+];
 const CLASS_KEYS: &[&str] = &["name", "synonyms", "color"];
 const LABEL_KEYS: &[&str] = &["first", "values", "ignore"];
 
@@ -28,7 +38,10 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a class is a name or `{ name = …, synonyms = […], color = … }`")]
+#[serde(
+    untagged,
+    expecting = "a class is a name or `{ name = …, synonyms = […], color = … }`"
+)]
 enum ClassEntry {
     Name(String),
     Table {
@@ -58,10 +71,16 @@ struct Labels {
 pub(super) fn parse(text: &str, origin: &str) -> Result<Vocabulary, DataError> {
     let table = parse_table(text, origin)?;
     check_all_keys(&table, origin)?;
-    let file: File = table.try_into().map_err(|error: toml::de::Error| mistake(origin, error.message()))?;
+    let file: File = table
+        .try_into()
+        .map_err(|error: toml::de::Error| mistake(origin, error.message()))?;
 
     let mut vocabulary = match (file.extends, file.classes) {
-        (Some(base), None) => Vocabulary { name: String::new(), source: None, ..Vocabulary::built_in(&base)? },
+        (Some(base), None) => Vocabulary {
+            name: String::new(),
+            source: None,
+            ..Vocabulary::built_in(&base)?
+        },
         (None, classes) => {
             let classes = classes.unwrap_or_default().into_iter().map(|entry| entry.class(origin));
             Vocabulary::from_classes("", classes.collect::<Result<_, _>>()?, origin)?
@@ -84,7 +103,12 @@ pub(super) fn parse(text: &str, origin: &str) -> Result<Vocabulary, DataError> {
             vocabulary.seen = SeenClasses::from_unseen_indices(classes, unseen)?;
         }
         (None, None) => {}
-        (Some(_), Some(_)) => return Err(mistake(origin, "`seen` and `unseen` say the same thing; keep one of them")),
+        (Some(_), Some(_)) => {
+            return Err(mistake(
+                origin,
+                "`seen` and `unseen` say the same thing; keep one of them",
+            ));
+        }
     }
     if let Some(templates) = file.templates {
         check_templates(&templates, origin)?;
@@ -109,20 +133,36 @@ pub(super) fn write(vocabulary: &Vocabulary) -> String {
         table.insert("source".into(), source.clone().into());
     }
     let classes = vocabulary.classes.iter().map(|class| {
-        let Some(color) = class.color else { return class.written().into() };
+        let Some(color) = class.color else {
+            return class.written().into();
+        };
         let color = numbers(color.map(u16::from).to_vec());
         let synonyms = strings(class.synonyms.clone());
-        let entries = [("name", class.name.clone().into()), ("synonyms", synonyms), ("color", color)];
-        Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        let entries = [
+            ("name", class.name.clone().into()),
+            ("synonyms", synonyms),
+            ("color", color),
+        ];
+        Value::Table(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+        )
     });
     table.insert("classes".into(), Value::Array(classes.collect()));
-    table.insert("unseen".into(), strings(vocabulary.seen.unseen().filter_map(name).collect()));
+    table.insert(
+        "unseen".into(),
+        strings(vocabulary.seen.unseen().filter_map(name).collect()),
+    );
     table.insert("templates".into(), strings(vocabulary.templates.clone()));
     let mut labels = toml::Table::new();
     match vocabulary.encoding.rule() {
         Rule::Offset { first } => labels.insert("first".into(), i64::from(*first).into()),
         Rule::Table(values) => {
-            let values = values.iter().filter_map(|(value, &class)| Some((value.to_string(), name(class)?.into())));
+            let values = values
+                .iter()
+                .filter_map(|(value, &class)| Some((value.to_string(), name(class)?.into())));
             labels.insert("values".into(), Value::Table(values.collect()))
         }
     };
@@ -134,23 +174,36 @@ pub(super) fn write(vocabulary: &Vocabulary) -> String {
 /// Each template must say where the class name goes.
 pub(super) fn check_templates(templates: &[String], origin: &str) -> Result<(), DataError> {
     if templates.is_empty() {
-        return Err(mistake(origin, &format!("`templates` is empty; leave it out for `{SINGLE_TEMPLATE}`")));
+        return Err(mistake(
+            origin,
+            &format!("`templates` is empty; leave it out for `{SINGLE_TEMPLATE}`"),
+        ));
     }
     match templates.iter().find(|template| template.matches("{}").count() != 1) {
-        Some(template) => Err(DataError::Template { origin: origin.to_owned(), template: template.clone() }),
+        Some(template) => Err(DataError::Template {
+            origin: origin.to_owned(),
+            template: template.clone(),
+        }),
         None => Ok(()),
     }
 }
 
 fn check_all_keys(table: &toml::Table, origin: &str) -> Result<(), DataError> {
     check_keys(table, KEYS, origin)?;
-    let classes = table.get("classes").and_then(toml::Value::as_array).into_iter().flatten();
+    let classes = table
+        .get("classes")
+        .and_then(toml::Value::as_array)
+        .into_iter()
+        .flatten();
     for class in classes.filter_map(toml::Value::as_table) {
         check_keys(class, CLASS_KEYS, &format!("{origin}, `classes`"))?;
     }
-    table.get("labels").and_then(toml::Value::as_table).map_or(Ok(()), |labels| {
-        check_keys(labels, LABEL_KEYS, &format!("{origin}, `labels`"))
-    })
+    table
+        .get("labels")
+        .and_then(toml::Value::as_table)
+        .map_or(Ok(()), |labels| {
+            check_keys(labels, LABEL_KEYS, &format!("{origin}, `labels`"))
+        })
 }
 
 impl ClassEntry {
@@ -159,8 +212,13 @@ impl ClassEntry {
             Self::Name(name) => Ok(Class::parse(&name)),
             Self::Table { name, synonyms, color } => {
                 let color = color.map(|color| color.color(origin)).transpose()?;
-                let mut class = Class { color, ..Class::parse(&name) };
-                class.synonyms.extend(synonyms.iter().map(|name| name.trim().to_owned()));
+                let mut class = Class {
+                    color,
+                    ..Class::parse(&name)
+                };
+                class
+                    .synonyms
+                    .extend(synonyms.iter().map(|name| name.trim().to_owned()));
                 Ok(class)
             }
         }
@@ -173,10 +231,17 @@ impl ColorEntry {
             Self::Rgb(color) => return Ok(color),
             Self::Hex(hex) => hex,
         };
-        let digits = hex.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.is_ascii());
+        let digits = hex
+            .strip_prefix('#')
+            .filter(|digits| digits.len() == 6 && digits.is_ascii());
         let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         let [_, red, green, blue] = number
-            .ok_or_else(|| mistake(origin, &format!("`{hex}` is no colour; write \"#rrggbb\" or [red, green, blue]")))?
+            .ok_or_else(|| {
+                mistake(
+                    origin,
+                    &format!("`{hex}` is no colour; write \"#rrggbb\" or [red, green, blue]"),
+                )
+            })?
             .to_be_bytes();
         Ok([red, green, blue])
     }
@@ -185,7 +250,11 @@ impl ColorEntry {
 fn set_palette(classes: &mut [Class], palette: Vec<ColorEntry>, origin: &str) -> Result<(), DataError> {
     if palette.len() != classes.len() {
         let (colors, classes) = (palette.len(), classes.len());
-        return Err(DataError::PaletteLength { origin: origin.to_owned(), colors, classes });
+        return Err(DataError::PaletteLength {
+            origin: origin.to_owned(),
+            colors,
+            classes,
+        });
     }
     for (class, color) in classes.iter_mut().zip(palette) {
         class.color = Some(color.color(origin)?);
@@ -196,19 +265,29 @@ fn set_palette(classes: &mut [Class], palette: Vec<ColorEntry>, origin: &str) ->
 fn encoding(labels: Labels, vocabulary: &Vocabulary, origin: &str) -> Result<LabelEncoding, DataError> {
     let origin = &format!("{origin}, `labels`");
     let named = |error: DataError| mistake(origin, &error.to_string());
-    let ignore = |is_class: bool| labels.ignore.clone().unwrap_or_else(|| vec![if is_class { u16::MAX } else { 255 }]);
+    let ignore = |is_class: bool| {
+        labels
+            .ignore
+            .clone()
+            .unwrap_or_else(|| vec![if is_class { u16::MAX } else { 255 }])
+    };
     let Some(values) = &labels.values else {
         let first = labels.first.unwrap_or_default();
         let ignore = ignore(usize::from(first) + vocabulary.len() > 255);
         return LabelEncoding::offset(vocabulary.len(), first, ignore).map_err(named);
     };
     if labels.first.is_some() {
-        return Err(mistake(origin, "`first` and `values` exclude each other; keep one of them"));
+        return Err(mistake(
+            origin,
+            "`first` and `values` exclude each other; keep one of them",
+        ));
     }
     let pairs = values.iter().map(|(value, class)| {
         let number = value.trim().parse::<u16>();
         let number = number.map_err(|_| mistake(origin, &format!("`{value}` is no pixel value of 0 to 65535")))?;
-        let name = class.as_str().ok_or_else(|| mistake(origin, &format!("the class of {value} must be a name")))?;
+        let name = class
+            .as_str()
+            .ok_or_else(|| mistake(origin, &format!("the class of {value} must be a name")))?;
         Ok((number, vocabulary.require(name, origin)?))
     });
     let pairs = pairs.collect::<Result<Vec<_>, DataError>>()?;
@@ -217,5 +296,8 @@ fn encoding(labels: Labels, vocabulary: &Vocabulary, origin: &str) -> Result<Lab
 }
 
 fn mistake(origin: &str, message: &str) -> DataError {
-    DataError::Toml { origin: origin.to_owned(), message: message.replace('\n', ", ") }
+    DataError::Toml {
+        origin: origin.to_owned(),
+        message: message.replace('\n', ", "),
+    }
 }

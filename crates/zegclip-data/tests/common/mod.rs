@@ -1,60 +1,66 @@
-//! Recordings of the reference implementation, as every parity test finds and reads them.
+//! What the tests on real data share: where it lies, and copies of it to break.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
-
-/// The folder of recordings: `ZEGCLIP_FIXTURES`, else beside the workspace.
-pub fn fixtures() -> PathBuf {
+/// The folder of real data beside the recordings.
+pub(crate) fn data() -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures");
-    std::env::var_os("ZEGCLIP_FIXTURES").map_or_else(|| default.into(), PathBuf::from)
-}
-
-/// One recorded case.
-pub struct Case {
-    pub folder: PathBuf,
-    pub description: serde_json::Value,
-    tensors: Vec<u8>,
-}
-
-impl Case {
-    /// A tensor of bytes and its shape.
-    pub fn bytes(&self, name: &str) -> (Vec<usize>, Vec<u8>) {
-        let tensors = SafeTensors::deserialize(&self.tensors).unwrap();
-        let tensor = tensors.tensor(name).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.folder.display()));
-        assert_eq!(tensor.dtype(), Dtype::U8, "{name}");
-        (tensor.shape().to_vec(), tensor.data().to_vec())
-    }
-
-    /// A tensor of f32 and its shape.
-    pub fn floats(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
-        let tensors = SafeTensors::deserialize(&self.tensors).unwrap();
-        let tensor = tensors.tensor(name).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.folder.display()));
-        assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
-        let values = tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
-        (tensor.shape().to_vec(), values.collect())
+    let fixtures = PathBuf::from(std::env::var_os("ZEGCLIP_FIXTURES").unwrap_or(default.into()));
+    let beside = fixtures.join("../data");
+    // Recordings of other seeds may lie alone.
+    if beside.is_dir() {
+        beside
+    } else {
+        Path::new(default).join("../data")
     }
 }
 
-/// Every case of a kind; fails where there is none, so that no test passes by reading nothing.
-pub fn cases(kind: &str) -> Vec<Case> {
-    let root = fixtures();
-    let entries = std::fs::read_dir(&root).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
-    let mut folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("case.json").exists()).collect::<Vec<_>>();
-    folders.sort();
-    let cases = folders.into_iter().filter_map(|folder| {
-        let description: serde_json::Value = read_json(&folder.join("case.json"));
-        (description["kind"] == kind).then(|| {
-            let tensors = std::fs::read(folder.join("reference.safetensors")).unwrap();
-            Case { folder, description, tensors }
-        })
-    });
-    let cases = cases.collect::<Vec<_>>();
-    assert!(!cases.is_empty(), "no case of kind `{kind}` under {}", root.display());
-    cases
+/// 26 + 27 photos with both encodings of their labels.
+pub(crate) fn coco() -> PathBuf {
+    data().join("coco-mini")
 }
 
-pub fn read_json(path: &Path) -> serde_json::Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+/// Label files of VOC, without photos.
+pub(crate) fn voc() -> PathBuf {
+    data().join("voc-mini")
+}
+
+/// Copies `file` below `from` to the same place below `to`.
+pub(crate) fn copy(from: &Path, to: &Path, file: &str) {
+    let target = to.join(file);
+    std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+    std::fs::write(target, std::fs::read(from.join(file)).unwrap()).unwrap();
+}
+
+/// Writes a file and the folders that lead to it.
+pub(crate) fn write(root: &Path, file: &str, contents: impl AsRef<[u8]>) {
+    let path = root.join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, contents).unwrap();
+}
+
+/// A PNG of any kind.
+pub(crate) fn png(size: (u32, u32), color: png::ColorType, depth: png::BitDepth, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, size.0, size.1);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    encoder.write_header().unwrap().write_image_data(data).unwrap();
+    bytes
+}
+
+/// An 8-bit grey PNG.
+pub(crate) fn grey_png(size: (u32, u32), values: &[u8]) -> Vec<u8> {
+    png(size, png::ColorType::Grayscale, png::BitDepth::Eight, values)
+}
+
+/// A JPEG of one colour.
+pub(crate) fn jpeg(size: (u32, u32)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let photo = zegclip_data::RgbImage::from_pixel(size.0, size.1, image::Rgb([90, 120, 60]));
+    image::codecs::jpeg::JpegEncoder::new(&mut bytes)
+        .encode_image(&photo)
+        .unwrap();
+    bytes
 }

@@ -69,7 +69,11 @@ impl SelfAttention {
     pub fn key_value(&self, tokens: Tensor<3>) -> KeyValue {
         let [batch, count, width] = tokens.dims();
         let weight = self.qkv.weight.val().narrow(1, width, 2 * width);
-        let bias = self.qkv.bias.as_ref().map(|bias| bias.val().narrow(0, width, 2 * width));
+        let bias = self
+            .qkv
+            .bias
+            .as_ref()
+            .map(|bias| bias.val().narrow(0, width, 2 * width));
         let both = linear(tokens, weight, bias)
             .reshape([batch, count, 2, self.heads, width / self.heads])
             .permute([2, 0, 3, 1, 4]); // [2, batch, heads, tokens, head_dim]

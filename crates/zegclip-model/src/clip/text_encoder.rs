@@ -60,7 +60,14 @@ impl TextEncoder {
         by_length.sort_by_key(|&index| sequences[index].len());
         let encoded: Vec<Tensor<2>> = by_length
             .chunks(BATCH)
-            .map(|chunk| self.encode_batch(&chunk.iter().map(|&index| sequences[index].as_slice()).collect::<Vec<_>>()))
+            .map(|chunk| {
+                self.encode_batch(
+                    &chunk
+                        .iter()
+                        .map(|&index| sequences[index].as_slice())
+                        .collect::<Vec<_>>(),
+                )
+            })
             .collect();
         let mut position = vec![0i64; sequences.len()];
         for (place, &index) in by_length.iter().enumerate() {
@@ -87,7 +94,11 @@ impl TextEncoder {
         }
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [batch * length]), &device);
         let ends = Tensor::<1, Int>::from_data(TensorData::new(ends, [batch]), &device);
-        let embedded = self.token_embedding.val().select(0, ids).reshape([batch, length, width]);
+        let embedded = self
+            .token_embedding
+            .val()
+            .select(0, ids)
+            .reshape([batch, length, width]);
         let positions = self.positional_embedding.val().narrow(0, 0, length).unsqueeze::<3>();
         let mut tokens = embedded + positions;
         for block in &self.blocks {

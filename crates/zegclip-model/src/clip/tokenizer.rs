@@ -1,8 +1,7 @@
 //! CLIP's byte-pair encoding: text to token ids.
 //!
-//! A text is cleaned (see [`text_cleanup`](super::text_cleanup)), split into words, and each word's UTF-8 bytes are
-//! merged by CLIP's 48,894 rules. The vocabulary has 49,408 tokens: 256 bytes, 256 bytes that end a word, the merges,
-//! and the two special ones.
+//! A text is cleaned (see `text_cleanup`), split into words, and each word's UTF-8 bytes are merged by CLIP's 48,894
+//! rules. The vocabulary has 49,408 tokens: 256 bytes, 256 bytes that end a word, the merges, and the two special ones.
 
 use std::io::Read;
 use std::sync::LazyLock;
@@ -16,9 +15,9 @@ use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use super::text_cleanup::clean;
 
 /// Id of the token that every sequence starts with.
-pub const START_OF_TEXT: u32 = 49_406;
+pub(super) const START_OF_TEXT: u32 = 49_406;
 /// Id of the token that ends every sequence, at which the text encoder reads its feature.
-pub const END_OF_TEXT: u32 = 49_407;
+pub(super) const END_OF_TEXT: u32 = 49_407;
 
 const START_WORD: &str = "<|startoftext|>";
 const END_WORD: &str = "<|endoftext|>";
@@ -63,9 +62,10 @@ pub struct Tokenizer {
 /// Token ids of one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSequence {
-    /// Ids from [`START_OF_TEXT`] to the first [`END_OF_TEXT`], at most as many as the context is long, unpadded.
+    /// Ids from start-of-text (49,406) to the first end-of-text (49,407), at most as many as the context is long,
+    /// unpadded.
     pub ids: Vec<u32>,
-    /// Whether the text fits into the context. Otherwise `ids` are cut, and the last one is still [`END_OF_TEXT`].
+    /// Whether the text fits into the context. Otherwise `ids` are cut, and the last one is still end-of-text.
     pub fits: bool,
 }
 
@@ -118,10 +118,11 @@ impl Tokenizer {
 
     fn push_word(&self, word: &str, ids: &mut Vec<u32>) {
         let symbols: String = word.bytes().map(|byte| self.byte_symbols[usize::from(byte)]).collect();
+        // The model fails only on symbols that it does not know, and it knows those of all bytes.
         let tokens = self
             .model
             .tokenize(&symbols)
-            .expect("every byte has a symbol in the vocabulary");
+            .expect("all symbols are in the vocabulary");
         ids.extend(tokens.iter().map(|token| token.id));
     }
 

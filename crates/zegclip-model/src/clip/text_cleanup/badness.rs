@@ -19,13 +19,18 @@ const CLOSING: &str = "®»˝”›™";
 const NUMERIC: &str = "²³¹±¼½¾×µ÷⁄∂∆∏∑√∞∩∫≈≠≡≤≥№";
 /// Letters that faces like `(ò_ó)` are made of.
 const FACES: &str = "Ò-ÖÙ-Üò-öø-üŐŌŪŲ°";
-const UPPER_ACCENTED: &str = "À-ÑØÜÝĂĀĄĆČĎĐĘĚĒĖĞĢİĪĶĹĽŁĻŃŇŅŒŘŚŞŠŢŤŮŰŸŹŻŽҐ";
-const LOWER_ACCENTED: &str = "ßà-ñăąāćčďđęěēėğģįīķĺľłļœŕśşšťüźżžґﬁﬂ";
+/// Accented capitals, without those of faces.
+const UPPER: &str = "À-ÑØÜÝĂĀĄĆČĎĐĘĚĒĖĞĢİĪĶĹĽŁĻŃŇŅŒŘŚŞŠŢŤŮŰŸŹŻŽҐ";
+const LOWER: &str = "ßà-ñăąāćčďđęěēėğģįīķĺľłļœŕśşšťüźżžґﬁﬂ";
 /// Capitals that also end words, so that what follows them says little.
 const UPPER_COMMON: &str = "ÞΑ-ΩΆΈΉΊΌΎΏΪΫЁ-Я";
 const LOWER_COMMON: &str = "α-ωάέήίΰа-џ";
 /// Box drawing without the single horizontal line, which faces use.
 const BOX: &str = "│┌┐┘├┤┬┼═-╬▀▄█▌▐░▒▓";
+
+/// Space and letters as Python's `\s` and `\w` know them: with the ASCII separators, without combining marks.
+const SPACE: &str = r"[\s\x1c-\x1f]";
+const WORD: &str = r"[\p{L}\p{N}_]";
 
 /// Whether `text` contains at least one sequence that suggests a wrong decoding.
 pub(super) fn is_bad(text: &str) -> bool {
@@ -33,100 +38,54 @@ pub(super) fn is_bad(text: &str) -> bool {
     BADNESS.is_match(text)
 }
 
-/// A character class of several of the sets above.
-fn any_of(sets: &[&str]) -> String {
-    format!("[{}]", sets.concat())
-}
-
+/// Pairs and triples of classes, then the sequences of single code pages that these miss.
 fn rules() -> Vec<String> {
-    let accented = any_of(&[LOWER_ACCENTED, UPPER_ACCENTED]);
-    let (upper, lower) = (any_of(&[UPPER_ACCENTED]), any_of(&[LOWER_ACCENTED]));
-    let (bad, boxes, numeric) = (any_of(&[BAD]), any_of(&[BOX]), any_of(&[NUMERIC]));
-    let (opening, closing, currency) = (any_of(&[OPENING]), any_of(&[CLOSING]), any_of(&[CURRENCY]));
-    let next_to_bad = any_of(&[
-        LOWER_ACCENTED,
-        UPPER_ACCENTED,
-        BOX,
-        OPENING,
-        CLOSING,
-        CURRENCY,
-        NUMERIC,
-        LAW,
-    ]);
-    let signs = any_of(&[OPENING, CLOSING]);
-    // Arabic and the two-byte alphabets consist of frequent characters, so that two or three pairs are asked for.
-    let arabic = format!("[ØÙ]{}", any_of(&[COMMON, CURRENCY, BAD, NUMERIC, OPENING, "ŸŠ®°µ»"]));
-    let between = |more: &str| any_of(&[C1, BAD, OPENING, CLOSING, CURRENCY, more]);
+    // Arabic and the two-byte alphabets consist of frequent characters, so that more of the sequence is asked for.
+    let arabic = format!("[ØÙ][{COMMON}{CURRENCY}{BAD}{NUMERIC}{OPENING}ŸŠ®°µ»]");
+    let second_byte = format!("{C1}{BAD}{OPENING}{CLOSING}{CURRENCY}°");
 
     vec![
-        any_of(&[C1]),
-        format!(
-            "{}{bad}",
-            any_of(&[
-                BAD,
-                LOWER_ACCENTED,
-                UPPER_ACCENTED,
-                BOX,
-                OPENING,
-                CLOSING,
-                CURRENCY,
-                NUMERIC,
-                LAW
-            ])
-        ),
-        format!("[a-zA-Z]{}{bad}", any_of(&[LOWER_COMMON, UPPER_COMMON])),
-        format!("{bad}{next_to_bad}"),
-        format!(
-            "{}{upper}",
-            any_of(&[LOWER_ACCENTED, LOWER_COMMON, BOX, CLOSING, CURRENCY, NUMERIC])
-        ),
-        format!("{}{lower}", any_of(&[BOX, CLOSING, CURRENCY, NUMERIC])),
-        format!("{}{currency}", any_of(&[LOWER_ACCENTED, BOX, CLOSING])),
-        // Python counts the four ASCII separators as space.
-        format!(r"[\s\x1c-\x1f]{upper}{currency}"),
-        format!("{}{}", any_of(&[UPPER_ACCENTED, BOX]), any_of(&[NUMERIC, LAW])),
-        format!(
-            "{}{opening}{numeric}",
-            any_of(&[LOWER_ACCENTED, UPPER_ACCENTED, BOX, CURRENCY, CLOSING])
-        ),
-        format!(
-            "{}{closing}{opening}",
-            any_of(&[LOWER_ACCENTED, UPPER_ACCENTED, CURRENCY, NUMERIC, BOX, LAW])
-        ),
-        format!("{}{opening}", any_of(&[CURRENCY, NUMERIC, BOX])),
-        format!("[a-z]{upper}{}", any_of(&[OPENING, CURRENCY])),
-        format!("{boxes}{}", any_of(&[FACES])),
-        format!(
-            "{}{boxes}",
-            any_of(&[LOWER_ACCENTED, UPPER_ACCENTED, CURRENCY, NUMERIC, OPENING, CLOSING, LAW])
-        ),
-        format!("{boxes}{closing}"),
-        // Python's `\w` has no combining marks.
-        format!(r"{accented}{signs}[\p{{L}}\p{{N}}_]"),
+        format!("[{C1}]"),
+        format!("[{BAD}{LOWER}{UPPER}{BOX}{OPENING}{CLOSING}{CURRENCY}{NUMERIC}{LAW}][{BAD}]"),
+        format!("[a-zA-Z][{LOWER_COMMON}{UPPER_COMMON}][{BAD}]"),
+        format!("[{BAD}][{LOWER}{UPPER}{BOX}{OPENING}{CLOSING}{CURRENCY}{NUMERIC}{LAW}]"),
+        format!("[{LOWER}{LOWER_COMMON}{BOX}{CLOSING}{CURRENCY}{NUMERIC}][{UPPER}]"),
+        format!("[{BOX}{CLOSING}{CURRENCY}{NUMERIC}][{LOWER}]"),
+        format!("[{LOWER}{BOX}{CLOSING}][{CURRENCY}]"),
+        format!("{SPACE}[{UPPER}][{CURRENCY}]"),
+        format!("[{UPPER}{BOX}][{NUMERIC}{LAW}]"),
+        format!("[{LOWER}{UPPER}{BOX}{CURRENCY}{CLOSING}][{OPENING}][{NUMERIC}]"),
+        format!("[{LOWER}{UPPER}{CURRENCY}{NUMERIC}{BOX}{LAW}][{CLOSING}][{OPENING}]"),
+        format!("[{CURRENCY}{NUMERIC}{BOX}][{OPENING}]"),
+        format!("[a-z][{UPPER}][{OPENING}{CURRENCY}]"),
+        format!("[{BOX}][{FACES}]"),
+        format!("[{LOWER}{UPPER}{CURRENCY}{NUMERIC}{OPENING}{CLOSING}{LAW}][{BOX}]"),
+        format!("[{BOX}][{CLOSING}]"),
+        format!("[{LOWER}{UPPER}][{OPENING}{CLOSING}]{WORD}"),
         "[Œœ][^A-Za-z]".to_owned(),
-        format!("{upper}°"),
-        // UTF-8 read as Windows-1252: two-byte sequences that the rules above miss, then Arabic, then South Asia.
-        format!("[ÂÃÎÐ]{}", any_of(&["€œŠš¢£Ÿž\u{a0}\u{ad}®©°·»–—´", OPENING, CLOSING])),
+        format!("[{UPPER}]°"),
+        // UTF-8 read as Windows-1252: two bytes, then Arabic, then the scripts of South Asia.
+        format!("[ÂÃÎÐ][€œŠš¢£Ÿž\u{a0}\u{ad}®©°·»{OPENING}{CLOSING}–—´]"),
         "×[²³]".to_owned(),
         format!("{arabic}{arabic}"),
         "à[²µ¹¼½¾]".to_owned(),
-        // UTF-8 read as Mac Roman.
+        // Mac Roman.
         "√[±∂†≠®™´≤≥¥µø]".to_owned(),
         "≈[°¢]".to_owned(),
         "‚Ä[ìîïòôúùû†°¢π]".to_owned(),
         "‚[âó][àä°ê]".to_owned(),
-        // UTF-8 read as Windows-1251: punctuation, Latin-1 and Cyrillic, twice wrong.
+        // Windows-1251: punctuation, Latin-1 and Cyrillic, twice wrong.
         "вЂ".to_owned(),
-        format!("[ВГРС]{}[ВГРС]", between("°µ")),
+        format!("[ВГРС][{second_byte}µ][ВГРС]"),
         "ГўВЂВ.[A-Za-z ]".to_owned(),
-        // `à` and `á` and spaces of Windows-1252.
+        // Windows-1252 again: `à`, `á` and the no-break space, whose second byte may have become a space.
         "Ã[\u{a0}¡]".to_owned(),
-        r"[a-z][\s\x1c-\x1f]?[ÃÂ] ".to_owned(),
+        format!("[a-z]{SPACE}?[ÃÂ] "),
         "^[ÃÂ] ".to_owned(),
-        format!("{}Â{}", any_of(&["a-z.,?!", CLOSING]), any_of(&[" ", OPENING, CLOSING])),
-        // UTF-8 read as Windows-1253 and as Windows-1257.
+        format!("[a-z.,?!{CLOSING}]Â[ {OPENING}{CLOSING}]"),
+        // Windows-1253 and Windows-1257.
         "β€[™\u{a0}Ά\u{ad}®°]".to_owned(),
-        format!("[ΒΓΞΟ]{}[ΒΓΞΟ]", between("°")),
+        format!("[ΒΓΞΟ][{second_byte}][ΒΓΞΟ]"),
         "ā€".to_owned(),
     ]
 }
@@ -158,7 +117,7 @@ mod tests {
             "â€œquoteâ€\u{9d}",
             "РџСЂРёРІРµС‚",
             "voilÃ le",
-            "ΞΊΞ±Ξ»Ξ·ΞΌΞ­ΟΞ±",
+            "ΞΊΞ±Ξ»Ξ·ΞΌΞ\u{ad}ΟΞ±",
             "â”€â”€",
         ] {
             assert!(is_bad(text), "{text}");

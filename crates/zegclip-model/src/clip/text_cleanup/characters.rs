@@ -92,7 +92,7 @@ mod tests {
             simplify("ＬＯＵＤ　ＮＯＩＳＥＳ ｱﾞ ￦"),
             "LOUD NOISES アﾞ ₩".replace('ﾞ', "\u{3099}")
         );
-        assert_eq!(simplify("“it’s” ‟„ ‚"), "\"it's\" \"„ ‚");
+        assert_eq!(simplify("“it’s” ‟„ ‚ʼ‹«"), "\"it's\" \"\" ''‹«");
         assert_eq!(simplify("a\r\nb\rc\u{2028}d\u{2029}e"), "a\nb\nc\nd\ne");
         assert_eq!(simplify("\u{80}\u{85}\u{81}"), "€…\u{81}");
     }

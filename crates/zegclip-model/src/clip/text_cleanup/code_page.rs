@@ -71,7 +71,8 @@ impl CodePage {
 
     /// Turkish.
     pub(super) const WINDOWS_1254: Self = Self {
-        high: "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}\u{8e}\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}\u{9e}Ÿ\
+        high: "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}\u{8e}\u{8f}\
+               \u{90}‘’“”•–—˜™š›œ\u{9d}\u{9e}Ÿ\
                \u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿\
                ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏĞÑÒÓÔÕÖ×ØÙÚÛÜİŞß\
                àáâãäåæçèéêëìíîïğñòóôõö÷øùúûüışÿ",
@@ -80,7 +81,8 @@ impl CodePage {
 
     /// Baltic.
     pub(super) const WINDOWS_1257: Self = Self {
-        high: "€\u{81}‚\u{83}„…†‡\u{88}‰\u{8a}‹\u{8c}¨ˇ¸\u{90}‘’“”•–—\u{98}™\u{9a}›\u{9c}¯˛\u{9f}\
+        high: "€\u{81}‚\u{83}„…†‡\u{88}‰\u{8a}‹\u{8c}¨ˇ¸\
+               \u{90}‘’“”•–—\u{98}™\u{9a}›\u{9c}¯˛\u{9f}\
                \u{a0}\u{a1}¢£¤\u{a5}¦§Ø©Ŗ«¬\u{ad}®Æ°±²³´µ¶·ø¹ŗ»¼½¾æ\
                ĄĮĀĆÄÅĘĒČÉŹĖĢĶĪĻŠŃŅÓŌÕÖ×ŲŁŚŪÜŻŽß\
                ąįāćäåęēčéźėģķīļšńņóōõö÷ųłśūüżž˙",
@@ -161,4 +163,45 @@ pub(super) static CANDIDATES: [CodePage; 10] = [
 /// Those whose upper half has letters where UTF-8 has its first bytes, Latin-1 and the code pages of Windows.
 pub(super) fn latin_like() -> &'static [CodePage] {
     CANDIDATES.get(..7).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_byte_has_its_own_character() {
+        for page in &CANDIDATES {
+            let characters: HashSet<char> = page.high.chars().filter(|c| !c.is_ascii()).collect();
+            assert_eq!(
+                (page.high.chars().count(), characters.len()),
+                (128, 128),
+                "{}",
+                page.high
+            );
+        }
+    }
+
+    #[test]
+    fn characters_have_the_bytes_that_the_standards_give_them() {
+        let bytes = |c| CANDIDATES.iter().map(|page| page.byte(c)).collect::<Vec<_>>();
+        let e9 = Some(0xe9);
+        assert_eq!(bytes('é'), [e9, e9, None, e9, None, e9, e9, e9, Some(0x8e), Some(0x82)]);
+        assert_eq!(bytes('a'), [Some(b'a'); 10]);
+        assert_eq!(CodePage::WINDOWS_1251.encode("мир"), Some(vec![0xec, 0xe8, 0xf0]));
+        assert_eq!(CodePage::WINDOWS_1253.encode("Ω"), Some(vec![0xd9]));
+        assert_eq!(CodePage::LATIN_1.encode("€"), None);
+    }
+
+    #[test]
+    fn lost_characters_have_a_byte_in_lossy_pages_only() {
+        assert_eq!(CodePage::WINDOWS_1252.encode("a\u{fffd}"), Some(vec![b'a', SUBSTITUTE]));
+        assert_eq!(CodePage::WINDOWS_1252.byte('\u{1a}'), None);
+        assert_eq!(
+            (CodePage::LATIN_1.byte('\u{1a}'), CodePage::LATIN_1.byte('\u{fffd}')),
+            (Some(SUBSTITUTE), None)
+        );
+    }
 }

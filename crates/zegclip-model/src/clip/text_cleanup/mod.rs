@@ -5,7 +5,8 @@
 //! the same token ids as in the published system.
 //!
 //! Lines are repaired one by one, as ftfy does. Unlike ftfy, a line longer than a million characters is not cut, and
-//! surrogates need no repair because a `str` has none.
+//! surrogates need no repair because a `str` has none. Characters newer than the Unicode version of a Python (14 in Python
+//! 3.11) may be split or lower-cased differently there.
 
 mod badness;
 mod characters;

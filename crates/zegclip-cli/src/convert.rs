@@ -1,0 +1,200 @@
+//! `zegclip convert`
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, json};
+use zegclip::Vocabulary;
+use zegclip_model::weights::{Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native};
+use zegclip_model::{Hints, NativeMetadata, text_config, zegclip_config};
+
+use crate::arguments::{ConvertOptions, PrecisionName};
+use crate::failure::Failure;
+use crate::output;
+use crate::segment::hints;
+
+pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
+    let extension = options
+        .output
+        .extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    let to_mmseg = match extension.as_str() {
+        "safetensors" => false,
+        "pth" | "pt" => true,
+        _ => {
+            return Err(Failure::usage(format!(
+                "`{}`: the output ends in `.safetensors` (native file) or `.pth` (checkpoint of the authors' code)",
+                options.output.display()
+            )));
+        }
+    };
+    let vocabulary = options
+        .vocabulary
+        .as_deref()
+        .map(Vocabulary::from_name_or_file)
+        .transpose()
+        .map_err(Failure::usage)?;
+    let hints = options
+        .model_config
+        .as_deref()
+        .map(hints)
+        .transpose()?
+        .unwrap_or_default();
+    let input = WeightFile::open(&options.input)?;
+    let clip = options.clip.as_deref().map(WeightFile::open).transpose()?;
+    let if_exists = if options.overwrite {
+        IfExists::Replace
+    } else {
+        IfExists::Fail
+    };
+    let dtype = options.precision.map(|precision| match precision {
+        PrecisionName::F32 => Dtype::F32,
+        PrecisionName::F16 => Dtype::F16,
+    });
+    let metadata = metadata(&input, clip.as_ref(), &hints, vocabulary)?;
+    let tensors = tensors(&input, clip.as_ref(), dtype)?;
+    let count = tensors.len();
+    if to_mmseg {
+        export(options, &input, &metadata, tensors, if_exists)?;
+    } else {
+        let mut header = metadata.to_header();
+        if let Some(classes) = class_names(&input, &metadata)? {
+            header.insert("classes".to_owned(), json!(classes).to_string());
+        }
+        write_native(&options.output, &header, tensors, if_exists)?;
+    }
+    output::line(format!(
+        "{}: {count} tensors from {}",
+        options.output.display(),
+        input.format()
+    ))
+}
+
+fn metadata(
+    input: &WeightFile,
+    clip: Option<&WeightFile>,
+    hints: &Hints,
+    vocabulary: Option<Vocabulary>,
+) -> Result<NativeMetadata, Failure> {
+    let mut metadata = NativeMetadata::read(input)?.unwrap_or_default();
+    if input.parts().decode_head {
+        metadata.config = Some(zegclip_config(input, clip, hints)?);
+    }
+    let text = [Some(input), clip]
+        .into_iter()
+        .flatten()
+        .find(|file| file.parts().text_encoder);
+    if let Some(file) = text {
+        metadata.text = Some(text_config(file, hints)?.0);
+    }
+    if let Some(vocabulary) = vocabulary {
+        metadata.vocabulary = Some(vocabulary.to_toml());
+    }
+    if metadata.provenance.is_none() {
+        let name = |file: &WeightFile| {
+            let name = file
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            format!("{name} ({})", file.format())
+        };
+        let sources: Vec<String> = [Some(input), clip].into_iter().flatten().map(name).collect();
+        metadata.provenance = Some(format!("converted from {}", sources.join(" and ")));
+    }
+    Ok(metadata)
+}
+
+/// The tensors of the input, and those of CLIP's file that the input's encoders lack.
+fn tensors<'a>(
+    input: &'a WeightFile,
+    clip: Option<&'a WeightFile>,
+    dtype: Option<Dtype>,
+) -> Result<Vec<OutputTensor<'a>>, Failure> {
+    let mut names: BTreeMap<&str, &WeightFile> = BTreeMap::new();
+    if let Some(clip) = clip {
+        let parts = input.parts();
+        let wanted = |name: &&str| {
+            (name.starts_with("backbone.") && !parts.image_encoder)
+                || (name.starts_with("text_encoder.") && !parts.text_encoder)
+                || *name == "logit_scale"
+        };
+        names.extend(clip.names().filter(wanted).map(|name| (name, clip)));
+    }
+    // Tensors that the published forward pass never reads are left behind, and made again for the authors' code.
+    let read = |name: &&str| !is_unread(name);
+    names.extend(input.names().filter(read).map(|name| (name, input)));
+    names
+        .into_iter()
+        .map(|(name, file)| file.output(name, dtype).map_err(Failure::from))
+        .collect()
+}
+
+fn is_unread(name: &str) -> bool {
+    name.starts_with("decode_head.")
+        && (name.contains(".self_attn.") || name.contains(".norm1.") || name.ends_with("empty_weight"))
+}
+
+fn class_names(input: &WeightFile, metadata: &NativeMetadata) -> Result<Option<Vec<String>>, Failure> {
+    Ok(match &metadata.vocabulary {
+        Some(text) => Some(
+            Vocabulary::from_toml_text(text, "the vocabulary")?
+                .names()
+                .map(str::to_owned)
+                .collect(),
+        ),
+        None => input.classes().map(<[String]>::to_vec),
+    })
+}
+
+/// Writes the authors' checkpoint, with the tensors that their modules own but never read, so that it loads strictly.
+fn export(
+    options: &ConvertOptions,
+    input: &WeightFile,
+    metadata: &NativeMetadata,
+    mut tensors: Vec<OutputTensor<'_>>,
+    if_exists: IfExists,
+) -> Result<(), Failure> {
+    let Some(config) = &metadata.config else {
+        return Err(Failure::failed(format!(
+            "`{}` holds no trained decoder, so the authors' code has no use for it; convert to `.safetensors` instead",
+            input.path().display()
+        )));
+    };
+    let width = config.embed_dim;
+    let mut constant = |name: String, shape: &[usize], value: f32| {
+        let values = vec![value; shape.iter().product()];
+        tensors.push(OutputTensor::from_f32(name, shape, Cow::Owned(values), Dtype::F32));
+    };
+    for layer in 0..config.decoder.layers {
+        let prefix = format!("decode_head.decoder_1.layers.{layer}");
+        constant(format!("{prefix}.self_attn.in_proj_weight"), &[3 * width, width], 0.0);
+        constant(format!("{prefix}.self_attn.in_proj_bias"), &[3 * width], 0.0);
+        constant(format!("{prefix}.self_attn.out_proj.weight"), &[width, width], 0.0);
+        constant(format!("{prefix}.self_attn.out_proj.bias"), &[width], 0.0);
+        constant(format!("{prefix}.norm1.weight"), &[width], 1.0);
+        constant(format!("{prefix}.norm1.bias"), &[width], 0.0);
+    }
+    let classes = class_names(input, metadata)?.unwrap_or_default();
+    let seen = match &metadata.vocabulary {
+        Some(text) => Vocabulary::from_toml_text(text, "the vocabulary")?.seen().seen_count(),
+        None => classes.len(),
+    };
+    constant(
+        "decode_head.loss_decode.criterion.empty_weight".to_owned(),
+        &[seen + 1],
+        1.0,
+    );
+    let mut meta = Map::new();
+    if let Some(provenance) = &metadata.provenance {
+        meta.insert("provenance".to_owned(), json!(provenance));
+    }
+    if input.format() == Format::Mmseg {
+        meta.extend(input.meta().clone());
+    }
+    write_mmseg(&options.output, &meta, &classes, &tensors, if_exists)?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! `zegclip`: zero-shot semantic segmentation from the command line.
+//!
+//! Results go to stdout, progress and messages to stderr. Exit code 0: all done; 1: something failed; 2: wrong usage.
+
+mod arguments;
+mod classes;
+mod convert;
+mod devices;
+mod failure;
+mod inputs;
+mod inspect;
+mod output;
+mod segment;
+mod tokenize;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Segment(options) => segment::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+        Command::Convert(options) => convert::run(&options),
+        Command::Tokenize(options) => tokenize::run(&options),
+        Command::Devices(options) => devices::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    }
+}

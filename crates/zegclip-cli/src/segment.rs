@@ -1,0 +1,307 @@
+//! `zegclip segment`
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+use zegclip::{ClassIndex, Precision, RgbImage, SegmentOptions, Segmentation, Segmenter, SegmenterBuilder, Vocabulary};
+use zegclip_data::draw::overlay;
+use zegclip_data::{write_atomically, write_label_png};
+use zegclip_model::Hints;
+
+use crate::arguments::{self, ModelOptions, PrecisionName, SettingName};
+use crate::classes::vocabulary;
+use crate::failure::{Failure, report};
+use crate::inputs::{Input, expand};
+use crate::output;
+
+/// What `--background` asks for.
+#[derive(Debug, Default)]
+struct Background {
+    threshold: Option<f32>,
+    names: Vec<String>,
+}
+
+/// Everything that is the same for all images of a run.
+struct Run<'a> {
+    options: &'a arguments::SegmentOptions,
+    segmenter: Segmenter,
+    /// The classes that results name.
+    listed: Vocabulary,
+    /// `listed` and background names that are not in it.
+    scored: Vocabulary,
+    background: Vec<ClassIndex>,
+    decoding: SegmentOptions,
+}
+
+pub(crate) fn run(options: &arguments::SegmentOptions) -> Result<(), Failure> {
+    let inputs = expand(&options.inputs)?;
+    let background = background(&options.background)?;
+    // Before the weights are read, so that a wrong word costs nothing.
+    vocabulary(&options.classes, None)?;
+    prepare_output(options, &inputs)?;
+    let segmenter = load(&options.model)?;
+    let listed = vocabulary(&options.classes, segmenter.vocabulary())?;
+    let scored = with_background(&listed, &background.names)?;
+    let run = Run {
+        options,
+        background: background.names.iter().filter_map(|name| scored.find(name)).collect(),
+        decoding: SegmentOptions {
+            keep_seen_scores: options.classes.setting == SettingName::Transductive,
+            threshold: background.threshold,
+            scores: options.scores,
+        },
+        segmenter,
+        listed,
+        scored,
+    };
+    // Class names that the text encoder cannot take are one failure, not one an image.
+    run.segmenter.text_features(&run.scored)?;
+    run.all(&inputs)
+}
+
+/// Loads the model that the options name and says where it runs.
+pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
+    let mut builder = SegmenterBuilder::new(&options.weights)
+        .device(options.device)
+        .batch(usize::from(options.batch))
+        .precision(match options.precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::F16 => Precision::F16,
+        });
+    if let Some(clip) = &options.clip {
+        builder = builder.clip(clip);
+    }
+    if let Some(features) = &options.text_features {
+        builder = builder.text_features(features);
+    }
+    if let Some(path) = &options.model_config {
+        builder = builder.hints(hints(path)?);
+    }
+    let segmenter = builder.load()?;
+    let _ = writeln!(std::io::stderr(), "device: {}", segmenter.device().description);
+    Ok(segmenter)
+}
+
+/// Sizes that the weights cannot tell.
+pub(crate) fn hints(path: &Path) -> Result<Hints, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::failed(format!("cannot read `{}`: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| Failure::failed(format!("`{}`: {}", path.display(), error.message())))
+}
+
+impl Run<'_> {
+    fn all(&self, inputs: &[Input]) -> Result<(), Failure> {
+        let progress = progress(inputs.len());
+        let mut failed = 0;
+        for input in inputs {
+            progress.set_message(input.name());
+            match self.one(input) {
+                Ok(result) => progress.suspend(|| self.print(&result))?,
+                Err(failure) if inputs.len() == 1 => return Err(failure),
+                Err(failure) => {
+                    failed += 1;
+                    progress.suspend(|| report(failure));
+                }
+            }
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        match failed {
+            0 => Ok(()),
+            failed => Err(Failure::Partly {
+                failed,
+                total: inputs.len(),
+            }),
+        }
+    }
+
+    /// Segments one image and writes its files. The JSON is written last: where it is, everything else is.
+    fn one(&self, input: &Input) -> Result<Value, Failure> {
+        let photo = input.read()?;
+        let mut result = self.segmenter.segment_with(&photo, &self.scored, &self.decoding)?;
+        if !self.background.is_empty() {
+            let labels = result
+                .labels
+                .map(|class| (!self.background.contains(&class)).then_some(class));
+            result.labels.0 = labels;
+        }
+        let path = |suffix: &str| self.options.output.join(format!("{}.{suffix}", input.name()));
+        let palette = self.listed.palette();
+        write_label_png(&path("labels.png"), &result.labels, &palette)?;
+        let picture = overlay(&photo, &result.labels, &self.listed, self.options.overlay_opacity)?;
+        save_png(&path("overlay.png"), &picture)?;
+        if let Some(scores) = &result.scores {
+            save_scores(&path("scores.safetensors"), scores, self.listed.len(), &result)?;
+        }
+        let description = self.describe(input, &photo, &result);
+        let text = serde_json::to_string_pretty(&description).map_err(Failure::failed)?;
+        write_atomically(&path("json"), |file| writeln!(file, "{text}"))?;
+        Ok(description)
+    }
+
+    fn describe(&self, input: &Input, photo: &RgbImage, result: &Segmentation) -> Value {
+        let shares = result.shares();
+        let seen: Vec<bool> = self.listed.seen().flags().collect();
+        let classes: Vec<Value> = self
+            .listed
+            .names()
+            .zip(self.listed.palette())
+            .enumerate()
+            .map(|(index, (name, color))| {
+                json!({ "name": name, "color": color, "share": shares[index], "seen": seen[index] })
+            })
+            .collect();
+        let milliseconds = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
+        let timings = result.timings;
+        json!({
+            "image": input.origin(),
+            "width": photo.width(),
+            "height": photo.height(),
+            "classes": classes,
+            "unlabelled_share": 1.0 - shares.iter().take(self.listed.len()).sum::<f64>(),
+            "model": self.options.model.weights.display().to_string(),
+            "device": self.segmenter.device().description,
+            "precision": match self.options.model.precision { PrecisionName::F32 => "f32", PrecisionName::F16 => "f16" },
+            "windows": result.windows,
+            "milliseconds": {
+                "preparation": milliseconds(timings.preparation),
+                "model": milliseconds(timings.model),
+                "decoding": milliseconds(timings.decoding),
+                "total": milliseconds(timings.total()),
+            },
+        })
+    }
+
+    fn print(&self, result: &Value) -> Result<(), Failure> {
+        if self.options.json {
+            return output::json(result);
+        }
+        let classes = result["classes"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut found: Vec<(f64, &str)> = classes
+            .iter()
+            .filter_map(|class| Some((class["share"].as_f64()?, class["name"].as_str()?)))
+            .filter(|(share, _)| *share > 0.0)
+            .collect();
+        found.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let found: Vec<String> = found
+            .iter()
+            .map(|(share, name)| format!("{name} {:.1} %", 100.0 * share))
+            .collect();
+        output::line(format!(
+            "{}: {}",
+            result["image"].as_str().unwrap_or_default(),
+            if found.is_empty() {
+                "none of the classes".to_owned()
+            } else {
+                found.join(", ")
+            }
+        ))
+    }
+}
+
+fn background(arguments: &[String]) -> Result<Background, Failure> {
+    let mut background = Background::default();
+    for argument in arguments {
+        match argument.trim().parse::<f32>() {
+            Ok(threshold) if (-1.0..=1.0).contains(&threshold) => background.threshold = Some(threshold),
+            Ok(_) => {
+                return Err(Failure::usage(format!(
+                    "`--background {argument}`: scores lie between -1 and 1"
+                )));
+            }
+            Err(_) if argument.trim().is_empty() => {
+                return Err(Failure::usage("`--background` needs a class name or a threshold"));
+            }
+            Err(_) => background.names.push(argument.trim().to_owned()),
+        }
+    }
+    Ok(background)
+}
+
+/// The class list with background names that it lacks at its end.
+fn with_background(listed: &Vocabulary, names: &[String]) -> Result<Vocabulary, Failure> {
+    let missing: Vec<&String> = names.iter().filter(|name| listed.find(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(listed.clone());
+    }
+    let mut all: Vec<String> = listed
+        .classes()
+        .iter()
+        .map(|class| class.names().collect::<Vec<_>>().join("|"))
+        .collect();
+    all.extend(missing.into_iter().cloned());
+    let seen: Vec<&str> = listed
+        .names()
+        .zip(listed.seen().flags())
+        .filter_map(|(name, seen)| seen.then_some(name))
+        .collect();
+    Vocabulary::from_names(&all.join(","))
+        .and_then(|list| list.with_seen_names(seen))
+        .and_then(|list| list.with_templates(listed.templates().to_vec()))
+        .map_err(Failure::usage)
+}
+
+fn prepare_output(options: &arguments::SegmentOptions, inputs: &[Input]) -> Result<(), Failure> {
+    let folder = &options.output;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::failed(format!("cannot make the folder `{}`: {error}", folder.display())))?;
+    if options.overwrite {
+        return Ok(());
+    }
+    let suffixes = ["labels.png", "overlay.png", "json", "scores.safetensors"];
+    let existing: Option<PathBuf> = inputs
+        .iter()
+        .flat_map(|input| suffixes.map(|suffix| folder.join(format!("{}.{suffix}", input.name()))))
+        .find(|path| path.exists());
+    match existing {
+        Some(path) => Err(Failure::usage(format!(
+            "`{}` exists; give another `--output` folder, or `--overwrite` to replace it",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn save_png(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
+    let bytes = zegclip_data::encode_png(picture)?;
+    Ok(write_atomically(path, |file| file.write_all(&bytes))?)
+}
+
+fn save_scores(path: &Path, scores: &[f32], classes: usize, result: &Segmentation) -> Result<(), Failure> {
+    let (width, height) = result.labels.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    // Background names that are not in the list come last and are left out.
+    let scores: Vec<u8> = scores[..classes * height * width]
+        .iter()
+        .flat_map(|score| score.to_le_bytes())
+        .collect();
+    let labels: Vec<u8> = result
+        .labels
+        .as_raw()
+        .iter()
+        .flat_map(|label| label.to_le_bytes())
+        .collect();
+    let view = |dtype, shape: Vec<usize>, data| TensorView::new(dtype, shape, data).map_err(Failure::failed);
+    let tensors = [
+        (
+            "scores",
+            view(Dtype::F32, vec![classes, height, width], scores.as_slice())?,
+        ),
+        ("labels", view(Dtype::U16, vec![height, width], labels.as_slice())?),
+    ];
+    let bytes = safetensors::serialize(tensors, None).map_err(Failure::failed)?;
+    Ok(write_atomically(path, |file| file.write_all(&bytes))?)
+}
+
+/// A bar on a terminal when there are several images, nothing elsewhere.
+fn progress(images: usize) -> ProgressBar {
+    if images < 2 || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(images as u64).with_style(style)
+}

@@ -1,0 +1,9 @@
+//! Is a data set complete and sane? Every file is read, and what is wrong is listed rather than met in training.
+
+mod check;
+mod finding;
+mod report;
+
+pub use check::{CheckOptions, check};
+pub use finding::{Finding, SampleFinding};
+pub use report::{CheckReport, ClassCount};

@@ -1,0 +1,63 @@
+//! Functions of single elements, on all threads.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::exponential::{quick_gelu, quick_gelu_derivative};
+use super::instruction_set::InstructionSet;
+
+/// Floats a task.
+const CHUNK: usize = 1 << 14;
+
+/// Replaces each `x` by `x · σ(1.702 x)`.
+pub(crate) fn quick_gelu_in_place(instructions: InstructionSet, x: &mut [f32]) {
+    struct Task<'a>(&'a mut [f32]);
+    impl WithSimd for Task<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (vectors, rest) = S::as_mut_simd_f32s(self.0);
+            for x in vectors {
+                *x = quick_gelu(simd, *x);
+            }
+            if !rest.is_empty() {
+                let value = quick_gelu(simd, simd.partial_load_f32s(rest));
+                simd.partial_store_f32s(rest, value);
+            }
+        }
+    }
+    in_chunks(x.len(), x.par_chunks_mut(CHUNK), |chunk| instructions.run(Task(chunk)));
+}
+
+/// Multiplies each gradient by the derivative of `x · σ(1.702 x)` at its `x`.
+pub(crate) fn quick_gelu_backward_in_place(instructions: InstructionSet, x: &[f32], gradient: &mut [f32]) {
+    struct Task<'a>(&'a [f32], &'a mut [f32]);
+    impl WithSimd for Task<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (x, x_rest) = S::as_simd_f32s(self.0);
+            let (gradient, rest) = S::as_mut_simd_f32s(self.1);
+            for (x, gradient) in x.iter().zip(gradient) {
+                *gradient = simd.mul_f32s(*gradient, quick_gelu_derivative(simd, *x));
+            }
+            if !rest.is_empty() {
+                let slope = quick_gelu_derivative(simd, simd.partial_load_f32s(x_rest));
+                let value = simd.mul_f32s(simd.partial_load_f32s(rest), slope);
+                simd.partial_store_f32s(rest, value);
+            }
+        }
+    }
+    assert_eq!(x.len(), gradient.len(), "a gradient for each element");
+    let chunks = x.par_chunks(CHUNK).zip(gradient.par_chunks_mut(CHUNK));
+    in_chunks(x.len(), chunks, |(x, gradient)| instructions.run(Task(x, gradient)));
+}
+
+/// Runs `task` on every chunk; a single one stays on this thread.
+fn in_chunks<I: IndexedParallelIterator>(len: usize, chunks: I, task: impl Fn(I::Item) + Sync + Send) {
+    // A part may not be shorter than all chunks together when other threads do not pay.
+    let shortest = if len <= CHUNK { usize::MAX } else { 1 };
+    chunks.with_min_len(shortest).for_each(task);
+}

@@ -1,0 +1,26 @@
+//! Kernels for the processor: plain slices in, plain slices out, no tensor library.
+//!
+//! Each kernel is written once against [`pulp::Simd`] and compiled for every instruction set that the processor may have;
+//! the best one is chosen at run time. Work is cut into tasks by the shapes alone, and no two tasks add to the same number,
+//! so that results do not depend on how many threads there are.
+
+mod attention;
+mod attention_backward;
+mod buffer;
+mod column_sums;
+mod elementwise;
+mod exponential;
+mod instruction_set;
+mod matrix;
+mod prefetch;
+mod product;
+mod tile;
+
+pub(crate) use attention::{Attended, Head, attention};
+pub(crate) use attention_backward::{HeadBackward, Target, attention_backward};
+pub(crate) use buffer::{OutputCells, filled_by};
+pub(crate) use column_sums::column_sums;
+pub(crate) use elementwise::{quick_gelu_backward_in_place, quick_gelu_in_place};
+pub(crate) use instruction_set::InstructionSet;
+pub(crate) use matrix::Matrix;
+pub(crate) use product::{Activation, PackedMatrix, multiply, pack};

@@ -1,0 +1,229 @@
+//! Matrix products with a right side that was packed before.
+
+use std::ops::Range;
+
+use pulp::Simd;
+use rayon::prelude::*;
+
+use super::buffer::{OutputCells, Scratch, filled_by};
+use super::exponential::quick_gelu;
+use super::instruction_set::InstructionSet;
+use super::matrix::{Matrix, interleave, pad};
+use super::prefetch::prefetch;
+use super::tile::{self, TileShape, TileTask, multiply_add};
+
+/// Inner dimension that is multiplied before the next part of it is read: a panel of the right side of this depth stays in
+/// the first cache while the rows pass.
+const DEPTH_BLOCK: usize = 192;
+/// Groups of interleaved rows a task, at most: enough that fetching a panel does not count.
+const ROW_GROUPS: usize = 32;
+/// Panels of columns a task, at most.
+const COLUMN_PANELS: usize = 8;
+/// Multiply-adds below which starting other threads costs more than it saves.
+const SERIAL_WORK: usize = 1 << 18;
+/// Floats below which packing is not worth other threads.
+const SERIAL_FLOATS: usize = 1 << 14;
+
+/// A right side `[depth, columns]`, laid out as [`multiply`] reads it.
+#[derive(Debug)]
+pub(crate) struct PackedMatrix {
+    /// `[panels, depth, panel width]`
+    panels: Scratch,
+    pub(crate) depth: usize,
+    pub(crate) columns: usize,
+    instructions: InstructionSet,
+}
+
+/// What is done to each element of a product once it is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// `x · σ(1.702 x)`
+    QuickGelu,
+    /// `max(x, 0)`
+    Relu,
+}
+
+/// Lays out a right side.
+pub(crate) fn pack(instructions: InstructionSet, matrix: Matrix<'_>) -> PackedMatrix {
+    let width = TileShape::of(instructions).columns;
+    PackedMatrix {
+        panels: interleaved(matrix.transposed(), width),
+        depth: matrix.rows,
+        columns: matrix.columns,
+        instructions,
+    }
+}
+
+/// All rows of a matrix, interleaved `width` at a time, padded with zeros.
+fn interleaved(matrix: Matrix<'_>, width: usize) -> Scratch {
+    let groups = matrix.rows.div_ceil(width);
+    let group_len = matrix.columns * width;
+    let mut out = Scratch::new(groups * group_len);
+    let pack_group = |(group, out): (usize, &mut [f32])| {
+        let first = group * width;
+        let count = width.min(matrix.rows - first);
+        interleave(matrix.rows(first, count), [0, 0], matrix.columns, width, out);
+        pad(count, matrix.columns, width, out);
+    };
+    if group_len == 0 {
+        return out;
+    }
+    if groups * group_len < SERIAL_FLOATS {
+        out.chunks_mut(group_len).enumerate().for_each(pack_group);
+    } else {
+        out.par_chunks_mut(group_len).enumerate().for_each(pack_group);
+    }
+    out
+}
+
+/// `activation(left · right + bias)`, rows one after the other: `[left.rows, right.columns]`.
+///
+/// `bias` holds `right.columns` floats.
+pub(crate) fn multiply(
+    left: Matrix<'_>,
+    right: &PackedMatrix,
+    bias: Option<&[f32]>,
+    activation: Activation,
+) -> Vec<f32> {
+    assert_eq!(left.columns, right.depth, "inner dimensions");
+    if let Some(bias) = bias {
+        assert_eq!(bias.len(), right.columns, "length of the bias");
+    }
+    let shape = TileShape::of(right.instructions);
+    let packed_left = interleaved(left, shape.rows);
+    let groups = left.rows.div_ceil(shape.rows);
+    let panels = right.columns.div_ceil(shape.columns);
+    let fill = |out: &OutputCells<'_>| {
+        let row_blocks = groups.div_ceil(ROW_GROUPS);
+        let column_blocks = panels.div_ceil(COLUMN_PANELS);
+        let run_block = |index: usize| {
+            let (row_block, column_block) = (index / column_blocks, index % column_blocks);
+            let block = Block {
+                left: &packed_left,
+                right,
+                bias,
+                activation,
+                rows: left.rows,
+                groups: part(groups, row_blocks, row_block),
+                panels: part(panels, column_blocks, column_block),
+                out,
+            };
+            tile::run(right.instructions, block);
+        };
+        let blocks = row_blocks * column_blocks;
+        if left.rows * right.columns * right.depth < SERIAL_WORK {
+            (0..blocks).for_each(run_block);
+        } else {
+            (0..blocks).into_par_iter().with_max_len(1).for_each(run_block);
+        }
+    };
+    // SAFETY: the blocks cover every row and every column, and a block reads back only what its own first pass wrote.
+    unsafe { filled_by(left.rows * right.columns, fill) }
+}
+
+/// The `index`th of `parts` parts of `0..count` that are as equal as they can be.
+fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
+    count * index / parts..count * (index + 1) / parts
+}
+
+/// A rectangle of the product.
+struct Block<'a> {
+    left: &'a [f32],
+    right: &'a PackedMatrix,
+    bias: Option<&'a [f32]>,
+    activation: Activation,
+    rows: usize,
+    groups: Range<usize>,
+    panels: Range<usize>,
+    out: &'a OutputCells<'a>,
+}
+
+impl TileTask for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+        let PackedMatrix { depth, columns, .. } = *self.right;
+        let left = self.left.as_chunks::<ROWS>().0;
+        let right = S::as_simd_f32s(&self.right.panels).0.as_chunks::<VECTORS>().0;
+        let width = VECTORS * S::F32_LANES;
+        let depth_blocks = depth.div_ceil(DEPTH_BLOCK).max(1);
+        for depth_block in 0..depth_blocks {
+            let first = depth_block * DEPTH_BLOCK;
+            let count = DEPTH_BLOCK.min(depth - first);
+            for panel in self.panels.clone() {
+                let next_panel = if panel + 1 < self.panels.end { panel + 1 } else { panel };
+                let next = &right[next_panel * depth + first..][..count];
+                let right = &right[panel * depth + first..][..count];
+                let column = panel * width;
+                let valid_columns = width.min(columns - column);
+                let mut bias = [simd.splat_f32s(0.0); VECTORS];
+                if depth_block == 0
+                    && let Some(all) = self.bias
+                {
+                    bias = load_row(simd, &all[column..column + valid_columns]);
+                }
+                for group in self.groups.clone() {
+                    let left = &left[group * depth + first..][..count];
+                    prefetch(&next[part(count, self.groups.len(), group - self.groups.start)]);
+                    let tile = multiply_add(simd, left, right, [[simd.splat_f32s(0.0); VECTORS]; ROWS]);
+                    let row = group * ROWS;
+                    let valid_rows = ROWS.min(self.rows - row);
+                    // SAFETY: no other block has these rows and columns.
+                    let mut out = unsafe {
+                        self.out
+                            .rectangle(row * columns + column, columns, [valid_rows, valid_columns])
+                    };
+                    if depth_block == 0 {
+                        out.store(simd, tile, bias);
+                    } else {
+                        // SAFETY: the first part of the depth has written it.
+                        unsafe { out.add(simd, tile) };
+                    }
+                    if self.activation != Activation::None && depth_block + 1 == depth_blocks {
+                        for row in 0..valid_rows {
+                            // SAFETY: written just now.
+                            activate_row(simd, self.activation, unsafe { out.row(row) });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Some floats as vectors, zeros beyond.
+#[inline(always)]
+fn load_row<S: Simd, const VECTORS: usize>(simd: S, row: &[f32]) -> [S::f32s; VECTORS] {
+    let mut vectors = [simd.splat_f32s(0.0); VECTORS];
+    for (vector, value) in vectors.iter_mut().enumerate() {
+        let begin = (vector * S::F32_LANES).min(row.len());
+        let end = (begin + S::F32_LANES).min(row.len());
+        *value = simd.partial_load_f32s(&row[begin..end]);
+    }
+    vectors
+}
+
+#[inline(always)]
+fn activate_row<S: Simd>(simd: S, activation: Activation, row: &mut [f32]) {
+    let (vectors, rest) = S::as_mut_simd_f32s(row);
+    for vector in vectors {
+        *vector = activate(simd, activation, *vector);
+    }
+    if !rest.is_empty() {
+        let value = activate(simd, activation, simd.partial_load_f32s(rest));
+        simd.partial_store_f32s(rest, value);
+    }
+}
+
+#[inline(always)]
+fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
+    match activation {
+        Activation::None => x,
+        Activation::QuickGelu => quick_gelu(simd, x),
+        Activation::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
+    }
+}

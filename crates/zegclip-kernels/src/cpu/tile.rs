@@ -1,0 +1,103 @@
+//! The innermost loop of every matrix product.
+
+use pulp::{Simd, WithSimd};
+
+use super::instruction_set::InstructionSet;
+
+/// The product of `ROWS` interleaved rows of one matrix and `VECTORS` vectors of columns of another plus a tile:
+/// `tile[r] + Σ left[p][r] · right[p]`.
+#[inline(always)]
+pub(crate) fn multiply_add<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    left: &[[f32; ROWS]],
+    right: &[[S::f32s; VECTORS]],
+    tile: [[S::f32s; VECTORS]; ROWS],
+) -> [[S::f32s; VECTORS]; ROWS] {
+    // A copy of its own, which nothing takes the address of: only so does the compiler keep it in registers.
+    let mut sums = tile;
+    for (left, right) in left.iter().zip(right) {
+        for row in 0..ROWS {
+            let left = simd.splat_f32s(left[row]);
+            for vector in 0..VECTORS {
+                sums[row][vector] = simd.mul_add_e_f32s(left, right[vector], sums[row][vector]);
+            }
+        }
+    }
+    sums
+}
+
+/// The product of `ROWS` rows that lie `stride` apart and columns: `Σ left[r][p] · right[p]`.
+#[inline(always)]
+pub(crate) fn multiply_add_rows<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    left: &[f32],
+    stride: usize,
+    right: &[[S::f32s; VECTORS]],
+) -> [[S::f32s; VECTORS]; ROWS] {
+    let mut rows = [&left[..right.len()]; ROWS];
+    for (index, row) in rows.iter_mut().enumerate() {
+        *row = &left[index * stride..][..right.len()];
+    }
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    for (index, right) in right.iter().enumerate() {
+        for row in 0..ROWS {
+            let left = simd.splat_f32s(rows[row][index]);
+            for vector in 0..VECTORS {
+                sums[row][vector] = simd.mul_add_e_f32s(left, right[vector], sums[row][vector]);
+            }
+        }
+    }
+    sums
+}
+
+/// Work that runs on tiles of the size that suits an instruction set.
+pub(crate) trait TileTask {
+    type Output;
+
+    fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) -> Self::Output;
+}
+
+/// Runs `task`. The tiles fill the registers: 24 of 32 with AVX-512 and NEON, 12 of 16 with AVX2.
+#[inline(always)]
+pub(crate) fn run<T: TileTask>(instructions: InstructionSet, task: T) -> T::Output {
+    struct Adapter<T>(T);
+    impl<T: TileTask> WithSimd for Adapter<T> {
+        type Output = T::Output;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> T::Output {
+            match S::F32_LANES {
+                16 => self.0.run::<S, 8, 3>(simd),
+                8 => self.0.run::<S, 6, 2>(simd),
+                4 => self.0.run::<S, 8, 3>(simd),
+                _ => self.0.run::<S, 4, 4>(simd),
+            }
+        }
+    }
+    instructions.run(Adapter(task))
+}
+
+/// Rows and columns of a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TileShape {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl TileShape {
+    pub(crate) fn of(instructions: InstructionSet) -> Self {
+        struct Shape;
+        impl TileTask for Shape {
+            type Output = TileShape;
+
+            #[inline(always)]
+            fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, _: S) -> TileShape {
+                TileShape {
+                    rows: ROWS,
+                    columns: VECTORS * S::F32_LANES,
+                }
+            }
+        }
+        run(instructions, Shape)
+    }
+}

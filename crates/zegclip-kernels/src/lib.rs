@@ -1,0 +1,15 @@
+//! Operators of ZegCLIP that burn lacks or has slowly.
+//!
+//! Each is one function on [`burn::tensor::Tensor`] that works on every device: on the processor (burn-flex) by kernels of
+//! this crate, on other devices composed from burn's operators, and with a gradient of its own under autodiff.
+//!
+//! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
+//! not to zero memory that is overwritten, and to prefetch.
+
+mod cpu;
+mod flex;
+mod linear;
+mod quick_gelu;
+
+pub use linear::{Activation, LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear};
+pub use quick_gelu::{QuickGeluKernel, QuickGeluOperator, quick_gelu};

@@ -1,0 +1,338 @@
+//! Linear layers, with the activation that follows.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::{ActivationOps, ModuleOps};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
+
+use crate::cpu::{InstructionSet, PackedMatrix, column_sums, multiply, pack};
+use crate::flex;
+use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator};
+
+pub use crate::cpu::Activation;
+
+/// `activation(x · weight + bias)`, differentiable in all three.
+///
+/// # Shapes
+/// - `x`: `[…, input]`
+/// - `weight`: `[input, output]`, with any strides
+/// - `bias`: `[output]`
+/// - output: `[…, output]`
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+) -> Tensor<D> {
+    apply(x, weight, bias, None, activation)
+}
+
+/// A linear layer whose weight does not change, laid out once as the processor's kernel reads it.
+///
+/// On other devices it is a plain linear layer. Gradients flow to `x` and, should they be tracked, to the weight and bias
+/// that the layer was made of.
+#[derive(Debug, Clone)]
+pub struct PackedLinear {
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    packed: Option<PackedWeight>,
+}
+
+/// A weight as the processor's kernel reads it.
+#[derive(Debug, Clone)]
+pub struct PackedWeight(Arc<PackedMatrix>);
+
+impl PackedLinear {
+    /// # Shapes
+    /// - `weight`: `[input, output]`, with any strides
+    /// - `bias`: `[output]`
+    pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
+        let plain = if weight.device().is_autodiff() {
+            weight.clone().inner()
+        } else {
+            weight.clone()
+        };
+        let packed = plain.try_into_primitive::<Flex>().ok().filter(flex::is_f32);
+        let packed = packed.map(|weight| PackedWeight(Arc::new(flex_pack(weight))));
+        Self { weight, bias, packed }
+    }
+
+    /// `activation(x · weight + bias)`
+    ///
+    /// # Shapes
+    /// - `x`: `[…, input]`
+    /// - output: `[…, output]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
+        apply(
+            x,
+            self.weight.clone(),
+            self.bias.clone(),
+            self.packed.clone(),
+            activation,
+        )
+    }
+}
+
+fn apply<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    packed: Option<PackedWeight>,
+    activation: Activation,
+) -> Tensor<D> {
+    let bias = bias.map(Tensor::into_dispatch);
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as LinearOperator>::linear_activation(
+        x, weight, bias, packed, activation,
+    ))
+}
+
+/// [`linear()`] by the kind of device.
+#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+pub trait LinearOperator: Backend {
+    /// `activation(x · weight + bias)`; `packed` is the weight once more, if it was packed.
+    fn linear_activation(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        packed: Option<PackedWeight>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+}
+
+/// Linear layers and their gradients on a device without autodiff. The defaults compose burn's operators.
+pub trait LinearKernel: QuickGeluKernel {
+    /// `activation(x · weight + bias)`
+    fn linear_forward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        packed: Option<PackedWeight>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let _ = packed;
+        compose::<Self>(x, weight, bias, activation)
+    }
+
+    /// Gradient of `x`.
+    fn x_gradient(weight: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_x_backward(weight, gradient)
+    }
+
+    /// Gradient of the weight.
+    fn weight_gradient(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_weight_backward(x, gradient)
+    }
+
+    /// Gradient of the bias.
+    fn bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_bias_backward(gradient)
+    }
+}
+
+fn compose<B: QuickGeluKernel>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let output = <B as ModuleOps<B>>::linear(x, weight, bias);
+    match activation {
+        Activation::None => output,
+        Activation::QuickGelu => <B as QuickGeluKernel>::forward(output),
+        Activation::Relu => <B as ActivationOps<B>>::relu(output),
+    }
+}
+
+impl LinearKernel for Cube {}
+#[cfg(feature = "ndarray")]
+impl LinearKernel for burn::backend::NdArray {}
+
+impl LinearKernel for Flex {
+    fn linear_forward(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: Option<FlexTensor>,
+        packed: Option<PackedWeight>,
+        activation: Activation,
+    ) -> FlexTensor {
+        if !flex::is_f32(&x) || !flex::is_f32(&weight) {
+            return compose::<Self>(x, weight, bias, activation);
+        }
+        let packed = packed.unwrap_or_else(|| PackedWeight(Arc::new(flex_pack(weight))));
+        let bias = bias.map(flex::contiguous);
+        flex_product(x, &packed.0, bias.as_ref().map(flex::floats), activation)
+    }
+
+    fn x_gradient(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        if !flex::is_f32(&gradient) {
+            return Self::linear_x_backward(weight, gradient);
+        }
+        let weight = flex::forward_strides(weight);
+        let packed = pack(InstructionSet::best(), flex::matrix(&weight).transposed());
+        flex_product(gradient, &packed, None, Activation::None)
+    }
+
+    fn weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        if !flex::is_f32(&gradient) {
+            return Self::linear_weight_backward(x, gradient);
+        }
+        let (x, gradient) = (flex::contiguous(x), flex::contiguous(gradient));
+        let (left, right) = (flex::rows(&x).transposed(), flex::rows(&gradient));
+        let packed = pack(InstructionSet::best(), right);
+        flex::tensor(
+            multiply(left, &packed, None, Activation::None),
+            [left.rows, right.columns],
+        )
+    }
+
+    fn bias_gradient(gradient: FlexTensor) -> FlexTensor {
+        if !flex::is_f32(&gradient) {
+            return Self::linear_bias_backward(gradient);
+        }
+        let gradient = flex::contiguous(gradient);
+        let columns = flex::rows(&gradient).columns;
+        flex::tensor(column_sums(flex::floats(&gradient), columns), [columns])
+    }
+}
+
+/// The weight `[input, output]` as the kernel reads it.
+fn flex_pack(weight: FlexTensor) -> PackedMatrix {
+    let weight = flex::forward_strides(weight);
+    pack(InstructionSet::best(), flex::matrix(&weight))
+}
+
+fn flex_product(x: FlexTensor, weight: &PackedMatrix, bias: Option<&[f32]>, activation: Activation) -> FlexTensor {
+    let x = flex::contiguous(x);
+    let mut shape = x.shape().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = weight.columns;
+    }
+    flex::tensor(multiply(flex::rows(&x), weight, bias, activation), shape)
+}
+
+impl LinearOperator for Flex {
+    fn linear_activation(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        packed: Option<PackedWeight>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        Self::linear_forward(x, weight, bias, packed, activation)
+    }
+}
+
+impl LinearOperator for Cube {
+    fn linear_activation(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        packed: Option<PackedWeight>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        Self::linear_forward(x, weight, bias, packed, activation)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl LinearOperator for burn::backend::NdArray {
+    fn linear_activation(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        packed: Option<PackedWeight>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        Self::linear_forward(x, weight, bias, packed, activation)
+    }
+}
+
+impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
+    fn linear_activation(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        packed: Option<PackedWeight>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let tracked = x.is_tracked() || weight.is_tracked() || bias.as_ref().is_some_and(|bias| bias.is_tracked());
+        // The activation's gradient needs its input: it is fused only where there is no gradient.
+        let fused = if tracked { Activation::None } else { activation };
+        let output = match bias {
+            Some(bias) => {
+                let nodes = [x.node(), weight.node(), bias.node()];
+                tracked_linear::<B, C, 3>(nodes, x, weight, Some(bias.into_primitive()), packed, fused)
+            }
+            None => tracked_linear::<B, C, 2>([x.node(), weight.node()], x, weight, None, packed, fused),
+        };
+        match activation {
+            Activation::QuickGelu if tracked => <Self as QuickGeluOperator>::quick_gelu(output),
+            Activation::Relu if tracked => <Self as ActivationOps<Self>>::relu(output),
+            _ => output,
+        }
+    }
+}
+
+fn tracked_linear<B: LinearKernel, C: CheckpointStrategy, const N: usize>(
+    nodes: [burn::backend::autodiff::ops::NodeGuard; N],
+    x: FloatTensor<Autodiff<B, C>>,
+    weight: FloatTensor<Autodiff<B, C>>,
+    bias: Option<FloatTensor<B>>,
+    packed: Option<PackedWeight>,
+    activation: Activation,
+) -> FloatTensor<Autodiff<B, C>> {
+    match Backward::<B, N>::prepare::<C>(LinearBackward, nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(mut prep) => {
+            // `x` is needed only for the gradient of the weight, and the weight only for that of `x`.
+            let x_state = weight.is_tracked().then(|| prep.checkpoint(&x));
+            let weight_state = x.is_tracked().then(|| prep.checkpoint(&weight));
+            let (x, weight) = (x.into_primitive(), weight.into_primitive());
+            prep.finish(
+                (x_state, weight_state),
+                B::linear_forward(x, weight, bias, packed, activation),
+            )
+        }
+        OpsKind::UnTracked(prep) => {
+            let (x, weight) = (x.into_primitive(), weight.into_primitive());
+            prep.finish(B::linear_forward(x, weight, bias, packed, activation))
+        }
+    }
+}
+
+/// With `N` parents: `x`, the weight and, if there is one, the bias.
+#[derive(Debug)]
+struct LinearBackward;
+
+impl<B: LinearKernel, const N: usize> Backward<B, N> for LinearBackward {
+    type State = (Option<NodeId>, Option<NodeId>);
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let (x, weight) = ops.state;
+        let x = x.map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
+        let mut weight = weight.map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
+        for (index, parent) in ops.parents.into_iter().enumerate() {
+            let Some(parent) = parent else { continue };
+            let gradient = gradient.clone();
+            let result = match (index, &x, weight.take()) {
+                (0, _, Some(weight)) => B::x_gradient(weight, gradient),
+                (1, Some(x), _) => B::weight_gradient(x.clone(), gradient),
+                (2, ..) => B::bias_gradient(gradient),
+                _ => continue, // a parent that is tracked has what its gradient needs
+            };
+            grads.register::<B>(parent.id, result);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Focal and dice with their gradient.
+
+use burn::tensor::{Device, Tensor};
+use zegclip_model::loss::{LossConfig, MaskTargets, nel};
+
+use crate::cases::{Case, cases, values};
+use crate::devices;
+
+/// The recording's two losses, divided by M, and the gradient of their sum.
+fn check(case: &Case, device: &Device) {
+    let recorded = case.tensor("labels");
+    let [batch, rows, columns] = recorded.shape[..] else {
+        panic!("labels are {:?}", recorded.shape)
+    };
+    let masks: Tensor<4> = case.tensor("pred_masks").tensor(&device.clone().autodiff());
+    let masks = masks.require_grad();
+    let classes = masks.dims()[1];
+    let labels: Vec<u16> = recorded.values.iter().map(|label| *label as u16).collect();
+    let targets = MaskTargets::from_labels(&labels, [batch, rows, columns], classes, device);
+    let config = LossConfig {
+        focal_weight: case.float("/weights/focal"),
+        dice_weight: case.float("/weights/dice"),
+        alpha: case.float("/alpha"),
+        gamma: case.float("/gamma"),
+        ..LossConfig::default()
+    };
+    let (mask, dice) = nel(masks.clone(), &targets, &config);
+    let pairs = targets.pairs().max(1) as f64;
+    let (mask, dice) = (mask / pairs, dice / pairs);
+    let relative = case.float("/tolerance/relative") as f32;
+    case.check_within("loss_mask", &values(mask.clone()), relative, 0.0);
+    case.check_within("loss_dice", &values(dice.clone()), relative, 0.0);
+    let gradients = (mask + dice).backward();
+    let gradient = masks.grad(&gradients).expect("a gradient");
+    let relative = case.float("/tolerance/gradient_relative") as f32;
+    case.check_within("grad.pred_masks", &values(gradient), relative, 0.0);
+}
+
+#[test]
+fn parity_loss_values_and_gradient() {
+    for device in devices() {
+        for case in cases("loss") {
+            println!("{} on {}", case.name(), device.description);
+            check(&case, &device.device);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The state of a run after some iterations: trained parameters, moments, and the configuration they belong to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use zegclip_data::write_atomically;
+
+use crate::gradients::names_by_id;
+use crate::optimiser::Moments;
+use crate::{TrainError, freeze};
+
+/// Version of the file.
+const FORMAT: &str = "zegclip-checkpoint-1";
+const PARAMETER: &str = "parameter/";
+const FIRST: &str = "first_moment/";
+const SECOND: &str = "second_moment/";
+
+/// Values of a tensor in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values {
+    /// Extents, outermost first; those of the model, in which linear weights are `[input, output]`.
+    pub shape: Vec<usize>,
+    /// The elements.
+    pub values: Vec<f32>,
+}
+
+/// The best evaluation so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Iterations done at that time.
+    pub iteration: u64,
+    /// Its hIoU in percent.
+    pub hiou: f64,
+}
+
+/// A whole state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Iterations that were done: the next one to do.
+    pub iteration: u64,
+    /// Trained parameters by their checkpoint names.
+    pub parameters: BTreeMap<String, Values>,
+    /// Number of updates and both moments of the parameters that were updated.
+    pub moments: BTreeMap<String, (u64, Values, Values)>,
+    /// The configuration as TOML.
+    pub config: String,
+    /// The best evaluation so far.
+    pub best: Option<Best>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: String,
+    iteration: u64,
+    steps: BTreeMap<String, u64>,
+    config: String,
+    best: Option<Best>,
+    /// CRC-32 of all tensors in the order of their names.
+    checksum: u32,
+}
+
+impl Checkpoint {
+    /// The state of a model in training.
+    pub fn of<M: Module>(
+        model: &M,
+        moments: &BTreeMap<String, Moments>,
+        iteration: u64,
+        config: String,
+        best: Option<Best>,
+    ) -> Result<Self, TrainError> {
+        let mut visitor = Collect { names: names_by_id(model), found: BTreeMap::new(), failure: None };
+        model.visit(&mut visitor);
+        if let Some(error) = visitor.failure {
+            return Err(error);
+        }
+        let mut recorded = BTreeMap::new();
+        for (name, moments) in moments {
+            let (first, second) = (values(moments.first.clone())?, values(moments.second.clone())?);
+            recorded.insert(name.clone(), (moments.step, first, second));
+        }
+        Ok(Self { iteration, parameters: visitor.found, moments: recorded, config, best })
+    }
+
+    /// Puts the parameters into a model and gives the moments on its device.
+    ///
+    /// # Errors
+    /// [`TrainError::CheckpointMismatch`] if a trained parameter is missing, has another shape or does not exist; `path` is
+    /// named there.
+    pub fn restore<M: Module>(
+        &self,
+        model: M,
+        path: &Path,
+        device: &Device,
+    ) -> Result<(M, BTreeMap<String, Moments>), TrainError> {
+        let model = self.restore_parameters(model, path)?;
+        let tensor = |values: &Values| {
+            let count = values.values.len();
+            Tensor::<1>::from_data(TensorData::new(values.values.clone(), [count]), device)
+        };
+        let moments = self.moments.iter().map(|(name, (step, first, second))| {
+            (name.clone(), Moments { step: *step, first: tensor(first), second: tensor(second) })
+        });
+        Ok((model, moments.collect()))
+    }
+
+    /// Puts the parameters alone into a model.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn restore_parameters<M: Module>(&self, model: M, path: &Path) -> Result<M, TrainError> {
+        let names = names_by_id(&model);
+        let mut mapper = Restore { names, checkpoint: self, mismatch: None, used: 0 };
+        let model = model.map(&mut mapper);
+        let unknown = (mapper.used != self.parameters.len())
+            .then(|| "it has parameters that the model does not train".to_owned());
+        match mapper.mismatch.or(unknown) {
+            None => Ok(model),
+            Some(reason) => Err(TrainError::CheckpointMismatch { path: path.to_owned(), reason }),
+        }
+    }
+
+    /// Writes the file whole or not at all.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] if it cannot be written; a file of that name stays as it was.
+    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+        let mut tensors = BTreeMap::new();
+        for (name, values) in &self.parameters {
+            tensors.insert(format!("{PARAMETER}{name}"), values);
+        }
+        for (name, (_, first, second)) in &self.moments {
+            tensors.insert(format!("{FIRST}{name}"), first);
+            tensors.insert(format!("{SECOND}{name}"), second);
+        }
+        let tensors: BTreeMap<String, (&[usize], Vec<u8>)> =
+            tensors.into_iter().map(|(name, values)| (name, (&values.shape[..], bytes(&values.values)))).collect();
+        let header = Header {
+            format: FORMAT.to_owned(),
+            iteration: self.iteration,
+            steps: self.moments.iter().map(|(name, (step, ..))| (name.clone(), *step)).collect(),
+            config: self.config.clone(),
+            best: self.best,
+            checksum: checksum(tensors.values().map(|(_, bytes)| &bytes[..])),
+        };
+        let wrong = |error: String| TrainError::Io { action: "write", path: path.to_owned(), source: std::io::Error::other(error) };
+        let header = serde_json::to_string(&header).map_err(|error| wrong(error.to_string()))?;
+        let mut views = Vec::with_capacity(tensors.len());
+        for (name, (shape, bytes)) in &tensors {
+            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(|error| wrong(error.to_string()))?;
+            views.push((name, view));
+        }
+        let metadata = HashMap::from([("state".to_owned(), header)]);
+        let file = safetensors::serialize(views, Some(metadata)).map_err(|error| wrong(error.to_string()))?;
+        Ok(write_atomically(path, |output| output.write_all(&file))?)
+    }
+
+    /// Reads a file and checks every byte of it.
+    ///
+    /// # Errors
+    /// [`TrainError::DamagedCheckpoint`], [`TrainError::Io`].
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let file = std::fs::read(path).map_err(TrainError::io("read", path))?;
+        Self::parse(&file).map_err(|reason| TrainError::DamagedCheckpoint {
+            path: path.to_owned(),
+            reason,
+            fix: "use another one".to_owned(),
+        })
+    }
+
+    /// Whether a file says that it is a checkpoint of a run.
+    pub fn is_checkpoint(path: &Path) -> bool {
+        let head = std::fs::File::open(path).and_then(|mut file| {
+            let mut head = vec![0; 256];
+            let read = std::io::Read::read(&mut file, &mut head)?;
+            head.truncate(read);
+            Ok(head)
+        });
+        head.is_ok_and(|head| String::from_utf8_lossy(&head).contains(FORMAT))
+    }
+
+    fn parse(file: &[u8]) -> Result<Self, String> {
+        let (_, metadata) = SafeTensors::read_metadata(file).map_err(|error| error.to_string())?;
+        let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get("state"));
+        let header: Header = serde_json::from_str(header.ok_or("it has no state")?).map_err(|error| error.to_string())?;
+        if header.format != FORMAT {
+            return Err(format!("it is of the form `{}`, this version reads `{FORMAT}`", header.format));
+        }
+        let tensors = SafeTensors::deserialize(file).map_err(|error| error.to_string())?;
+        let mut views: Vec<_> = tensors.iter().collect();
+        views.sort_by(|a, b| a.0.cmp(b.0));
+        if checksum(views.iter().map(|(_, view)| view.data())) != header.checksum {
+            return Err("its checksum is wrong".to_owned());
+        }
+        let mut kinds: [BTreeMap<String, Values>; 3] = Default::default();
+        for (name, view) in views {
+            let kind = [PARAMETER, FIRST, SECOND].iter().zip(&mut kinds).find_map(|(kind, found)| Some((name.strip_prefix(kind)?, found)));
+            let (name, found) = kind.ok_or_else(|| format!("`{name}` is no part of a state"))?;
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("`{name}` is no f32"));
+            }
+            let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            found.insert(name.to_owned(), Values { shape: view.shape().to_vec(), values });
+        }
+        let [parameters, mut first, mut second] = kinds;
+        let mut moments = BTreeMap::new();
+        for (name, step) in header.steps {
+            let pair = first.remove(&name).zip(second.remove(&name));
+            let (first, second) = pair.ok_or_else(|| format!("`{name}` lacks a moment"))?;
+            moments.insert(name, (step, first, second));
+        }
+        let Header { iteration, config, best, .. } = header;
+        Ok(Self { iteration, parameters, moments, config, best })
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Result<Values, TrainError> {
+    let shape = tensor.dims().to_vec();
+    let data = tensor.inner().cast(FloatDType::F32).try_into_data().map_err(TrainError::device)?;
+    Ok(Values { shape, values: data.iter::<f32>().collect() })
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn checksum<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    parts.for_each(|part| hasher.update(part));
+    hasher.finalize()
+}
+
+struct Collect {
+    names: HashMap<ParamId, String>,
+    found: BTreeMap<String, Values>,
+    failure: Option<TrainError>,
+}
+
+impl ModuleVisitor for Collect {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let Some(name) = self.names.get(&param.id).filter(|_| value.is_require_grad()) else { return };
+        match values(value) {
+            Ok(values) => {
+                self.found.insert(name.clone(), values);
+            }
+            Err(error) => self.failure = Some(error),
+        }
+    }
+}
+
+struct Restore<'a> {
+    names: HashMap<ParamId, String>,
+    checkpoint: &'a Checkpoint,
+    mismatch: Option<String>,
+    used: usize,
+}
+
+impl ModuleMapper for Restore<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let tensor = param.val();
+        let Some(name) = self.names.get(&param.id).filter(|_| tensor.is_require_grad()) else { return param };
+        let Some(recorded) = self.checkpoint.parameters.get(name) else {
+            self.mismatch.get_or_insert(format!("it lacks `{name}`"));
+            return param;
+        };
+        self.used += 1;
+        if recorded.shape != tensor.dims() {
+            let reason = format!("`{name}` has shape {:?} there and {:?} in the model", recorded.shape, tensor.dims());
+            self.mismatch.get_or_insert(reason);
+            return param;
+        }
+        let data = TensorData::new(recorded.values.clone(), recorded.shape.clone());
+        let value = Tensor::from_data(data, &tensor.device().without_autodiff());
+        Param::initialized(param.id, freeze::tracked(value, tensor.gradient_checkpointing_strategy()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let values = |first: f32| Values { shape: vec![2, 3], values: (0..6).map(|i| first + i as f32).collect() };
+        Checkpoint {
+            iteration: 17,
+            parameters: BTreeMap::from([("a.weight".to_owned(), values(1.0)), ("b".to_owned(), values(f32::MIN_POSITIVE))]),
+            moments: BTreeMap::from([("a.weight".to_owned(), (17, values(0.1), values(0.2)))]),
+            config: "seed = 3\n".to_owned(),
+            best: Some(Best { iteration: 10, hiou: 0.1 + 0.2 }),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        checkpoint().write(&path).unwrap();
+        assert_eq!(Checkpoint::read(&path).unwrap(), checkpoint());
+        assert!(Checkpoint::is_checkpoint(&path));
+    }
+
+    #[test]
+    fn every_damage_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        checkpoint().write(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for length in [0, 7, 100, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = Checkpoint::read(&path).unwrap_err().to_string();
+            assert!(error.contains("a.safetensors") && error.contains("damaged"), "{error}");
+        }
+        for place in [whole.len() - 1, whole.len() - 40] {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1;
+            std::fs::write(&path, &damaged).unwrap();
+            assert!(Checkpoint::read(&path).unwrap_err().to_string().contains("checksum"));
+        }
+    }
+}

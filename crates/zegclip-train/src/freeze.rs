@@ -1,0 +1,64 @@
+//! What is trained and what is frozen.
+//!
+//! Frozen parts stay on the plain device. burn takes plain tensors as constants, so that whatever depends on them alone (the
+//! patch embedding, the blocks before the first prompt, the whole image encoder without prompts) runs there with its fused
+//! kernels and keeps nothing for a backward pass.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, GradientCheckpointingStrategy, Tensor};
+use zegclip_model::ZegClip;
+
+/// Puts prompts, relation descriptor and decoder on the autodiff device, and the image encoder if it is trained too; the rest
+/// stays plain. With `checkpointing`, cheap activations are computed again in the backward pass instead of being kept.
+pub fn trainable(model: ZegClip, train_image_encoder: bool, checkpointing: bool, device: &Device) -> ZegClip {
+    let strategy = checkpointing
+        .then(|| device.clone().autodiff().gradient_checkpointing().gradient_checkpointing_strategy())
+        .flatten();
+    let mut track = Track { strategy };
+    ZegClip {
+        image_encoder: if train_image_encoder {
+            model.image_encoder.map(&mut track)
+        } else {
+            model.image_encoder.map(&mut Plain)
+        },
+        prompts: model.prompts.map(|prompts| prompts.map(&mut track)),
+        relation_descriptor: model.relation_descriptor.map(&mut track),
+        decoder: model.decoder.map(&mut track),
+    }
+}
+
+/// The same values on the plain device, for inference.
+pub fn plain(model: &ZegClip) -> ZegClip {
+    model.clone().map(&mut Plain)
+}
+
+/// A leaf whose gradient is kept.
+pub(crate) fn tracked<const D: usize>(
+    value: Tensor<D>,
+    strategy: Option<GradientCheckpointingStrategy>,
+) -> Tensor<D> {
+    let value = value.inner().autodiff();
+    let value = match strategy {
+        Some(strategy) => value.with_gradient_checkpointing_strategy(strategy),
+        None => value,
+    };
+    value.require_grad()
+}
+
+struct Track {
+    strategy: Option<GradientCheckpointingStrategy>,
+}
+
+struct Plain;
+
+impl ModuleMapper for Track {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        Param::initialized(param.id, tracked(param.val(), self.strategy))
+    }
+}
+
+impl ModuleMapper for Plain {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        Param::initialized(param.id, param.val().inner().set_require_grad(false))
+    }
+}

@@ -1,0 +1,203 @@
+//! The model of a run before its first iteration, and the file that it becomes.
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, FloatDType, Tensor};
+use zegclip_data::Vocabulary;
+use zegclip_model::clip::{ImageEncoder, TextEncoder};
+use zegclip_model::config::{PromptForm, TextConfig, VisionConfig, ZegClipConfig};
+use zegclip_model::parameters::{export_parameters, load_parameters};
+use zegclip_model::weights::{Dtype, IfExists, OutputTensor, WeightFile, write_native};
+use zegclip_model::{Hints, NativeMetadata, ZegClip, clip_config, load_text_encoder};
+
+use crate::checkpoint::Checkpoint;
+use crate::seed::{Drawn, seed_of};
+use crate::text_features::{encoded, missing, published};
+use crate::{TrainConfig, TrainError, freeze};
+
+/// What training starts from.
+#[derive(Debug)]
+pub(crate) struct ModelSetup {
+    /// Frozen and trained parts where they belong.
+    pub(crate) model: ZegClip,
+    /// Its sizes.
+    pub(crate) config: ZegClipConfig,
+    /// `[classes, embed_dim]`, plain.
+    pub(crate) text_features: Tensor<2>,
+    clip: ClipSource,
+}
+
+/// Where CLIP comes from; its text encoder goes into the model file.
+#[derive(Debug)]
+enum ClipSource {
+    File(WeightFile),
+    Untrained(Box<TextEncoder>, TextConfig),
+}
+
+impl ModelSetup {
+    /// Loads or draws everything. `vocabulary` are the classes that training may name.
+    pub(crate) fn new(config: &TrainConfig, vocabulary: &Vocabulary, device: &Device) -> Result<Self, TrainError> {
+        let device = &device.clone().without_autodiff();
+        let (clip, vision, embed_dim) = Self::clip(config, device)?;
+        let model_config = model_config(config, vision, embed_dim)?;
+        let image_encoder = match &clip {
+            ClipSource::File(file) => {
+                let encoder = ImageEncoder::new(&model_config.vision, embed_dim, device);
+                load_parameters(encoder, "image_encoder", file, device, FloatDType::F32)?
+            }
+            ClipSource::Untrained(..) => {
+                device.seed(seed_of(config.seed, Drawn::UntrainedImageEncoder));
+                drawn(ImageEncoder::new(&model_config.vision, embed_dim, device))
+            }
+        };
+        let text_features = if config.model.published_text_features {
+            published(vocabulary, embed_dim, device)?
+        } else {
+            match &clip {
+                ClipSource::Untrained(encoder, _) => encoded(encoder, vocabulary)?,
+                ClipSource::File(file) if file.parts().text_encoder => {
+                    let encoder = load_text_encoder(file, &Hints::default(), device, FloatDType::F32)?;
+                    encoded(&encoder, vocabulary)?
+                }
+                ClipSource::File(file) => {
+                    let fix = "it holds no text encoder; name CLIP's whole weights in `model.clip`, or use `model.published_text_features = true`";
+                    return Err(missing(vocabulary, format!("`{}`: {fix}", file.path().display())));
+                }
+            }
+        };
+        device.seed(seed_of(config.seed, Drawn::Head));
+        let head = drawn(ZegClip { image_encoder, ..ZegClip::new(&model_config, device) });
+        let mut model = freeze::trainable(
+            head,
+            config.model.train_image_encoder,
+            config.activation_checkpointing,
+            device,
+        );
+        if let Some(initial) = &config.model.initial {
+            model = start_from(model, initial, config, device)?;
+        }
+        Ok(Self { model, config: model_config, text_features, clip })
+    }
+
+    /// Writes the model as it is now, with its text encoder and class list: a file that `segment` needs nothing else for.
+    pub(crate) fn write(&self, model: &ZegClip, vocabulary: &Vocabulary, path: &Path) -> Result<(), TrainError> {
+        let parameters = export_parameters(&freeze::plain(model), "");
+        let mut tensors: Vec<OutputTensor<'_>> = parameters
+            .iter()
+            .map(|parameter| OutputTensor::from_f32(&parameter.name, &parameter.shape, (&parameter.values).into(), Dtype::F32))
+            .collect();
+        let untrained = match &self.clip {
+            ClipSource::Untrained(encoder, _) => export_parameters(encoder.as_ref(), "text_encoder"),
+            ClipSource::File(_) => Vec::new(),
+        };
+        let text = match &self.clip {
+            ClipSource::Untrained(_, text) => {
+                tensors.extend(untrained.iter().map(|parameter| {
+                    OutputTensor::from_f32(&parameter.name, &parameter.shape, (&parameter.values).into(), Dtype::F32)
+                }));
+                Some(text.clone())
+            }
+            ClipSource::File(file) if file.parts().text_encoder => {
+                for name in file.names().filter(|name| name.starts_with("text_encoder.")) {
+                    tensors.push(file.output(name, None)?);
+                }
+                Some(zegclip_model::text_config(file, &Hints::default())?.0)
+            }
+            ClipSource::File(_) => None,
+        };
+        let metadata = NativeMetadata {
+            config: Some(self.config.clone()),
+            text,
+            vocabulary: Some(vocabulary.to_toml()),
+            provenance: Some("trained by zegclip".to_owned()),
+        };
+        Ok(write_native(path, &metadata.to_header(), tensors, IfExists::Replace)?)
+    }
+
+    fn clip(config: &TrainConfig, device: &Device) -> Result<(ClipSource, VisionConfig, usize), TrainError> {
+        if let Some(path) = &config.model.clip {
+            let file = WeightFile::open(path)?;
+            let sizes = clip_config(&file, &Hints::default())?;
+            return Ok((ClipSource::File(file), sizes.vision, sizes.embed_dim));
+        }
+        let sizes = config.model.untrained_clip.clone().unwrap_or_else(zegclip_model::ClipConfig::vit_b16);
+        for (key, width, heads) in [
+            ("model.untrained_clip.vision.heads", sizes.vision.width, sizes.vision.heads),
+            ("model.untrained_clip.text.heads", sizes.text.width, sizes.text.heads),
+        ] {
+            divides(key, heads, width)?;
+        }
+        device.seed(seed_of(config.seed, Drawn::UntrainedTextEncoder));
+        let encoder = drawn(TextEncoder::new(&sizes.text, sizes.embed_dim, device));
+        Ok((ClipSource::Untrained(Box::new(encoder), sizes.text), sizes.vision, sizes.embed_dim))
+    }
+}
+
+fn model_config(config: &TrainConfig, vision: VisionConfig, embed_dim: usize) -> Result<ZegClipConfig, TrainError> {
+    let model = &config.model;
+    let value = |key, value: usize, reason: String| Err(TrainError::Value { key, value: value.to_string(), reason });
+    divides("model.decoder.heads", model.decoder.heads, embed_dim)?;
+    if vision.patch_size == 0 || model.image_size < vision.patch_size {
+        return value("model.image_size", model.image_size, format!("a patch has {} pixels a side", vision.patch_size));
+    }
+    let prompts = model.prompts.to_model();
+    let blocks = prompts.as_ref().map_or(0, |prompts| match prompts.form {
+        PromptForm::Shallow => 1,
+        PromptForm::Deep(blocks) => blocks + 1,
+        PromptForm::Reverse(blocks) => blocks,
+    });
+    if blocks > vision.layers {
+        let reason = format!("the image encoder has {} blocks, the first counts as one in the deep form", vision.layers);
+        return value("model.prompts.blocks", model.prompts.blocks, reason);
+    }
+    Ok(ZegClipConfig {
+        image_size: model.image_size,
+        stride: model.stride,
+        embed_dim,
+        vision: VisionConfig { position_grid: model.image_size / vision.patch_size, ..vision },
+        prompts,
+        relation: model.relation,
+        decoder: model.decoder.clone(),
+    })
+}
+
+/// Takes what is trained from a checkpoint or a model file; optimiser and schedule start anew.
+fn start_from(model: ZegClip, path: &Path, config: &TrainConfig, device: &Device) -> Result<ZegClip, TrainError> {
+    if Checkpoint::is_checkpoint(path) {
+        return Checkpoint::read(path)?.restore_parameters(model, path);
+    }
+    let file = WeightFile::open(path)?;
+    let head = ZegClip {
+        prompts: model
+            .prompts
+            .map(|prompts| load_parameters(prompts, "prompts", &file, device, FloatDType::F32))
+            .transpose()?,
+        relation_descriptor: load_parameters(model.relation_descriptor, "relation_descriptor", &file, device, FloatDType::F32)?,
+        decoder: load_parameters(model.decoder, "decoder", &file, device, FloatDType::F32)?,
+        image_encoder: if config.model.train_image_encoder {
+            load_parameters(model.image_encoder, "image_encoder", &file, device, FloatDType::F32)?
+        } else {
+            model.image_encoder
+        },
+    };
+    Ok(freeze::trainable(head, config.model.train_image_encoder, config.activation_checkpointing, device))
+}
+
+fn divides(key: &'static str, heads: usize, width: usize) -> Result<(), TrainError> {
+    if heads > 0 && width.is_multiple_of(heads) {
+        return Ok(());
+    }
+    Err(TrainError::Value { key, value: heads.to_string(), reason: format!("it must divide the width {width}") })
+}
+
+/// Draws all initial values now. burn draws a value at its first use, which would depend on what is used first.
+fn drawn<M: Module>(module: M) -> M {
+    struct Draw;
+    impl ModuleMapper for Draw {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            Param::initialized(param.id, param.val())
+        }
+    }
+    module.map(&mut Draw)
+}

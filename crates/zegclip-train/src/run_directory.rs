@@ -1,0 +1,317 @@
+//! The folder of a run: configuration, metrics, checkpoints, model.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zegclip_data::write_atomically;
+
+use crate::checkpoint::Checkpoint;
+use crate::{TrainConfig, TrainError};
+
+const CONFIG: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
+const MODEL: &str = "model.safetensors";
+const BEST: &str = "best.safetensors";
+const HALF_WAY: &str = "half-way.safetensors";
+const REPORT: &str = "report.html";
+const PREFIX: &str = "iteration-";
+const EXTENSION: &str = ".safetensors";
+/// What unfinished files are called; a killed process may leave some.
+const TEMPORARY: &str = ".zegclip-";
+
+/// A line of `metrics.jsonl`: means over the iterations since the line before, or an evaluation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricsLine {
+    /// Iterations done.
+    pub iteration: u64,
+    /// Weighted focal loss, or the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_mask: Option<f64>,
+    /// Weighted dice loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_dice: Option<f64>,
+    /// Learning rate of the last iteration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Seconds an iteration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Images a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_per_second: Option<f64>,
+    /// Scores of an evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<EvaluationScores>,
+}
+
+/// Scores in percent; `None` where there is no such class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationScores {
+    /// Pixel accuracy.
+    pub pixel_accuracy: Option<f64>,
+    /// Mean IoU of all classes.
+    pub miou: Option<f64>,
+    /// Mean IoU of seen classes.
+    pub miou_seen: Option<f64>,
+    /// Mean IoU of unseen classes.
+    pub miou_unseen: Option<f64>,
+    /// Harmonic mean of the last two.
+    pub hiou: Option<f64>,
+}
+
+/// A folder that holds one run.
+#[derive(Debug, Clone)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// Makes the folder of a new run and stores its configuration.
+    ///
+    /// # Errors
+    /// [`TrainError::RunExists`] if there is one, [`TrainError::Io`] and [`TrainError::Data`] if it cannot be written.
+    pub fn create(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+        let run = Self { path: path.to_owned() };
+        if run.config_path().exists() {
+            return Err(TrainError::RunExists { path: path.to_owned() });
+        }
+        let checkpoints = path.join(CHECKPOINTS);
+        std::fs::create_dir_all(&checkpoints).map_err(TrainError::io("make", &checkpoints))?;
+        let text = config.to_toml()?;
+        write_atomically(&run.config_path(), |file| file.write_all(text.as_bytes()))?;
+        Ok(run)
+    }
+
+    /// Opens the folder of a run to go on with, and removes what a killed process left unfinished.
+    ///
+    /// # Errors
+    /// [`TrainError::NoRun`], [`TrainError::Io`].
+    pub fn open(path: &Path) -> Result<Self, TrainError> {
+        let run = Self { path: path.to_owned() };
+        if !run.config_path().is_file() {
+            return Err(TrainError::NoRun { path: path.to_owned() });
+        }
+        for folder in [path.to_owned(), path.join(CHECKPOINTS)] {
+            for entry in std::fs::read_dir(&folder).map_err(TrainError::io("read", &folder))?.flatten() {
+                if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                    std::fs::remove_file(entry.path()).map_err(TrainError::io("remove", entry.path()))?;
+                }
+            }
+        }
+        Ok(run)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The configuration as run.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// The losses.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join(METRICS)
+    }
+
+    /// The trained model; exists once a run is done.
+    pub fn model_path(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// The report.
+    pub fn report_path(&self) -> PathBuf {
+        self.path.join(REPORT)
+    }
+
+    /// The checkpoint of the best hIoU.
+    pub fn best_path(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS).join(BEST)
+    }
+
+    /// The checkpoint after half of the iterations, which transductive training starts from.
+    pub fn half_way_path(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS).join(HALF_WAY)
+    }
+
+    /// The checkpoint after `iteration` iterations.
+    pub fn checkpoint_path(&self, iteration: u64) -> PathBuf {
+        self.path.join(CHECKPOINTS).join(format!("{PREFIX}{iteration:08}{EXTENSION}"))
+    }
+
+    /// The configuration as run.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], and those of [`TrainConfig::from_file`].
+    pub fn config(&self) -> Result<TrainConfig, TrainError> {
+        TrainConfig::from_file(&self.config_path(), &[])
+    }
+
+    /// Iterations of the checkpoints in order.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn checkpoints(&self) -> Result<Vec<u64>, TrainError> {
+        let folder = self.path.join(CHECKPOINTS);
+        let entries = std::fs::read_dir(&folder).map_err(TrainError::io("read", &folder))?;
+        let mut found: Vec<u64> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_str()?.strip_prefix(PREFIX)?.strip_suffix(EXTENSION)?.parse().ok()
+            })
+            .collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The newest checkpoint; `None` before the first.
+    ///
+    /// # Errors
+    /// [`TrainError::DamagedCheckpoint`] that says from which one to go on, [`TrainError::Io`].
+    pub fn latest(&self) -> Result<Option<Checkpoint>, TrainError> {
+        let iterations = self.checkpoints()?;
+        let Some(last) = iterations.last() else { return Ok(None) };
+        match Checkpoint::read(&self.checkpoint_path(*last)) {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(TrainError::DamagedCheckpoint { path, reason, .. }) => {
+                let previous = iterations.iter().rev().skip(1).map(|iteration| self.checkpoint_path(*iteration));
+                let whole = previous.into_iter().find(|path| Checkpoint::read(path).is_ok());
+                let fix = match whole {
+                    Some(whole) => format!("remove it and resume again to go on from `{}`", whole.display()),
+                    None => "remove it and resume again to start from the beginning: there is no other whole one".to_owned(),
+                };
+                Err(TrainError::DamagedCheckpoint { path, reason, fix })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a checkpoint and then removes older ones but the last `keep`.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`], [`TrainError::Io`]; the checkpoints before it stay then.
+    pub fn save(&self, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf, TrainError> {
+        let path = self.checkpoint_path(checkpoint.iteration);
+        checkpoint.write(&path)?;
+        let iterations = self.checkpoints()?;
+        let surplus = iterations.len().saturating_sub(keep.max(1));
+        for iteration in iterations.into_iter().take(surplus).filter(|iteration| *iteration != checkpoint.iteration) {
+            let path = self.checkpoint_path(iteration);
+            std::fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+        }
+        Ok(path)
+    }
+
+    /// The lines of `metrics.jsonl`; a half-written last one is left out.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn metrics(&self) -> Result<Vec<MetricsLine>, TrainError> {
+        let path = self.metrics_path();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(TrainError::io("read", path)(error)),
+        }
+    }
+
+    /// Drops the lines after `iteration`, which a resumed run writes again.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], [`TrainError::Data`].
+    pub fn cut_metrics(&self, iteration: u64) -> Result<(), TrainError> {
+        let lines = self.metrics()?;
+        let kept = lines.iter().filter(|line| line.iteration <= iteration).filter_map(|line| serde_json::to_string(line).ok());
+        let text: String = kept.map(|line| line + "\n").collect();
+        Ok(write_atomically(&self.metrics_path(), |file| file.write_all(text.as_bytes()))?)
+    }
+
+    /// Adds a line to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn log(&self, line: &MetricsLine) -> Result<(), TrainError> {
+        let path = self.metrics_path();
+        let text = serde_json::to_string(line).unwrap_or_default() + "\n";
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(TrainError::io("write", path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn run(folder: &Path) -> RunDirectory {
+        RunDirectory::create(&folder.join("run"), &TrainConfig::default()).unwrap()
+    }
+
+    fn checkpoint(iteration: u64) -> Checkpoint {
+        Checkpoint { iteration, parameters: BTreeMap::new(), moments: BTreeMap::new(), config: String::new(), best: None }
+    }
+
+    #[test]
+    fn the_last_ones_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run(folder.path());
+        for iteration in [5, 10, 15, 20] {
+            run.save(&checkpoint(iteration), 2).unwrap();
+        }
+        assert_eq!(run.checkpoints().unwrap(), [15, 20]);
+        assert_eq!(run.latest().unwrap().unwrap().iteration, 20);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_offers_the_previous_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run(folder.path());
+        run.save(&checkpoint(5), 3).unwrap();
+        run.save(&checkpoint(10), 3).unwrap();
+        std::fs::write(run.checkpoint_path(10), b"half").unwrap();
+        let error = run.latest().unwrap_err().to_string();
+        assert!(error.contains("iteration-00000010") && error.contains("go on from") && error.contains("iteration-00000005"), "{error}");
+        std::fs::remove_file(run.checkpoint_path(10)).unwrap();
+        assert_eq!(run.latest().unwrap().unwrap().iteration, 5);
+    }
+
+    #[test]
+    fn a_run_is_not_started_over_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = run(folder.path());
+        let error = RunDirectory::create(first.path(), &TrainConfig::default()).unwrap_err().to_string();
+        assert!(error.contains("--resume"), "{error}");
+        assert!(RunDirectory::open(folder.path()).unwrap_err().to_string().contains("config.toml"));
+    }
+
+    #[test]
+    fn lines_that_will_be_written_again_are_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run(folder.path());
+        let line = |iteration| MetricsLine {
+            iteration, loss_mask: Some(1.0), loss_dice: None, lr: Some(0.1), seconds: None, images_per_second: None, scores: None,
+        };
+        for iteration in [1, 2, 3] {
+            run.log(&line(iteration)).unwrap();
+        }
+        let half = std::fs::read_to_string(run.metrics_path()).unwrap() + "{\"iteration\": 4, \"lo";
+        std::fs::write(run.metrics_path(), half).unwrap();
+        run.cut_metrics(2).unwrap();
+        assert_eq!(run.metrics().unwrap(), [line(1), line(2)]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run(folder.path());
+        let left = run.path().join("checkpoints/.zegclip-x1");
+        std::fs::write(&left, "half").unwrap();
+        RunDirectory::open(run.path()).unwrap();
+        assert!(!left.exists());
+    }
+}

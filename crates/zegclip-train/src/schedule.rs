@@ -1,0 +1,59 @@
+//! Learning rate of an iteration: polynomial decay under a linear warm-up, as mmsegmentation computes it.
+
+use serde::{Deserialize, Serialize};
+
+/// The published schedule; `iterations` comes from the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// Iterations of warm-up; 0 is none.
+    pub warmup: u64,
+    /// Share of the rate at the first iteration of the warm-up, in `(0, 1]`.
+    pub warmup_ratio: f64,
+    /// Exponent of the decay.
+    pub power: f64,
+    /// Rate at the end.
+    pub min_lr: f64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self { warmup: 1500, warmup_ratio: 1e-6, power: 0.9, min_lr: 1e-6 }
+    }
+}
+
+impl ScheduleConfig {
+    /// `((base − min)(1 − i/N)^power + min) · (1 − (1 − i/W)(1 − ratio))`, the second factor only in the warm-up of `W`
+    /// iterations.
+    ///
+    /// `base` is the rate of the parameters, multiplied already; `iterations` is N.
+    pub fn rate(&self, base: f64, iteration: u64, iterations: u64) -> f64 {
+        let progress = iteration.min(iterations) as f64 / iterations.max(1) as f64;
+        let rate = (base - self.min_lr) * (1.0 - progress).powf(self.power) + self.min_lr;
+        if iteration >= self.warmup {
+            return rate;
+        }
+        let missing = (1.0 - iteration as f64 / self.warmup as f64) * (1.0 - self.warmup_ratio);
+        rate * (1.0 - missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_at_the_minimum_and_never_rises_after_the_warm_up() {
+        let schedule = ScheduleConfig { warmup: 5, ..ScheduleConfig::default() };
+        let rates: Vec<f64> = (0..=40).map(|i| schedule.rate(2e-4, i, 40)).collect();
+        assert!(rates.windows(2).take(5).all(|pair| pair[0] < pair[1]), "{rates:?}");
+        assert!(rates.windows(2).skip(5).all(|pair| pair[0] > pair[1]), "{rates:?}");
+        assert!((rates[40] - 1e-6).abs() < 1e-18);
+    }
+
+    #[test]
+    fn without_warm_up_it_starts_at_the_base() {
+        let schedule = ScheduleConfig { warmup: 0, ..ScheduleConfig::default() };
+        assert_eq!(schedule.rate(2e-4, 0, 10), 2e-4);
+    }
+}

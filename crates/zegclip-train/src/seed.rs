@@ -1,0 +1,48 @@
+//! Seeds of the device's generator: functions of the run's seed and what is drawn.
+
+/// What is drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Drawn {
+    UntrainedImageEncoder,
+    UntrainedTextEncoder,
+    Head,
+    Iteration(u64),
+}
+
+/// A seed for the device. Different draws of a run, and the same draw of different runs, have unrelated seeds.
+pub(crate) fn seed_of(run: u64, drawn: Drawn) -> u64 {
+    let (stream, number) = match drawn {
+        Drawn::UntrainedImageEncoder => (1, 0),
+        Drawn::UntrainedTextEncoder => (2, 0),
+        Drawn::Head => (3, 0),
+        Drawn::Iteration(iteration) => (4, iteration),
+    };
+    mix(mix(mix(run) ^ stream) ^ number)
+}
+
+/// SplitMix64 (Steele et al. 2014).
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_do_not_meet() {
+        let mut seeds: Vec<u64> = (0..4)
+            .flat_map(|run| {
+                let fixed = [Drawn::UntrainedImageEncoder, Drawn::UntrainedTextEncoder, Drawn::Head];
+                fixed.into_iter().chain((0..500).map(Drawn::Iteration)).map(move |drawn| seed_of(run, drawn))
+            })
+            .collect();
+        let count = seeds.len();
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), count);
+    }
+}

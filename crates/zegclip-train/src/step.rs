@@ -1,0 +1,105 @@
+//! One forward and backward pass over a part of a batch.
+
+use burn::tensor::Tensor;
+use zegclip_model::ZegClip;
+use zegclip_model::loss::{LossConfig, MaskTargets};
+
+use crate::gradients::Gradients;
+use crate::pseudo_labels::pseudo_label;
+use crate::TrainError;
+
+/// What is minimised.
+#[derive(Debug, Clone, Default)]
+pub struct Objective {
+    /// The loss.
+    pub loss: LossConfig,
+    /// Positions of the unseen classes whose pixels get pseudo-labels (transductive); else empty.
+    pub unseen: Vec<u16>,
+}
+
+/// Sums over a part of a batch, or over several parts; the losses of the batch are these over the normaliser.
+#[derive(Debug, Clone, Default)]
+pub struct Sums {
+    /// Weighted focal loss, or the only one.
+    pub mask: f64,
+    /// Weighted dice loss of NEL.
+    pub dice: Option<f64>,
+    /// M, or the number of labelled pixels.
+    pub normaliser: usize,
+    /// Gradients of the sum of both.
+    pub gradients: Gradients,
+}
+
+/// Losses of a whole batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Losses {
+    /// Weighted focal loss, or the only one.
+    pub mask: f64,
+    /// Weighted dice loss of NEL.
+    pub dice: Option<f64>,
+}
+
+impl Losses {
+    /// The sum.
+    pub fn total(&self) -> f64 {
+        self.mask + self.dice.unwrap_or_default()
+    }
+}
+
+/// Forward pass, labels, loss, backward pass.
+///
+/// # Shapes
+/// - `text_features`: `[classes, embed_dim]`, plain
+/// - `images`: `[batch, 3, rows, columns]`, normalised, plain
+/// - `labels`: `[batch, rows, columns]` as [`zegclip_data::TrainingLabels::as_raw`] writes them
+///
+/// # Errors
+/// [`TrainError::Device`] if the device fails.
+pub fn forward_backward(
+    model: &ZegClip,
+    text_features: &Tensor<2>,
+    images: Tensor<4>,
+    labels: &[u16],
+    objective: &Objective,
+) -> Result<Sums, TrainError> {
+    let [batch, _, rows, columns] = images.dims();
+    let device = images.device();
+    let masks = model.forward(images, text_features.clone());
+    let classes = masks.dims()[1];
+    let mut labels = labels.to_vec();
+    pseudo_label(&mut labels, masks.clone(), &objective.unseen, [rows, columns])?;
+    let targets = MaskTargets::from_labels(&labels, [batch, rows, columns], classes, &device);
+    let terms = objective.loss.forward(masks, &targets);
+    let gradients = Gradients::collect(model, &terms.total().backward());
+    Ok(Sums {
+        mask: scalar(terms.mask)?,
+        dice: terms.dice.map(scalar).transpose()?,
+        normaliser: terms.normaliser,
+        gradients,
+    })
+}
+
+impl Sums {
+    /// Adds another part.
+    pub fn add(&mut self, other: Self) {
+        self.mask += other.mask;
+        self.dice = match (self.dice, other.dice) {
+            (None, None) => None,
+            (first, second) => Some(first.unwrap_or_default() + second.unwrap_or_default()),
+        };
+        self.normaliser += other.normaliser;
+        self.gradients.add(other.gradients);
+    }
+
+    /// Losses and gradients of the batch.
+    pub fn finish(self) -> (Losses, Gradients) {
+        let normaliser = self.normaliser.max(1) as f64;
+        let losses = Losses { mask: self.mask / normaliser, dice: self.dice.map(|dice| dice / normaliser) };
+        (losses, self.gradients.scaled(1.0 / normaliser))
+    }
+}
+
+fn scalar(value: Tensor<1>) -> Result<f64, TrainError> {
+    let data = value.inner().try_into_data().map_err(TrainError::device)?;
+    Ok(data.iter::<f64>().next().unwrap_or(f64::NAN))
+}

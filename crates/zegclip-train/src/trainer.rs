@@ -1,0 +1,242 @@
+//! The loop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use zegclip_data::{Batch, Loader, LoaderSettings};
+use zegclip_model::ZegClip;
+
+use crate::checkpoint::{Best, Checkpoint};
+use crate::model_setup::ModelSetup;
+use crate::observer::{Step, TrainObserver};
+use crate::report::write_report;
+use crate::running_means::RunningMeans;
+use crate::seed::{Drawn, seed_of};
+use crate::step::{Losses, Objective, Sums, forward_backward};
+use crate::{AdamW, MetricsLine, RunDirectory, TrainConfig, TrainData, TrainError};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All iterations are done and the model file lies in the run directory.
+    Finished,
+    /// It was interrupted; the state after `iteration` iterations is saved.
+    Interrupted {
+        /// Iterations done.
+        iteration: u64,
+    },
+}
+
+/// A run between two iterations.
+#[derive(Debug)]
+pub struct Trainer {
+    config: TrainConfig,
+    config_text: String,
+    data: TrainData,
+    run: RunDirectory,
+    device: Device,
+    setup: ModelSetup,
+    model: ZegClip,
+    optimiser: AdamW,
+    objective: Objective,
+    iteration: u64,
+    best: Option<Best>,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Trainer {
+    /// A run from its beginning, or from the newest checkpoint in `run` where there is one.
+    ///
+    /// Random numbers come from the device's generator, of which a process has one a kind of device: two runs in one process
+    /// must not run at the same time.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherConfig`] if `run` was made with another configuration, [`TrainError::DamagedCheckpoint`], and
+    /// whatever keeps the model from being made.
+    pub fn new(config: TrainConfig, data: TrainData, run: RunDirectory, device: &Device) -> Result<Self, TrainError> {
+        config.validate()?;
+        require_same(&run.config()?, &config, &run.config_path())?;
+        let device = device.clone().without_autodiff();
+        let mut setup = ModelSetup::new(&config, data.vocabulary(), &device)?;
+        let mut model = setup.model.clone();
+        let mut optimiser = AdamW::new(config.optimiser.clone());
+        let (mut iteration, mut best) = (0, None);
+        if let Some(checkpoint) = run.latest()? {
+            let path = run.checkpoint_path(checkpoint.iteration);
+            let origin = format!("`{}`", path.display());
+            require_same(&TrainConfig::from_toml(&checkpoint.config, &origin, &[])?, &config, &path)?;
+            let (restored, moments) = checkpoint.restore(model, &path, &device)?;
+            model = restored;
+            optimiser = optimiser.with_moments(moments);
+            (iteration, best) = (checkpoint.iteration, checkpoint.best);
+        }
+        run.cut_metrics(iteration)?;
+        // The loop holds the only copy, so that updates free what they replace.
+        setup.model = model.clone();
+        let objective = Objective { loss: config.loss.clone(), unseen: data.pseudo_labelled() };
+        let config_text = config.to_toml()?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        Ok(Self { config, config_text, data, run, device, setup, model, optimiser, objective, iteration, best, interrupted })
+    }
+
+    /// Set it to `true`, from a signal handler for example, to end the run after the iteration in work.
+    pub fn interrupter(&self) -> Arc<AtomicBool> {
+        self.interrupted.clone()
+    }
+
+    /// Iterations done.
+    pub fn iteration(&self) -> u64 {
+        self.iteration
+    }
+
+    /// The run directory.
+    pub fn run_directory(&self) -> &RunDirectory {
+        &self.run
+    }
+
+    /// The model as it is now, on the plain device.
+    pub fn model(&self) -> ZegClip {
+        crate::freeze::plain(&self.model)
+    }
+
+    /// Trains to the end or until it is interrupted.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`], [`TrainError::Dataset`] for a file that cannot be read, [`TrainError::Data`] or
+    /// [`TrainError::Io`] if the run cannot be written (its last checkpoint is whole), [`TrainError::Device`].
+    pub fn run(&mut self, observer: &mut impl TrainObserver) -> Result<Outcome, TrainError> {
+        let start = (Instant::now(), self.iteration);
+        let mut loader = self.loader()?;
+        let mut means = RunningMeans::default();
+        while self.iteration < self.config.iterations {
+            let begun = Instant::now();
+            let Some(batch) = loader.next().transpose()? else { break };
+            let waited = begun.elapsed().as_secs_f64();
+            let rate = self.config.schedule.rate(self.config.base_rate(), self.iteration, self.config.iterations);
+            let losses = self.update(&batch, rate)?;
+            self.iteration += 1;
+            let seconds = begun.elapsed().as_secs_f64();
+            let step = Step {
+                iteration: self.iteration,
+                iterations: self.config.iterations,
+                losses,
+                rate,
+                seconds,
+                waited,
+                images_per_second: self.config.batch_size as f64 / seconds.max(f64::MIN_POSITIVE),
+                remaining: remaining(start, self.iteration, self.config.iterations),
+                samples: batch.ids,
+            };
+            observer.step(&step);
+            means.add(&step);
+            let last = self.iteration == self.config.iterations;
+            if last || self.iteration.is_multiple_of(self.config.run.log_interval) {
+                self.run.log(&means.take(&step, self.config.batch_size))?;
+            }
+            let interrupted = self.interrupted.load(Ordering::Relaxed);
+            self.evaluate(last, observer)?;
+            if last || interrupted || self.iteration.is_multiple_of(self.config.run.checkpoint_interval) {
+                let path = self.run.save(&self.checkpoint()?, self.config.run.keep)?;
+                observer.saved(self.iteration, &path);
+            }
+            if self.iteration == self.config.half_way() {
+                self.checkpoint()?.write(&self.run.half_way_path())?;
+            }
+            if interrupted && !last {
+                write_report(&self.run, &self.config)?;
+                return Ok(Outcome::Interrupted { iteration: self.iteration });
+            }
+        }
+        self.setup.write(&self.model, &self.data.whole, &self.run.model_path())?;
+        write_report(&self.run, &self.config)?;
+        Ok(Outcome::Finished)
+    }
+
+    fn loader(&self) -> Result<Loader, TrainError> {
+        let settings = LoaderSettings {
+            batch_size: self.config.batch_size,
+            threads: self.config.data.threads,
+            batches_ahead: self.config.data.batches_ahead,
+            seed: self.config.seed,
+            start_iteration: self.iteration,
+            end_iteration: self.config.iterations,
+        };
+        Ok(Loader::start(self.data.set.clone(), self.config.data.pipeline.clone(), &settings)?)
+    }
+
+    /// One update. Nothing is changed if the loss is no number.
+    fn update(&mut self, batch: &Batch, rate: f64) -> Result<Losses, TrainError> {
+        // Dropout must not depend on what ran before.
+        self.device.seed(seed_of(self.config.seed, Drawn::Iteration(self.iteration)));
+        let part = self.config.batch_size / self.config.accumulation;
+        let side = batch.size as usize;
+        let mut sums: Option<Sums> = None;
+        let parts = batch.images.chunks(part * 3 * side * side).zip(batch.labels.chunks(part * side * side));
+        for (images, labels) in parts {
+            let images = TensorData::new(images.to_vec(), [part, 3, side, side]);
+            let images = Tensor::<4>::from_data(images, &self.device);
+            let text = &self.setup.text_features;
+            let more = forward_backward(&self.model, text, images, labels, &self.objective)?;
+            match &mut sums {
+                Some(sums) => sums.add(more),
+                None => sums = Some(more),
+            }
+        }
+        let (losses, mut gradients) = sums.unwrap_or_default().finish();
+        if !losses.total().is_finite() {
+            return Err(self.not_finite(losses, batch));
+        }
+        if let Some(longest) = self.config.optimiser.clip_norm {
+            gradients = gradients.clipped(longest)?;
+        }
+        self.model = self.optimiser.step(self.model.clone(), &gradients, rate);
+        Ok(losses)
+    }
+
+    /// Saves the last good state, in case it is not saved yet, and tells what happened.
+    fn not_finite(&self, losses: Losses, batch: &Batch) -> TrainError {
+        let saved = self.checkpoint().and_then(|checkpoint| self.run.save(&checkpoint, self.config.run.keep));
+        match saved {
+            Ok(checkpoint) => TrainError::NotFinite {
+                iteration: self.iteration,
+                loss: losses.total(),
+                samples: batch.ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
+                checkpoint,
+            },
+            Err(error) => error,
+        }
+    }
+
+    fn evaluate(&mut self, last: bool, observer: &mut impl TrainObserver) -> Result<(), TrainError> {
+        let interval = self.config.run.evaluation_interval;
+        if interval == 0 || !(last || self.iteration.is_multiple_of(interval)) {
+            return Ok(());
+        }
+        let Some(scores) = observer.evaluate(self.iteration, &self.model()) else { return Ok(()) };
+        self.run.log(&MetricsLine { iteration: self.iteration, scores: Some(scores), ..MetricsLine::default() })?;
+        let better = scores.hiou.filter(|hiou| self.best.is_none_or(|best| *hiou > best.hiou));
+        if let Some(hiou) = better {
+            self.best = Some(Best { iteration: self.iteration, hiou });
+            self.checkpoint()?.write(&self.run.best_path())?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        Checkpoint::of(&self.model, self.optimiser.moments(), self.iteration, self.config_text.clone(), self.best)
+    }
+}
+
+fn require_same(recorded: &TrainConfig, given: &TrainConfig, path: &std::path::Path) -> Result<(), TrainError> {
+    match recorded.first_difference(given)? {
+        None => Ok(()),
+        Some((key, recorded, given)) => Err(TrainError::OtherConfig { path: path.to_owned(), key, recorded, given }),
+    }
+}
+
+fn remaining((begun, first): (Instant, u64), iteration: u64, iterations: u64) -> f64 {
+    let done = iteration.saturating_sub(first).max(1) as f64;
+    begun.elapsed().as_secs_f64() / done * iterations.saturating_sub(iteration) as f64
+}

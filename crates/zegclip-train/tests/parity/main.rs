@@ -1,0 +1,9 @@
+//! Schedule, pseudo-labels and consecutive AdamW steps against recordings of the published code.
+
+#[path = "../../../zegclip-model/tests/parity/cases.rs"]
+#[allow(unreachable_pub, missing_docs, dead_code)]
+mod cases;
+mod pseudo_labels;
+mod recorded_model;
+mod schedule;
+mod trajectory;

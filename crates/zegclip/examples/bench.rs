@@ -1,0 +1,104 @@
+//! Measurements of one process for `cargo xtask bench`: one JSON object on stdout.
+//!
+//! `bench weights FILE voc|coco` writes a full-size model with random weights; `bench crop FILE voc20|coco171 RUNS` times a
+//! 512×512 crop from pixels to labels, `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS` a photo of any size.
+#![allow(clippy::print_stdout, reason = "an example is a program")]
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+use zegclip::{DeviceName, RgbImage, Segmenter, SegmenterBuilder, Vocabulary, ZegClip, ZegClipConfig, device};
+use zegclip_model::NativeMetadata;
+use zegclip_model::parameters::export_parameters;
+use zegclip_model::weights::{Dtype, IfExists, OutputTensor, write_native};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["weights", file, preset] => write_random(Path::new(file), preset),
+        ["crop", file, vocabulary, runs] => measure(file, vocabulary, (512, 512), runs.parse()?),
+        ["photo", file, vocabulary, size, runs] => {
+            let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
+            measure(file, vocabulary, (width.parse()?, height.parse()?), runs.parse()?)
+        }
+        _ => Err(
+            "usage: bench weights FILE voc|coco | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS"
+                .into(),
+        ),
+    }
+}
+
+fn write_random(file: &Path, preset: &str) -> Result<(), Box<dyn Error>> {
+    let config = match preset {
+        "voc" => ZegClipConfig::voc(),
+        "coco" => ZegClipConfig::coco(),
+        other => return Err(format!("no preset `{other}`").into()),
+    };
+    let device = device::open(DeviceName::Cpu)?.device;
+    device.seed(1);
+    let parameters = export_parameters(&ZegClip::new(&config, &device), "");
+    let tensors = parameters
+        .into_iter()
+        .map(|parameter| {
+            OutputTensor::from_f32(
+                parameter.name,
+                &parameter.shape,
+                Cow::Owned(parameter.values),
+                Dtype::F32,
+            )
+        })
+        .collect();
+    let metadata = NativeMetadata {
+        config: Some(config),
+        provenance: Some("random values".to_owned()),
+        ..NativeMetadata::default()
+    };
+    write_native(file, &metadata.to_header(), tensors, IfExists::Replace)?;
+    Ok(())
+}
+
+fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usize) -> Result<(), Box<dyn Error>> {
+    let started = Instant::now();
+    let segmenter: Segmenter = SegmenterBuilder::new(file).device(DeviceName::Cpu).load()?;
+    let classes = Vocabulary::built_in(vocabulary)?;
+    let loading = started.elapsed().as_secs_f64();
+    // A picture with structure; its content does not change the time.
+    let photo = RgbImage::from_fn(width, height, |x, y| zegclip_pixel(x, y).into());
+    let mut seconds = Vec::with_capacity(runs);
+    let mut decoding = Vec::with_capacity(runs);
+    for run in 0..=runs {
+        let started = Instant::now();
+        let result = segmenter.segment(&photo, &classes)?;
+        // The first run warms up.
+        if run > 0 {
+            seconds.push(started.elapsed().as_secs_f64());
+            decoding.push(result.timings.decoding.as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    decoding.sort_by(f64::total_cmp);
+    println!(
+        "{}",
+        json!({
+            "engine": "zegclip", "vocabulary": vocabulary, "size": format!("{width}x{height}"), "runs": runs,
+            "median_s": seconds[runs / 2], "min_s": seconds[0], "max_s": seconds[runs - 1],
+            "decoding_s": decoding[runs / 2], "loading_s": loading, "rss_peak_mb": peak_memory_mb(),
+        })
+    );
+    Ok(())
+}
+
+fn zegclip_pixel(x: u32, y: u32) -> [u8; 3] {
+    [(x * 7 + y) as u8, (x ^ y) as u8, (x * y / 64) as u8]
+}
+
+/// Largest resident memory of this process, where the system tells.
+fn peak_memory_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}

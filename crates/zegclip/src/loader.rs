@@ -1,0 +1,134 @@
+//! From weight files and options to a [`Segmenter`].
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::FloatDType;
+use serde::{Deserialize, Serialize};
+use zegclip_data::Vocabulary;
+use zegclip_model::weights::WeightFile;
+use zegclip_model::{Hints, NativeMetadata, device, load_zegclip, zegclip_config};
+
+use crate::text::{TextFeatureFile, TextSource};
+use crate::{DeviceName, Error, Segmenter};
+
+/// Type of the numbers that the model computes with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Half precision, on devices that compute in it.
+    F16,
+}
+
+/// Options of loading. Only the weights are needed.
+#[derive(Debug, Clone)]
+pub struct SegmenterBuilder {
+    weights: PathBuf,
+    clip: Option<PathBuf>,
+    text_features: Option<PathBuf>,
+    device: DeviceName,
+    precision: Precision,
+    hints: Hints,
+    batch: usize,
+}
+
+impl SegmenterBuilder {
+    /// Weights of a trained model: a native file or the authors' checkpoint.
+    pub fn new(weights: impl AsRef<Path>) -> Self {
+        Self {
+            weights: weights.as_ref().to_owned(),
+            clip: None,
+            text_features: None,
+            device: DeviceName::Auto,
+            precision: Precision::F32,
+            hints: Hints::default(),
+            batch: 1,
+        }
+    }
+
+    /// CLIP's own weights, for the text encoder (and the image encoder) that the weights lack.
+    #[must_use]
+    pub fn clip(mut self, path: impl AsRef<Path>) -> Self {
+        self.clip = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Text features of the class list, see [`TextFeatureFile`].
+    #[must_use]
+    pub fn text_features(mut self, path: impl AsRef<Path>) -> Self {
+        self.text_features = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Where to compute; the best device that opens by default.
+    #[must_use]
+    pub fn device(mut self, device: DeviceName) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Number type; f32 by default.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Sizes that the weights cannot tell.
+    #[must_use]
+    pub fn hints(mut self, hints: Hints) -> Self {
+        self.hints = hints;
+        self
+    }
+
+    /// Windows that go through the model together; 1 by default.
+    #[must_use]
+    pub fn batch(mut self, windows: usize) -> Self {
+        self.batch = windows.max(1);
+        self
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for files, sizes and devices; [`Error::NoF16`]; [`Error::TextFeatureFile`].
+    pub fn load(self) -> Result<Segmenter, Error> {
+        let weights = WeightFile::open(&self.weights)?;
+        let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
+        let config = zegclip_config(&weights, clip.as_ref(), &self.hints)?;
+        let metadata = NativeMetadata::read(&weights)?;
+        let given = self.text_features.as_deref().map(TextFeatureFile::read).transpose()?;
+        let device = device::open(self.device)?;
+        let dtype = match self.precision {
+            Precision::F32 => FloatDType::F32,
+            Precision::F16 if device::supports_f16(&device.device) => FloatDType::F16,
+            Precision::F16 => {
+                return Err(Error::NoF16 {
+                    device: device.description,
+                });
+            }
+        };
+        let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
+        let vocabulary = metadata
+            .and_then(|metadata| metadata.vocabulary)
+            .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", self.weights.display())))
+            .transpose()?;
+        let encoder = if weights.parts().text_encoder {
+            Some(weights)
+        } else {
+            clip.filter(|clip| clip.parts().text_encoder)
+        };
+        let text = TextSource {
+            given,
+            encoder,
+            hints: self.hints,
+            width: config.embed_dim,
+            weights: self.weights,
+        };
+        Ok(Segmenter::new(
+            model, config, device, dtype, text, vocabulary, self.batch,
+        ))
+    }
+}

@@ -1,0 +1,239 @@
+//! The engine: photo to windows to masks to labels.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use zegclip_data::{ImageLimits, RgbImage, Vocabulary, normalise, read_image, resize_bilinear, test_size};
+use zegclip_model::{Folded, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
+
+use crate::loader::SegmenterBuilder;
+use crate::mask_decoding::{Decoding, WindowMasks, decode};
+use crate::segmentation::{Labels, Segmentation, Timings};
+use crate::text::TextSource;
+use crate::windows::{Window, windows};
+use crate::{DeviceName, Error, OpenDevice};
+
+/// How scores become labels.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SegmentOptions {
+    /// Leave the scores of seen classes as they are (transductive models). By default 0.1 is taken from them where the list
+    /// has seen and unseen classes.
+    pub keep_seen_scores: bool,
+    /// A pixel whose best score is lower has no class.
+    pub threshold: Option<f32>,
+    /// Return the scores.
+    pub scores: bool,
+}
+
+/// A loaded model on a device.
+#[derive(Debug)]
+pub struct Segmenter {
+    model: ZegClip,
+    folded: Folded,
+    config: ZegClipConfig,
+    device: OpenDevice,
+    dtype: FloatDType,
+    text: TextSource,
+    vocabulary: Option<Vocabulary>,
+    batch: usize,
+    /// Text features by class list.
+    encoded: Mutex<HashMap<String, Arc<Tensor<2>>>>,
+}
+
+impl Segmenter {
+    /// Loads a model. Further options: [`SegmenterBuilder`].
+    ///
+    /// # Errors
+    /// As [`SegmenterBuilder::load`].
+    pub fn load(weights: impl AsRef<Path>, device: DeviceName) -> Result<Self, Error> {
+        SegmenterBuilder::new(weights).device(device).load()
+    }
+
+    pub(crate) fn new(
+        model: ZegClip,
+        config: ZegClipConfig,
+        device: OpenDevice,
+        dtype: FloatDType,
+        text: TextSource,
+        vocabulary: Option<Vocabulary>,
+        batch: usize,
+    ) -> Self {
+        Self {
+            folded: model.fold(),
+            model,
+            config,
+            device,
+            dtype,
+            text,
+            vocabulary,
+            batch,
+            encoded: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Sizes of the model.
+    pub fn config(&self) -> &ZegClipConfig {
+        &self.config
+    }
+
+    /// The device it runs on.
+    pub fn device(&self) -> &OpenDevice {
+        &self.device
+    }
+
+    /// The class list that the model was trained for, if its file says so.
+    pub fn vocabulary(&self) -> Option<&Vocabulary> {
+        self.vocabulary.as_ref()
+    }
+
+    /// Segments a photo with the published settings.
+    ///
+    /// # Errors
+    /// As [`segment_with`](Self::segment_with).
+    pub fn segment(&self, photo: &RgbImage, classes: &Vocabulary) -> Result<Segmentation, Error> {
+        self.segment_with(photo, classes, &SegmentOptions::default())
+    }
+
+    /// Segments a photo: short side to the model's window, sliding windows, labels at the photo's own size.
+    ///
+    /// # Errors
+    /// [`Error::NoTextEncoder`], [`Error::TextFeatureShape`] for class lists that the model cannot read;
+    /// [`Error::Execution`] if the device fails.
+    pub fn segment_with(
+        &self,
+        photo: &RgbImage,
+        classes: &Vocabulary,
+        options: &SegmentOptions,
+    ) -> Result<Segmentation, Error> {
+        let text = self.text_features(classes)?;
+        let started = Instant::now();
+        let (width, height) = test_size(photo.width(), photo.height(), self.config.image_size as u32);
+        // A photo of one row would become a strip of millions of columns.
+        ImageLimits::default().check((width, height), "the photo at the model's size")?;
+        let resized = resize_bilinear(photo, width, height);
+        let pixels = normalise(&resized);
+        let size = [height as usize, width as usize];
+        let preparation = started.elapsed();
+        let started = Instant::now();
+        let masks = self.window_masks(&pixels, size, &text)?;
+        let model = started.elapsed();
+        let started = Instant::now();
+        let adjustment = adjustment(classes, options.keep_seen_scores);
+        let decoded = decode(
+            &masks,
+            &Decoding {
+                resized: size,
+                output: [photo.height() as usize, photo.width() as usize],
+                adjustment: &adjustment,
+                threshold: options.threshold,
+                scores: options.scores,
+            },
+        );
+        Ok(Segmentation {
+            labels: Labels(decoded.labels),
+            scores: decoded.scores,
+            windows: masks.len(),
+            timings: Timings {
+                preparation,
+                model,
+                decoding: started.elapsed(),
+            },
+            classes: classes.len(),
+        })
+    }
+
+    /// Text features `[classes, embed_dim]`, computed once a class list.
+    ///
+    /// # Errors
+    /// As [`segment_with`](Self::segment_with).
+    pub fn text_features(&self, classes: &Vocabulary) -> Result<Arc<Tensor<2>>, Error> {
+        let key = key_of(classes);
+        let mut encoded = self.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(features) = encoded.get(&key) {
+            return Ok(features.clone());
+        }
+        let features = Arc::new(self.text.features(classes, &self.device.device, self.dtype)?);
+        encoded.insert(key, features.clone());
+        Ok(features)
+    }
+
+    /// Masks of all windows over a normalised image `[3, height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Execution`] if the device fails.
+    pub fn window_masks(
+        &self,
+        pixels: &[f32],
+        size: [usize; 2],
+        text_features: &Tensor<2>,
+    ) -> Result<Vec<WindowMasks>, Error> {
+        let all = windows(size[0], size[1], self.config.image_size, self.config.stride);
+        let mut masks = Vec::with_capacity(all.len());
+        for batch in all.chunks(self.batch) {
+            let Some(first) = batch.first() else { continue };
+            let mut values = Vec::with_capacity(batch.len() * 3 * first.height * first.width);
+            for window in batch {
+                cut(pixels, size, window, &mut values);
+            }
+            let shape = [batch.len(), 3, first.height, first.width];
+            let image = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device.device).cast(self.dtype);
+            let predicted = self.model.predict(image, text_features.clone(), &self.folded);
+            let [_, classes, rows, columns] = predicted.dims();
+            let data = predicted
+                .permute([0, 2, 3, 1])
+                .cast(FloatDType::F32)
+                .try_into_data()
+                .map_err(|error| Error::Execution(error.to_string()))?;
+            let values: Vec<f32> = data.iter::<f32>().collect();
+            for (window, values) in batch.iter().zip(values.chunks_exact(rows * columns * classes)) {
+                masks.push(WindowMasks {
+                    window: *window,
+                    grid: [rows, columns],
+                    values: values.to_vec(),
+                });
+            }
+        }
+        Ok(masks)
+    }
+}
+
+/// Reads a photo under the default limits, upright.
+///
+/// # Errors
+/// [`Error::Data`] naming the file.
+pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage, Error> {
+    Ok(read_image(path.as_ref(), &ImageLimits::default())?)
+}
+
+/// What is taken from each class's score: 0.1 from seen classes, unless all classes are alike.
+fn adjustment(classes: &Vocabulary, keep_seen_scores: bool) -> Vec<f32> {
+    let take = |seen: bool| {
+        if seen && !keep_seen_scores {
+            SEEN_CLASS_ADJUSTMENT
+        } else {
+            0.0
+        }
+    };
+    classes.seen().flags().map(take).collect()
+}
+
+fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
+    for channel in 0..3 {
+        for row in window.top..window.top + window.height {
+            let start = (channel * size[0] + row) * size[1] + window.left;
+            into.extend_from_slice(&pixels[start..start + window.width]);
+        }
+    }
+}
+
+fn key_of(classes: &Vocabulary) -> String {
+    let names: Vec<String> = classes
+        .classes()
+        .iter()
+        .map(|class| class.names().collect::<Vec<_>>().join("|"))
+        .collect();
+    format!("{}\u{1}{}", names.join("\n"), classes.templates().join("\n"))
+}

@@ -1,0 +1,153 @@
+//! Where text features come from: a file, a text encoder, or the published ones of a vocabulary.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use safetensors::SafeTensors;
+use zegclip_data::{TextFeatures, Vocabulary, published_text_features, read_npy};
+use zegclip_model::clip::text_features;
+use zegclip_model::weights::WeightFile;
+use zegclip_model::{Hints, load_text_encoder};
+
+use crate::Error;
+
+/// Text features of one class list in a file: `[classes, width]` as `.npy`, or as the only (or the `text_features`) tensor
+/// of a safetensors file.
+#[derive(Debug, Clone)]
+pub struct TextFeatureFile {
+    path: PathBuf,
+    features: TextFeatures,
+}
+
+impl TextFeatureFile {
+    /// Reads a file; which of the two formats it has, the content decides.
+    ///
+    /// # Errors
+    /// [`Error::TextFeatureFile`] or [`Error::Data`] if it holds no matrix of floats.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let fail = |reason: String| Error::TextFeatureFile {
+            path: path.to_owned(),
+            reason,
+        };
+        let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+        let features = if bytes.starts_with(b"\x93NUMPY") {
+            read_npy(path)?
+        } else {
+            let file = SafeTensors::deserialize(&bytes)
+                .map_err(|error| fail(format!("it is neither `.npy` nor safetensors ({error})")))?;
+            let names = file.names();
+            let name = match names.as_slice() {
+                [only] => (*only).to_owned(),
+                _ => "text_features".to_owned(),
+            };
+            let tensor = file
+                .tensor(&name)
+                .map_err(|_| fail("it holds several tensors and none is called `text_features`".to_owned()))?;
+            let [classes, width] = tensor.shape() else {
+                return Err(fail(format!("its shape is {:?}, not [classes, width]", tensor.shape())));
+            };
+            let data = match tensor.dtype() {
+                safetensors::Dtype::F32 => tensor
+                    .data()
+                    .chunks_exact(4)
+                    .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                    .collect(),
+                safetensors::Dtype::F16 => tensor
+                    .data()
+                    .chunks_exact(2)
+                    .map(|bytes| burn::tensor::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32())
+                    .collect(),
+                other => return Err(fail(format!("its values are {other:?}; f32 or f16 are needed"))),
+            };
+            TextFeatures {
+                classes: *classes,
+                width: *width,
+                data,
+            }
+        };
+        if features.data.iter().any(|value| !value.is_finite()) {
+            return Err(fail("it holds values that are not finite numbers".to_owned()));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            features,
+        })
+    }
+}
+
+/// The sources of a model, in order of preference.
+#[derive(Debug)]
+pub(crate) struct TextSource {
+    pub(crate) given: Option<TextFeatureFile>,
+    /// A file with a text encoder.
+    pub(crate) encoder: Option<WeightFile>,
+    pub(crate) hints: Hints,
+    /// Width of the model's joint embedding.
+    pub(crate) width: usize,
+    /// For messages.
+    pub(crate) weights: PathBuf,
+}
+
+impl TextSource {
+    /// Text features of a class list: `[classes, width]`.
+    pub(crate) fn features(
+        &self,
+        vocabulary: &Vocabulary,
+        device: &Device,
+        dtype: FloatDType,
+    ) -> Result<Tensor<2>, Error> {
+        let expected = [vocabulary.len(), self.width];
+        let check = |origin: String, found: [usize; 2]| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(Error::TextFeatureShape {
+                    origin,
+                    found,
+                    expected,
+                })
+            }
+        };
+        if let Some(file) = &self.given {
+            let found = [file.features.classes, file.features.width];
+            check(format!("`{}`", file.path.display()), found)?;
+            return Ok(to_tensor(&file.features, device).cast(dtype));
+        }
+        if let Some(file) = &self.encoder {
+            // The encoder lives only as long as it is needed: its token embedding alone takes 100 MB.
+            let encoder = load_text_encoder(file, &self.hints, device, FloatDType::F32)?;
+            let classes: Vec<Vec<String>> = vocabulary
+                .classes()
+                .iter()
+                .map(|class| class.names().map(str::to_owned).collect())
+                .collect();
+            let features = text_features(&encoder, &classes, vocabulary.templates())?;
+            check(format!("`{}`", file.path().display()), features.dims())?;
+            return Ok(features.cast(dtype));
+        }
+        // A list of the same names in the same order is the vocabulary, however it was given.
+        let built_in = ["voc20", "coco171"]
+            .into_iter()
+            .find(|name| Vocabulary::built_in(name).is_ok_and(|built_in| built_in.names().eq(vocabulary.names())));
+        if let Some((name, features)) = built_in.and_then(|name| Some((name, published_text_features(name)?))) {
+            check(
+                format!("vocabulary `{name}` (published, of CLIP ViT-B/16)"),
+                [features.classes, features.width],
+            )?;
+            return Ok(to_tensor(&features, device).cast(dtype));
+        }
+        let mut classes: Vec<&str> = vocabulary.names().take(3).collect();
+        if vocabulary.len() > 3 {
+            classes.push("…");
+        }
+        Err(Error::NoTextEncoder {
+            weights: self.weights.clone(),
+            classes: classes.join(", "),
+        })
+    }
+}
+
+fn to_tensor(features: &TextFeatures, device: &Device) -> Tensor<2> {
+    let shape = [features.classes, features.width];
+    Tensor::from_data(TensorData::new(features.data.clone(), shape), device)
+}
