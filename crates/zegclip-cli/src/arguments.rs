@@ -94,7 +94,7 @@ pub(crate) struct SegmentOptions {
     #[arg(long)]
     pub(crate) scores: bool,
     /// Pixels that are none of the classes: those with a best score below a THRESHOLD, or those of the class NAME
-    #[arg(long, value_name = "NAME|THRESHOLD")]
+    #[arg(long, value_name = "NAME|THRESHOLD", allow_negative_numbers = true)]
     pub(crate) background: Vec<String>,
     /// How much of the overlay is class colour, from 0 to 1
     #[arg(long, default_value_t = 0.6, value_parser = parse_opacity, value_name = "X")]

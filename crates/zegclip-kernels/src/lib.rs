@@ -6,10 +6,15 @@
 //! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
 //! not to zero memory that is overwritten, and to prefetch.
 
+mod attention;
 mod cpu;
 mod flex;
 mod linear;
+mod optional;
 mod quick_gelu;
 
-pub use linear::{Activation, LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear};
+pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
+pub use cpu::Activation;
+pub use linear::{LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear};
+pub use optional::{OptionalPair, OptionalTensor};
 pub use quick_gelu::{QuickGeluKernel, QuickGeluOperator, quick_gelu};

@@ -17,7 +17,8 @@ use crate::cpu::{InstructionSet, PackedMatrix, column_sums, multiply, pack};
 use crate::flex;
 use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator};
 
-pub use crate::cpu::Activation;
+use crate::cpu::Activation;
+use crate::optional::OptionalTensor;
 
 /// `activation(x · weight + bias)`, differentiable in all three.
 ///
@@ -88,7 +89,7 @@ fn apply<const D: usize>(
     packed: Option<PackedWeight>,
     activation: Activation,
 ) -> Tensor<D> {
-    let bias = bias.map(Tensor::into_dispatch);
+    let bias = OptionalTensor::new(bias.map(Tensor::into_dispatch));
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LinearOperator>::linear_activation(
         x, weight, bias, packed, activation,
@@ -102,7 +103,7 @@ pub trait LinearOperator: Backend {
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Option<FloatTensor<Self>>,
+        #[extension_type] bias: OptionalTensor<Self>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self>;
@@ -223,11 +224,11 @@ impl LinearOperator for Flex {
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Option<FloatTensor<Self>>,
+        bias: OptionalTensor<Self>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::linear_forward(x, weight, bias, packed, activation)
+        Self::linear_forward(x, weight, bias.into_option(), packed, activation)
     }
 }
 
@@ -235,11 +236,11 @@ impl LinearOperator for Cube {
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Option<FloatTensor<Self>>,
+        bias: OptionalTensor<Self>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::linear_forward(x, weight, bias, packed, activation)
+        Self::linear_forward(x, weight, bias.into_option(), packed, activation)
     }
 }
 
@@ -248,11 +249,11 @@ impl LinearOperator for burn::backend::NdArray {
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Option<FloatTensor<Self>>,
+        bias: OptionalTensor<Self>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::linear_forward(x, weight, bias, packed, activation)
+        Self::linear_forward(x, weight, bias.into_option(), packed, activation)
     }
 }
 
@@ -260,10 +261,11 @@ impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Option<FloatTensor<Self>>,
+        bias: OptionalTensor<Self>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
+        let bias = bias.into_option();
         let tracked = x.is_tracked() || weight.is_tracked() || bias.as_ref().is_some_and(|bias| bias.is_tracked());
         // The activation's gradient needs its input: it is fused only where there is no gradient.
         let fused = if tracked { Activation::None } else { activation };

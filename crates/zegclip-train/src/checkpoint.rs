@@ -72,7 +72,11 @@ impl Checkpoint {
         config: String,
         best: Option<Best>,
     ) -> Result<Self, TrainError> {
-        let mut visitor = Collect { names: names_by_id(model), found: BTreeMap::new(), failure: None };
+        let mut visitor = Collect {
+            names: names_by_id(model),
+            found: BTreeMap::new(),
+            failure: None,
+        };
         model.visit(&mut visitor);
         if let Some(error) = visitor.failure {
             return Err(error);
@@ -82,7 +86,13 @@ impl Checkpoint {
             let (first, second) = (values(moments.first.clone())?, values(moments.second.clone())?);
             recorded.insert(name.clone(), (moments.step, first, second));
         }
-        Ok(Self { iteration, parameters: visitor.found, moments: recorded, config, best })
+        Ok(Self {
+            iteration,
+            parameters: visitor.found,
+            moments: recorded,
+            config,
+            best,
+        })
     }
 
     /// Puts the parameters into a model and gives the moments on its device.
@@ -102,7 +112,14 @@ impl Checkpoint {
             Tensor::<1>::from_data(TensorData::new(values.values.clone(), [count]), device)
         };
         let moments = self.moments.iter().map(|(name, (step, first, second))| {
-            (name.clone(), Moments { step: *step, first: tensor(first), second: tensor(second) })
+            (
+                name.clone(),
+                Moments {
+                    step: *step,
+                    first: tensor(first),
+                    second: tensor(second),
+                },
+            )
         });
         Ok((model, moments.collect()))
     }
@@ -113,13 +130,21 @@ impl Checkpoint {
     /// As [`restore`](Self::restore).
     pub fn restore_parameters<M: Module>(&self, model: M, path: &Path) -> Result<M, TrainError> {
         let names = names_by_id(&model);
-        let mut mapper = Restore { names, checkpoint: self, mismatch: None, used: 0 };
+        let mut mapper = Restore {
+            names,
+            checkpoint: self,
+            mismatch: None,
+            used: 0,
+        };
         let model = model.map(&mut mapper);
         let unknown = (mapper.used != self.parameters.len())
             .then(|| "it has parameters that the model does not train".to_owned());
         match mapper.mismatch.or(unknown) {
             None => Ok(model),
-            Some(reason) => Err(TrainError::CheckpointMismatch { path: path.to_owned(), reason }),
+            Some(reason) => Err(TrainError::CheckpointMismatch {
+                path: path.to_owned(),
+                reason,
+            }),
         }
     }
 
@@ -136,17 +161,27 @@ impl Checkpoint {
             tensors.insert(format!("{FIRST}{name}"), first);
             tensors.insert(format!("{SECOND}{name}"), second);
         }
-        let tensors: BTreeMap<String, (&[usize], Vec<u8>)> =
-            tensors.into_iter().map(|(name, values)| (name, (&values.shape[..], bytes(&values.values)))).collect();
+        let tensors: BTreeMap<String, (&[usize], Vec<u8>)> = tensors
+            .into_iter()
+            .map(|(name, values)| (name, (&values.shape[..], bytes(&values.values))))
+            .collect();
         let header = Header {
             format: FORMAT.to_owned(),
             iteration: self.iteration,
-            steps: self.moments.iter().map(|(name, (step, ..))| (name.clone(), *step)).collect(),
+            steps: self
+                .moments
+                .iter()
+                .map(|(name, (step, ..))| (name.clone(), *step))
+                .collect(),
             config: self.config.clone(),
             best: self.best,
             checksum: checksum(tensors.values().map(|(_, bytes)| &bytes[..])),
         };
-        let wrong = |error: String| TrainError::Io { action: "write", path: path.to_owned(), source: std::io::Error::other(error) };
+        let wrong = |error: String| TrainError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source: std::io::Error::other(error),
+        };
         let header = serde_json::to_string(&header).map_err(|error| wrong(error.to_string()))?;
         let mut views = Vec::with_capacity(tensors.len());
         for (name, (shape, bytes)) in &tensors {
@@ -185,9 +220,13 @@ impl Checkpoint {
     fn parse(file: &[u8]) -> Result<Self, String> {
         let (_, metadata) = SafeTensors::read_metadata(file).map_err(|error| error.to_string())?;
         let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get("state"));
-        let header: Header = serde_json::from_str(header.ok_or("it has no state")?).map_err(|error| error.to_string())?;
+        let header: Header =
+            serde_json::from_str(header.ok_or("it has no state")?).map_err(|error| error.to_string())?;
         if header.format != FORMAT {
-            return Err(format!("it is of the form `{}`, this version reads `{FORMAT}`", header.format));
+            return Err(format!(
+                "it is of the form `{}`, this version reads `{FORMAT}`",
+                header.format
+            ));
         }
         let tensors = SafeTensors::deserialize(file).map_err(|error| error.to_string())?;
         let mut views: Vec<_> = tensors.iter().collect();
@@ -197,13 +236,28 @@ impl Checkpoint {
         }
         let mut kinds: [BTreeMap<String, Values>; 3] = Default::default();
         for (name, view) in views {
-            let kind = [PARAMETER, FIRST, SECOND].iter().zip(&mut kinds).find_map(|(kind, found)| Some((name.strip_prefix(kind)?, found)));
+            let kind = [PARAMETER, FIRST, SECOND]
+                .iter()
+                .zip(&mut kinds)
+                .find_map(|(kind, found)| Some((name.strip_prefix(kind)?, found)));
             let (name, found) = kind.ok_or_else(|| format!("`{name}` is no part of a state"))?;
             if view.dtype() != Dtype::F32 {
                 return Err(format!("`{name}` is no f32"));
             }
-            let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            found.insert(name.to_owned(), Values { shape: view.shape().to_vec(), values });
+            let values = view
+                .data()
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect();
+            found.insert(
+                name.to_owned(),
+                Values {
+                    shape: view.shape().to_vec(),
+                    values,
+                },
+            );
         }
         let [parameters, mut first, mut second] = kinds;
         let mut moments = BTreeMap::new();
@@ -212,15 +266,33 @@ impl Checkpoint {
             let (first, second) = pair.ok_or_else(|| format!("`{name}` lacks a moment"))?;
             moments.insert(name, (step, first, second));
         }
-        let Header { iteration, config, best, .. } = header;
-        Ok(Self { iteration, parameters, moments, config, best })
+        let Header {
+            iteration,
+            config,
+            best,
+            ..
+        } = header;
+        Ok(Self {
+            iteration,
+            parameters,
+            moments,
+            config,
+            best,
+        })
     }
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Result<Values, TrainError> {
     let shape = tensor.dims().to_vec();
-    let data = tensor.inner().cast(FloatDType::F32).try_into_data().map_err(TrainError::device)?;
-    Ok(Values { shape, values: data.iter::<f32>().collect() })
+    let data = tensor
+        .inner()
+        .cast(FloatDType::F32)
+        .try_into_data()
+        .map_err(TrainError::device)?;
+    Ok(Values {
+        shape,
+        values: data.iter::<f32>().collect(),
+    })
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
@@ -242,7 +314,9 @@ struct Collect {
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
-        let Some(name) = self.names.get(&param.id).filter(|_| value.is_require_grad()) else { return };
+        let Some(name) = self.names.get(&param.id).filter(|_| value.is_require_grad()) else {
+            return;
+        };
         match values(value) {
             Ok(values) => {
                 self.found.insert(name.clone(), values);
@@ -262,20 +336,29 @@ struct Restore<'a> {
 impl ModuleMapper for Restore<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let tensor = param.val();
-        let Some(name) = self.names.get(&param.id).filter(|_| tensor.is_require_grad()) else { return param };
+        let Some(name) = self.names.get(&param.id).filter(|_| tensor.is_require_grad()) else {
+            return param;
+        };
         let Some(recorded) = self.checkpoint.parameters.get(name) else {
             self.mismatch.get_or_insert(format!("it lacks `{name}`"));
             return param;
         };
         self.used += 1;
         if recorded.shape != tensor.dims() {
-            let reason = format!("`{name}` has shape {:?} there and {:?} in the model", recorded.shape, tensor.dims());
+            let reason = format!(
+                "`{name}` has shape {:?} there and {:?} in the model",
+                recorded.shape,
+                tensor.dims()
+            );
             self.mismatch.get_or_insert(reason);
             return param;
         }
         let data = TensorData::new(recorded.values.clone(), recorded.shape.clone());
         let value = Tensor::from_data(data, &tensor.device().without_autodiff());
-        Param::initialized(param.id, freeze::tracked(value, tensor.gradient_checkpointing_strategy()))
+        Param::initialized(
+            param.id,
+            freeze::tracked(value, tensor.gradient_checkpointing_strategy()),
+        )
     }
 }
 
@@ -284,13 +367,22 @@ mod tests {
     use super::*;
 
     fn checkpoint() -> Checkpoint {
-        let values = |first: f32| Values { shape: vec![2, 3], values: (0..6).map(|i| first + i as f32).collect() };
+        let values = |first: f32| Values {
+            shape: vec![2, 3],
+            values: (0..6).map(|i| first + i as f32).collect(),
+        };
         Checkpoint {
             iteration: 17,
-            parameters: BTreeMap::from([("a.weight".to_owned(), values(1.0)), ("b".to_owned(), values(f32::MIN_POSITIVE))]),
+            parameters: BTreeMap::from([
+                ("a.weight".to_owned(), values(1.0)),
+                ("b".to_owned(), values(f32::MIN_POSITIVE)),
+            ]),
             moments: BTreeMap::from([("a.weight".to_owned(), (17, values(0.1), values(0.2)))]),
             config: "seed = 3\n".to_owned(),
-            best: Some(Best { iteration: 10, hiou: 0.1 + 0.2 }),
+            best: Some(Best {
+                iteration: 10,
+                hiou: 0.1 + 0.2,
+            }),
         }
     }
 

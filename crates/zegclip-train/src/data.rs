@@ -23,13 +23,22 @@ impl TrainData {
     /// [`TrainError::Dataset`] if it is incomplete, [`TrainError::NoSeenClass`].
     pub fn open(config: &TrainConfig) -> Result<Self, TrainError> {
         let spec = DatasetSpec::parse(&config.data.dataset)?;
-        let split = config.data.split.clone().unwrap_or_else(|| spec.training_split().to_owned());
+        let split = config
+            .data
+            .split
+            .clone()
+            .unwrap_or_else(|| spec.training_split().to_owned());
         let whole = spec.vocabulary().clone();
         if whole.seen().seen_count() == 0 && config.setting != TrainingSetting::Full {
-            return Err(TrainError::NoSeenClass { dataset: spec.name().to_owned() });
+            return Err(TrainError::NoSeenClass {
+                dataset: spec.name().to_owned(),
+            });
         }
         let set = spec.open(&split)?.into_training(config.setting)?;
-        Ok(Self { set: Arc::new(set), whole })
+        Ok(Self {
+            set: Arc::new(set),
+            whole,
+        })
     }
 
     /// The classes that training may name.

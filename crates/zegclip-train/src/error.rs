@@ -51,7 +51,9 @@ pub enum TrainError {
     #[error(transparent)]
     Weights(#[from] WeightError),
     /// No class has labels.
-    #[error("data set `{dataset}` has no seen class, so that there is nothing to train on; mark classes as seen, or use `setting = \"full\"`")]
+    #[error(
+        "data set `{dataset}` has no seen class, so that there is nothing to train on; mark classes as seen, or use `setting = \"full\"`"
+    )]
     NoSeenClass {
         /// The data set.
         dataset: String,
@@ -65,10 +67,14 @@ pub enum TrainError {
         reason: String,
     },
     /// The device failed.
-    #[error("the device failed: {0}; the last checkpoint is whole, resume from it with a smaller batch or on another device")]
+    #[error(
+        "the device failed: {0}; the last checkpoint is whole, resume from it with a smaller batch or on another device"
+    )]
     Device(String),
     /// A loss is not a number.
-    #[error("iteration {iteration}: the loss is {loss}, on the samples {samples}; the state before it is kept in `{checkpoint}`. Look at these samples, or lower `optimiser.lr`")]
+    #[error(
+        "iteration {iteration}: the loss is {loss}, on the samples {samples}; the state before it is kept in `{checkpoint}`. Look at these samples, or lower `optimiser.lr`"
+    )]
     NotFinite {
         /// The iteration, from 0.
         iteration: u64,
@@ -92,7 +98,9 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// A run is to go on with another configuration.
-    #[error("`{path}` was made with another configuration: `{key}` is {recorded} there and {given} now; start a new run, or resume with the recorded one")]
+    #[error(
+        "`{path}` was made with another configuration: `{key}` is {recorded} there and {given} now; start a new run, or resume with the recorded one"
+    )]
     OtherConfig {
         /// The run directory or the checkpoint.
         path: PathBuf,

@@ -12,7 +12,13 @@ use zegclip_model::ZegClip;
 /// stays plain. With `checkpointing`, cheap activations are computed again in the backward pass instead of being kept.
 pub fn trainable(model: ZegClip, train_image_encoder: bool, checkpointing: bool, device: &Device) -> ZegClip {
     let strategy = checkpointing
-        .then(|| device.clone().autodiff().gradient_checkpointing().gradient_checkpointing_strategy())
+        .then(|| {
+            device
+                .clone()
+                .autodiff()
+                .gradient_checkpointing()
+                .gradient_checkpointing_strategy()
+        })
         .flatten();
     let mut track = Track { strategy };
     ZegClip {
@@ -33,10 +39,7 @@ pub fn plain(model: &ZegClip) -> ZegClip {
 }
 
 /// A leaf whose gradient is kept.
-pub(crate) fn tracked<const D: usize>(
-    value: Tensor<D>,
-    strategy: Option<GradientCheckpointingStrategy>,
-) -> Tensor<D> {
+pub(crate) fn tracked<const D: usize>(value: Tensor<D>, strategy: Option<GradientCheckpointingStrategy>) -> Tensor<D> {
     let value = value.inner().autodiff();
     let value = match strategy {
         Some(strategy) => value.with_gradient_checkpointing_strategy(strategy),

@@ -15,7 +15,11 @@ pub struct Gradients(BTreeMap<String, Tensor<1>>);
 impl Gradients {
     /// The gradients that `backward` left for the parameters of `module`.
     pub fn collect<M: Module>(module: &M, gradients: &burn::tensor::Gradients) -> Self {
-        let mut visitor = Collect { names: names_by_id(module), gradients, found: BTreeMap::new() };
+        let mut visitor = Collect {
+            names: names_by_id(module),
+            gradients,
+            found: BTreeMap::new(),
+        };
         module.visit(&mut visitor);
         Self(visitor.found)
     }
@@ -43,7 +47,12 @@ impl Gradients {
 
     /// Every gradient times `factor`.
     pub fn scaled(self, factor: f64) -> Self {
-        Self(self.0.into_iter().map(|(name, gradient)| (name, gradient * factor)).collect())
+        Self(
+            self.0
+                .into_iter()
+                .map(|(name, gradient)| (name, gradient * factor))
+                .collect(),
+        )
     }
 
     /// Length of all gradients taken as one vector.
@@ -51,7 +60,11 @@ impl Gradients {
     /// # Errors
     /// [`TrainError::Device`] if the device fails.
     pub fn norm(&self) -> Result<f64, TrainError> {
-        let squares: Vec<_> = self.0.values().map(|gradient| gradient.clone().powi_scalar(2).sum()).collect();
+        let squares: Vec<_> = self
+            .0
+            .values()
+            .map(|gradient| gradient.clone().powi_scalar(2).sum())
+            .collect();
         if squares.is_empty() {
             return Ok(0.0);
         }
@@ -71,7 +84,10 @@ impl Gradients {
 
 /// The checkpoint's name of each parameter.
 pub(crate) fn names_by_id<M: Module>(module: &M) -> HashMap<ParamId, String> {
-    parameter_names(module, "").into_iter().map(|parameter| (parameter.id, parameter.name)).collect()
+    parameter_names(module, "")
+        .into_iter()
+        .map(|parameter| (parameter.id, parameter.name))
+        .collect()
 }
 
 struct Collect<'a> {
@@ -85,7 +101,8 @@ impl ModuleVisitor for Collect<'_> {
         let Some(name) = self.names.get(&param.id) else { return };
         if let Some(gradient) = param.val().grad(self.gradients) {
             let values = gradient.shape().num_elements();
-            self.found.insert(name.clone(), gradient.cast(FloatDType::F32).reshape([values]));
+            self.found
+                .insert(name.clone(), gradient.cast(FloatDType::F32).reshape([values]));
         }
     }
 }

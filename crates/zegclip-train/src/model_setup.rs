@@ -67,7 +67,10 @@ impl ModelSetup {
             }
         };
         device.seed(seed_of(config.seed, Drawn::Head));
-        let head = drawn(ZegClip { image_encoder, ..ZegClip::new(&model_config, device) });
+        let head = drawn(ZegClip {
+            image_encoder,
+            ..ZegClip::new(&model_config, device)
+        });
         let mut model = freeze::trainable(
             head,
             config.model.train_image_encoder,
@@ -77,24 +80,41 @@ impl ModelSetup {
         if let Some(initial) = &config.model.initial {
             model = start_from(model, initial, config, device)?;
         }
-        Ok(Self { model, config: model_config, text_features, clip })
+        Ok(Self {
+            model,
+            config: model_config,
+            text_features,
+            clip,
+        })
     }
 
     /// Writes the model as it is now, with its text encoder and class list: a file that `segment` needs nothing else for.
     pub(crate) fn write(&self, model: &ZegClip, vocabulary: &Vocabulary, path: &Path) -> Result<(), TrainError> {
         let parameters = export_parameters(&freeze::plain(model), "");
-        let mut tensors: Vec<OutputTensor<'_>> = parameters
-            .iter()
-            .map(|parameter| OutputTensor::from_f32(&parameter.name, &parameter.shape, (&parameter.values).into(), Dtype::F32))
-            .collect();
         let untrained = match &self.clip {
             ClipSource::Untrained(encoder, _) => export_parameters(encoder.as_ref(), "text_encoder"),
             ClipSource::File(_) => Vec::new(),
         };
+        let mut tensors: Vec<OutputTensor<'_>> = parameters
+            .iter()
+            .map(|parameter| {
+                OutputTensor::from_f32(
+                    &parameter.name,
+                    &parameter.shape,
+                    (&parameter.values).into(),
+                    Dtype::F32,
+                )
+            })
+            .collect();
         let text = match &self.clip {
             ClipSource::Untrained(_, text) => {
                 tensors.extend(untrained.iter().map(|parameter| {
-                    OutputTensor::from_f32(&parameter.name, &parameter.shape, (&parameter.values).into(), Dtype::F32)
+                    OutputTensor::from_f32(
+                        &parameter.name,
+                        &parameter.shape,
+                        (&parameter.values).into(),
+                        Dtype::F32,
+                    )
                 }));
                 Some(text.clone())
             }
@@ -121,25 +141,47 @@ impl ModelSetup {
             let sizes = clip_config(&file, &Hints::default())?;
             return Ok((ClipSource::File(file), sizes.vision, sizes.embed_dim));
         }
-        let sizes = config.model.untrained_clip.clone().unwrap_or_else(zegclip_model::ClipConfig::vit_b16);
+        let sizes = config
+            .model
+            .untrained_clip
+            .clone()
+            .unwrap_or_else(zegclip_model::ClipConfig::vit_b16);
         for (key, width, heads) in [
-            ("model.untrained_clip.vision.heads", sizes.vision.width, sizes.vision.heads),
+            (
+                "model.untrained_clip.vision.heads",
+                sizes.vision.width,
+                sizes.vision.heads,
+            ),
             ("model.untrained_clip.text.heads", sizes.text.width, sizes.text.heads),
         ] {
             divides(key, heads, width)?;
         }
         device.seed(seed_of(config.seed, Drawn::UntrainedTextEncoder));
         let encoder = drawn(TextEncoder::new(&sizes.text, sizes.embed_dim, device));
-        Ok((ClipSource::Untrained(Box::new(encoder), sizes.text), sizes.vision, sizes.embed_dim))
+        Ok((
+            ClipSource::Untrained(Box::new(encoder), sizes.text),
+            sizes.vision,
+            sizes.embed_dim,
+        ))
     }
 }
 
 fn model_config(config: &TrainConfig, vision: VisionConfig, embed_dim: usize) -> Result<ZegClipConfig, TrainError> {
     let model = &config.model;
-    let value = |key, value: usize, reason: String| Err(TrainError::Value { key, value: value.to_string(), reason });
+    let value = |key, value: usize, reason: String| {
+        Err(TrainError::Value {
+            key,
+            value: value.to_string(),
+            reason,
+        })
+    };
     divides("model.decoder.heads", model.decoder.heads, embed_dim)?;
     if vision.patch_size == 0 || model.image_size < vision.patch_size {
-        return value("model.image_size", model.image_size, format!("a patch has {} pixels a side", vision.patch_size));
+        return value(
+            "model.image_size",
+            model.image_size,
+            format!("a patch has {} pixels a side", vision.patch_size),
+        );
     }
     let prompts = model.prompts.to_model();
     let blocks = prompts.as_ref().map_or(0, |prompts| match prompts.form {
@@ -148,14 +190,20 @@ fn model_config(config: &TrainConfig, vision: VisionConfig, embed_dim: usize) ->
         PromptForm::Reverse(blocks) => blocks,
     });
     if blocks > vision.layers {
-        let reason = format!("the image encoder has {} blocks, the first counts as one in the deep form", vision.layers);
+        let reason = format!(
+            "the image encoder has {} blocks, the first counts as one in the deep form",
+            vision.layers
+        );
         return value("model.prompts.blocks", model.prompts.blocks, reason);
     }
     Ok(ZegClipConfig {
         image_size: model.image_size,
         stride: model.stride,
         embed_dim,
-        vision: VisionConfig { position_grid: model.image_size / vision.patch_size, ..vision },
+        vision: VisionConfig {
+            position_grid: model.image_size / vision.patch_size,
+            ..vision
+        },
         prompts,
         relation: model.relation,
         decoder: model.decoder.clone(),
@@ -173,7 +221,13 @@ fn start_from(model: ZegClip, path: &Path, config: &TrainConfig, device: &Device
             .prompts
             .map(|prompts| load_parameters(prompts, "prompts", &file, device, FloatDType::F32))
             .transpose()?,
-        relation_descriptor: load_parameters(model.relation_descriptor, "relation_descriptor", &file, device, FloatDType::F32)?,
+        relation_descriptor: load_parameters(
+            model.relation_descriptor,
+            "relation_descriptor",
+            &file,
+            device,
+            FloatDType::F32,
+        )?,
         decoder: load_parameters(model.decoder, "decoder", &file, device, FloatDType::F32)?,
         image_encoder: if config.model.train_image_encoder {
             load_parameters(model.image_encoder, "image_encoder", &file, device, FloatDType::F32)?
@@ -181,14 +235,23 @@ fn start_from(model: ZegClip, path: &Path, config: &TrainConfig, device: &Device
             model.image_encoder
         },
     };
-    Ok(freeze::trainable(head, config.model.train_image_encoder, config.activation_checkpointing, device))
+    Ok(freeze::trainable(
+        head,
+        config.model.train_image_encoder,
+        config.activation_checkpointing,
+        device,
+    ))
 }
 
 fn divides(key: &'static str, heads: usize, width: usize) -> Result<(), TrainError> {
     if heads > 0 && width.is_multiple_of(heads) {
         return Ok(());
     }
-    Err(TrainError::Value { key, value: heads.to_string(), reason: format!("it must divide the width {width}") })
+    Err(TrainError::Value {
+        key,
+        value: heads.to_string(),
+        reason: format!("it must divide the width {width}"),
+    })
 }
 
 /// Draws all initial values now. burn draws a value at its first use, which would depend on what is used first.

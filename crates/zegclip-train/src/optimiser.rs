@@ -68,7 +68,10 @@ pub struct AdamW {
 impl AdamW {
     /// An optimiser that has not stepped yet.
     pub fn new(config: OptimiserConfig) -> Self {
-        Self { config, moments: BTreeMap::new() }
+        Self {
+            config,
+            moments: BTreeMap::new(),
+        }
     }
 
     /// Goes on with recorded state.
@@ -86,11 +89,20 @@ impl AdamW {
     /// `rate` is the learning rate of this iteration, the multiplier included.
     pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, rate: f64) -> M {
         let names = names_by_id(&module);
-        module.map(&mut Update { optimiser: self, names, gradients, rate })
+        module.map(&mut Update {
+            optimiser: self,
+            names,
+            gradients,
+            rate,
+        })
     }
 
     fn decay(&self, name: &str) -> f64 {
-        if self.config.decay_norms || !is_norm(name) { self.config.weight_decay } else { 0.0 }
+        if self.config.decay_norms || !is_norm(name) {
+            self.config.weight_decay
+        } else {
+            0.0
+        }
     }
 
     /// New values of one parameter: `[values]`.
@@ -103,7 +115,10 @@ impl AdamW {
                 first.clone() + (gradient.clone() - first) * (1.0 - beta1),
                 second * beta2 + gradient.powi_scalar(2) * (1.0 - beta2),
             ),
-            None => (gradient.clone() * (1.0 - beta1), gradient.powi_scalar(2) * (1.0 - beta2)),
+            None => (
+                gradient.clone() * (1.0 - beta1),
+                gradient.powi_scalar(2) * (1.0 - beta2),
+            ),
         };
         let exponent = step.min(i32::MAX as u64) as i32;
         let correction1 = 1.0 - beta1.powi(exponent);
@@ -118,7 +133,8 @@ impl AdamW {
 
 /// Whether a parameter belongs to a norm, by its checkpoint name.
 fn is_norm(name: &str) -> bool {
-    name.split('.').any(|part| part.starts_with("norm") || part.ends_with("_norm") || part.starts_with("ln_"))
+    name.split('.')
+        .any(|part| part.starts_with("norm") || part.ends_with("_norm") || part.starts_with("ln_"))
 }
 
 struct Update<'a> {
@@ -130,8 +146,12 @@ struct Update<'a> {
 
 impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(name) = self.names.get(&param.id).cloned() else { return param };
-        let Some(gradient) = self.gradients.get(&name) else { return param };
+        let Some(name) = self.names.get(&param.id).cloned() else {
+            return param;
+        };
+        let Some(gradient) = self.gradients.get(&name) else {
+            return param;
+        };
         let tensor = param.val();
         let strategy = tensor.gradient_checkpointing_strategy();
         let (shape, values) = (tensor.dims(), tensor.shape().num_elements());
@@ -147,7 +167,11 @@ mod tests {
 
     #[test]
     fn norms_are_known_by_their_names() {
-        for name in ["backbone.prompt_norm.weight", "decode_head.decoder_1.layers.0.norm2.bias", "backbone.ln_post.weight"] {
+        for name in [
+            "backbone.prompt_norm.weight",
+            "decode_head.decoder_1.layers.0.norm2.bias",
+            "backbone.ln_post.weight",
+        ] {
             assert!(is_norm(name), "{name}");
         }
         assert!(!is_norm("decode_head.decoder_1.layers.0.linear1.bias"));

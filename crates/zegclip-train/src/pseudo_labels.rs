@@ -18,12 +18,7 @@ use crate::TrainError;
 ///
 /// # Errors
 /// [`TrainError::Device`] if the device fails.
-pub fn pseudo_label(
-    labels: &mut [u16],
-    masks: Tensor<4>,
-    unseen: &[u16],
-    size: [usize; 2],
-) -> Result<(), TrainError> {
+pub fn pseudo_label(labels: &mut [u16], masks: Tensor<4>, unseen: &[u16], size: [usize; 2]) -> Result<(), TrainError> {
     if unseen.is_empty() || !labels.contains(&TrainingLabels::UNSEEN) {
         return Ok(());
     }
@@ -34,7 +29,10 @@ pub fn pseudo_label(
     let best = best.try_into_data().map_err(TrainError::device)?;
     for (label, best) in labels.iter_mut().zip(best.iter::<i64>()) {
         if *label == TrainingLabels::UNSEEN {
-            *label = usize::try_from(best).ok().and_then(|best| unseen.get(best).copied()).unwrap_or(*label);
+            *label = usize::try_from(best)
+                .ok()
+                .and_then(|best| unseen.get(best).copied())
+                .unwrap_or(*label);
         }
     }
     Ok(())

@@ -94,7 +94,10 @@ impl RunDirectory {
             return Err(TrainError::NoRun { path: path.to_owned() });
         }
         for folder in [path.to_owned(), path.join(CHECKPOINTS)] {
-            for entry in std::fs::read_dir(&folder).map_err(TrainError::io("read", &folder))?.flatten() {
+            for entry in std::fs::read_dir(&folder)
+                .map_err(TrainError::io("read", &folder))?
+                .flatten()
+            {
                 if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
                     std::fs::remove_file(entry.path()).map_err(TrainError::io("remove", entry.path()))?;
                 }
@@ -140,7 +143,9 @@ impl RunDirectory {
 
     /// The checkpoint after `iteration` iterations.
     pub fn checkpoint_path(&self, iteration: u64) -> PathBuf {
-        self.path.join(CHECKPOINTS).join(format!("{PREFIX}{iteration:08}{EXTENSION}"))
+        self.path
+            .join(CHECKPOINTS)
+            .join(format!("{PREFIX}{iteration:08}{EXTENSION}"))
     }
 
     /// The configuration as run.
@@ -162,7 +167,11 @@ impl RunDirectory {
             .flatten()
             .filter_map(|entry| {
                 let name = entry.file_name();
-                name.to_str()?.strip_prefix(PREFIX)?.strip_suffix(EXTENSION)?.parse().ok()
+                name.to_str()?
+                    .strip_prefix(PREFIX)?
+                    .strip_suffix(EXTENSION)?
+                    .parse()
+                    .ok()
             })
             .collect();
         found.sort_unstable();
@@ -179,11 +188,17 @@ impl RunDirectory {
         match Checkpoint::read(&self.checkpoint_path(*last)) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(TrainError::DamagedCheckpoint { path, reason, .. }) => {
-                let previous = iterations.iter().rev().skip(1).map(|iteration| self.checkpoint_path(*iteration));
+                let previous = iterations
+                    .iter()
+                    .rev()
+                    .skip(1)
+                    .map(|iteration| self.checkpoint_path(*iteration));
                 let whole = previous.into_iter().find(|path| Checkpoint::read(path).is_ok());
                 let fix = match whole {
                     Some(whole) => format!("remove it and resume again to go on from `{}`", whole.display()),
-                    None => "remove it and resume again to start from the beginning: there is no other whole one".to_owned(),
+                    None => {
+                        "remove it and resume again to start from the beginning: there is no other whole one".to_owned()
+                    }
                 };
                 Err(TrainError::DamagedCheckpoint { path, reason, fix })
             }
@@ -200,7 +215,11 @@ impl RunDirectory {
         checkpoint.write(&path)?;
         let iterations = self.checkpoints()?;
         let surplus = iterations.len().saturating_sub(keep.max(1));
-        for iteration in iterations.into_iter().take(surplus).filter(|iteration| *iteration != checkpoint.iteration) {
+        for iteration in iterations
+            .into_iter()
+            .take(surplus)
+            .filter(|iteration| *iteration != checkpoint.iteration)
+        {
             let path = self.checkpoint_path(iteration);
             std::fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
         }
@@ -214,7 +233,10 @@ impl RunDirectory {
     pub fn metrics(&self) -> Result<Vec<MetricsLine>, TrainError> {
         let path = self.metrics_path();
         match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+            Ok(text) => Ok(text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(TrainError::io("read", path)(error)),
         }
@@ -226,9 +248,14 @@ impl RunDirectory {
     /// [`TrainError::Io`], [`TrainError::Data`].
     pub fn cut_metrics(&self, iteration: u64) -> Result<(), TrainError> {
         let lines = self.metrics()?;
-        let kept = lines.iter().filter(|line| line.iteration <= iteration).filter_map(|line| serde_json::to_string(line).ok());
+        let kept = lines
+            .iter()
+            .filter(|line| line.iteration <= iteration)
+            .filter_map(|line| serde_json::to_string(line).ok());
         let text: String = kept.map(|line| line + "\n").collect();
-        Ok(write_atomically(&self.metrics_path(), |file| file.write_all(text.as_bytes()))?)
+        Ok(write_atomically(&self.metrics_path(), |file| {
+            file.write_all(text.as_bytes())
+        })?)
     }
 
     /// Adds a line to `metrics.jsonl`.
@@ -239,7 +266,8 @@ impl RunDirectory {
         let path = self.metrics_path();
         let text = serde_json::to_string(line).unwrap_or_default() + "\n";
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(TrainError::io("write", path))
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(TrainError::io("write", path))
     }
 }
 
@@ -253,7 +281,13 @@ mod tests {
     }
 
     fn checkpoint(iteration: u64) -> Checkpoint {
-        Checkpoint { iteration, parameters: BTreeMap::new(), moments: BTreeMap::new(), config: String::new(), best: None }
+        Checkpoint {
+            iteration,
+            parameters: BTreeMap::new(),
+            moments: BTreeMap::new(),
+            config: String::new(),
+            best: None,
+        }
     }
 
     #[test]
@@ -275,7 +309,12 @@ mod tests {
         run.save(&checkpoint(10), 3).unwrap();
         std::fs::write(run.checkpoint_path(10), b"half").unwrap();
         let error = run.latest().unwrap_err().to_string();
-        assert!(error.contains("iteration-00000010") && error.contains("go on from") && error.contains("iteration-00000005"), "{error}");
+        assert!(
+            error.contains("iteration-00000010")
+                && error.contains("go on from")
+                && error.contains("iteration-00000005"),
+            "{error}"
+        );
         std::fs::remove_file(run.checkpoint_path(10)).unwrap();
         assert_eq!(run.latest().unwrap().unwrap().iteration, 5);
     }
@@ -284,9 +323,16 @@ mod tests {
     fn a_run_is_not_started_over_another() {
         let folder = tempfile::tempdir().unwrap();
         let first = run(folder.path());
-        let error = RunDirectory::create(first.path(), &TrainConfig::default()).unwrap_err().to_string();
+        let error = RunDirectory::create(first.path(), &TrainConfig::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("--resume"), "{error}");
-        assert!(RunDirectory::open(folder.path()).unwrap_err().to_string().contains("config.toml"));
+        assert!(
+            RunDirectory::open(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("config.toml")
+        );
     }
 
     #[test]
@@ -294,7 +340,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
         let line = |iteration| MetricsLine {
-            iteration, loss_mask: Some(1.0), loss_dice: None, lr: Some(0.1), seconds: None, images_per_second: None, scores: None,
+            iteration,
+            loss_mask: Some(1.0),
+            loss_dice: None,
+            lr: Some(0.1),
+            seconds: None,
+            images_per_second: None,
+            scores: None,
         };
         for iteration in [1, 2, 3] {
             run.log(&line(iteration)).unwrap();

@@ -24,7 +24,12 @@ impl RunningMeans {
 
     /// The line that ends with `last`; the next one starts anew.
     pub(crate) fn take(&mut self, last: &Step, batch_size: usize) -> MetricsLine {
-        let Self { steps, mask, dice, seconds } = std::mem::take(self);
+        let Self {
+            steps,
+            mask,
+            dice,
+            seconds,
+        } = std::mem::take(self);
         let steps = steps.max(1.0);
         MetricsLine {
             iteration: last.iteration,

@@ -18,7 +18,12 @@ pub struct ScheduleConfig {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { warmup: 1500, warmup_ratio: 1e-6, power: 0.9, min_lr: 1e-6 }
+        Self {
+            warmup: 1500,
+            warmup_ratio: 1e-6,
+            power: 0.9,
+            min_lr: 1e-6,
+        }
     }
 }
 
@@ -44,7 +49,10 @@ mod tests {
 
     #[test]
     fn ends_at_the_minimum_and_never_rises_after_the_warm_up() {
-        let schedule = ScheduleConfig { warmup: 5, ..ScheduleConfig::default() };
+        let schedule = ScheduleConfig {
+            warmup: 5,
+            ..ScheduleConfig::default()
+        };
         let rates: Vec<f64> = (0..=40).map(|i| schedule.rate(2e-4, i, 40)).collect();
         assert!(rates.windows(2).take(5).all(|pair| pair[0] < pair[1]), "{rates:?}");
         assert!(rates.windows(2).skip(5).all(|pair| pair[0] > pair[1]), "{rates:?}");
@@ -53,7 +61,10 @@ mod tests {
 
     #[test]
     fn without_warm_up_it_starts_at_the_base() {
-        let schedule = ScheduleConfig { warmup: 0, ..ScheduleConfig::default() };
+        let schedule = ScheduleConfig {
+            warmup: 0,
+            ..ScheduleConfig::default()
+        };
         assert_eq!(schedule.rate(2e-4, 0, 10), 2e-4);
     }
 }

@@ -37,7 +37,10 @@ mod tests {
         let mut seeds: Vec<u64> = (0..4)
             .flat_map(|run| {
                 let fixed = [Drawn::UntrainedImageEncoder, Drawn::UntrainedTextEncoder, Drawn::Head];
-                fixed.into_iter().chain((0..500).map(Drawn::Iteration)).map(move |drawn| seed_of(run, drawn))
+                fixed
+                    .into_iter()
+                    .chain((0..500).map(Drawn::Iteration))
+                    .map(move |drawn| seed_of(run, drawn))
             })
             .collect();
         let count = seeds.len();

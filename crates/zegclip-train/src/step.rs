@@ -4,9 +4,9 @@ use burn::tensor::Tensor;
 use zegclip_model::ZegClip;
 use zegclip_model::loss::{LossConfig, MaskTargets};
 
+use crate::TrainError;
 use crate::gradients::Gradients;
 use crate::pseudo_labels::pseudo_label;
-use crate::TrainError;
 
 /// What is minimised.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +94,10 @@ impl Sums {
     /// Losses and gradients of the batch.
     pub fn finish(self) -> (Losses, Gradients) {
         let normaliser = self.normaliser.max(1) as f64;
-        let losses = Losses { mask: self.mask / normaliser, dice: self.dice.map(|dice| dice / normaliser) };
+        let losses = Losses {
+            mask: self.mask / normaliser,
+            dice: self.dice.map(|dice| dice / normaliser),
+        };
         (losses, self.gradients.scaled(1.0 / normaliser))
     }
 }

@@ -11,8 +11,11 @@ use crate::TrainError;
 /// # Errors
 /// [`TrainError::Model`] if a name is too long.
 pub(crate) fn encoded(encoder: &TextEncoder, vocabulary: &Vocabulary) -> Result<Tensor<2>, TrainError> {
-    let classes: Vec<Vec<String>> =
-        vocabulary.classes().iter().map(|class| class.names().map(str::to_owned).collect()).collect();
+    let classes: Vec<Vec<String>> = vocabulary
+        .classes()
+        .iter()
+        .map(|class| class.names().map(str::to_owned).collect())
+        .collect();
     Ok(text_features(encoder, &classes, vocabulary.templates())?)
 }
 
@@ -22,7 +25,9 @@ pub(crate) fn encoded(encoder: &TextEncoder, vocabulary: &Vocabulary) -> Result<
 /// [`TrainError::NoTextFeatures`] if no published list holds all of them, or features of another width are needed.
 pub(crate) fn published(vocabulary: &Vocabulary, embed_dim: usize, device: &Device) -> Result<Tensor<2>, TrainError> {
     for list in ["voc20", "coco171"] {
-        let (Ok(known), Some(features)) = (Vocabulary::built_in(list), published_text_features(list)) else { continue };
+        let (Ok(known), Some(features)) = (Vocabulary::built_in(list), published_text_features(list)) else {
+            continue;
+        };
         let rows: Option<Vec<usize>> = vocabulary.names().map(|name| Some(known.find(name)?.index())).collect();
         let Some(rows) = rows else { continue };
         if features.width != embed_dim {
@@ -32,7 +37,13 @@ pub(crate) fn published(vocabulary: &Vocabulary, embed_dim: usize, device: &Devi
             );
             return Err(missing(vocabulary, reason));
         }
-        let row = |row: &usize| features.data.get(row * embed_dim..(row + 1) * embed_dim).unwrap_or_default().to_vec();
+        let row = |row: &usize| {
+            features
+                .data
+                .get(row * embed_dim..(row + 1) * embed_dim)
+                .unwrap_or_default()
+                .to_vec()
+        };
         let values: Vec<f32> = rows.iter().flat_map(row).collect();
         let tensor = Tensor::<2>::from_data(TensorData::new(values, [rows.len(), embed_dim]), device);
         return Ok(tensor.cast(FloatDType::F32));
@@ -46,5 +57,8 @@ pub(crate) fn missing(vocabulary: &Vocabulary, reason: String) -> TrainError {
     if vocabulary.len() > 3 {
         classes.push("…");
     }
-    TrainError::NoTextFeatures { classes: classes.join(", "), reason }
+    TrainError::NoTextFeatures {
+        classes: classes.join(", "),
+        reason,
+    }
 }

@@ -66,7 +66,11 @@ impl Trainer {
         if let Some(checkpoint) = run.latest()? {
             let path = run.checkpoint_path(checkpoint.iteration);
             let origin = format!("`{}`", path.display());
-            require_same(&TrainConfig::from_toml(&checkpoint.config, &origin, &[])?, &config, &path)?;
+            require_same(
+                &TrainConfig::from_toml(&checkpoint.config, &origin, &[])?,
+                &config,
+                &path,
+            )?;
             let (restored, moments) = checkpoint.restore(model, &path, &device)?;
             model = restored;
             optimiser = optimiser.with_moments(moments);
@@ -75,10 +79,26 @@ impl Trainer {
         run.cut_metrics(iteration)?;
         // The loop holds the only copy, so that updates free what they replace.
         setup.model = model.clone();
-        let objective = Objective { loss: config.loss.clone(), unseen: data.pseudo_labelled() };
+        let objective = Objective {
+            loss: config.loss.clone(),
+            unseen: data.pseudo_labelled(),
+        };
         let config_text = config.to_toml()?;
         let interrupted = Arc::new(AtomicBool::new(false));
-        Ok(Self { config, config_text, data, run, device, setup, model, optimiser, objective, iteration, best, interrupted })
+        Ok(Self {
+            config,
+            config_text,
+            data,
+            run,
+            device,
+            setup,
+            model,
+            optimiser,
+            objective,
+            iteration,
+            best,
+            interrupted,
+        })
     }
 
     /// Set it to `true`, from a signal handler for example, to end the run after the iteration in work.
@@ -114,7 +134,10 @@ impl Trainer {
             let begun = Instant::now();
             let Some(batch) = loader.next().transpose()? else { break };
             let waited = begun.elapsed().as_secs_f64();
-            let rate = self.config.schedule.rate(self.config.base_rate(), self.iteration, self.config.iterations);
+            let rate = self
+                .config
+                .schedule
+                .rate(self.config.base_rate(), self.iteration, self.config.iterations);
             let losses = self.update(&batch, rate)?;
             self.iteration += 1;
             let seconds = begun.elapsed().as_secs_f64();
@@ -146,10 +169,13 @@ impl Trainer {
             }
             if interrupted && !last {
                 write_report(&self.run, &self.config)?;
-                return Ok(Outcome::Interrupted { iteration: self.iteration });
+                return Ok(Outcome::Interrupted {
+                    iteration: self.iteration,
+                });
             }
         }
-        self.setup.write(&self.model, &self.data.whole, &self.run.model_path())?;
+        self.setup
+            .write(&self.model, &self.data.whole, &self.run.model_path())?;
         write_report(&self.run, &self.config)?;
         Ok(Outcome::Finished)
     }
@@ -163,17 +189,25 @@ impl Trainer {
             start_iteration: self.iteration,
             end_iteration: self.config.iterations,
         };
-        Ok(Loader::start(self.data.set.clone(), self.config.data.pipeline.clone(), &settings)?)
+        Ok(Loader::start(
+            self.data.set.clone(),
+            self.config.data.pipeline.clone(),
+            &settings,
+        )?)
     }
 
     /// One update. Nothing is changed if the loss is no number.
     fn update(&mut self, batch: &Batch, rate: f64) -> Result<Losses, TrainError> {
         // Dropout must not depend on what ran before.
-        self.device.seed(seed_of(self.config.seed, Drawn::Iteration(self.iteration)));
+        self.device
+            .seed(seed_of(self.config.seed, Drawn::Iteration(self.iteration)));
         let part = self.config.batch_size / self.config.accumulation;
         let side = batch.size as usize;
         let mut sums: Option<Sums> = None;
-        let parts = batch.images.chunks(part * 3 * side * side).zip(batch.labels.chunks(part * side * side));
+        let parts = batch
+            .images
+            .chunks(part * 3 * side * side)
+            .zip(batch.labels.chunks(part * side * side));
         for (images, labels) in parts {
             let images = TensorData::new(images.to_vec(), [part, 3, side, side]);
             let images = Tensor::<4>::from_data(images, &self.device);
@@ -197,12 +231,19 @@ impl Trainer {
 
     /// Saves the last good state, in case it is not saved yet, and tells what happened.
     fn not_finite(&self, losses: Losses, batch: &Batch) -> TrainError {
-        let saved = self.checkpoint().and_then(|checkpoint| self.run.save(&checkpoint, self.config.run.keep));
+        let saved = self
+            .checkpoint()
+            .and_then(|checkpoint| self.run.save(&checkpoint, self.config.run.keep));
         match saved {
             Ok(checkpoint) => TrainError::NotFinite {
                 iteration: self.iteration,
                 loss: losses.total(),
-                samples: batch.ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
+                samples: batch
+                    .ids
+                    .iter()
+                    .map(|id| format!("`{id}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 checkpoint,
             },
             Err(error) => error,
@@ -214,25 +255,47 @@ impl Trainer {
         if interval == 0 || !(last || self.iteration.is_multiple_of(interval)) {
             return Ok(());
         }
-        let Some(scores) = observer.evaluate(self.iteration, &self.model()) else { return Ok(()) };
-        self.run.log(&MetricsLine { iteration: self.iteration, scores: Some(scores), ..MetricsLine::default() })?;
-        let better = scores.hiou.filter(|hiou| self.best.is_none_or(|best| *hiou > best.hiou));
+        let Some(scores) = observer.evaluate(self.iteration, &self.model()) else {
+            return Ok(());
+        };
+        self.run.log(&MetricsLine {
+            iteration: self.iteration,
+            scores: Some(scores),
+            ..MetricsLine::default()
+        })?;
+        let better = scores
+            .hiou
+            .filter(|hiou| self.best.is_none_or(|best| *hiou > best.hiou));
         if let Some(hiou) = better {
-            self.best = Some(Best { iteration: self.iteration, hiou });
+            self.best = Some(Best {
+                iteration: self.iteration,
+                hiou,
+            });
             self.checkpoint()?.write(&self.run.best_path())?;
         }
         Ok(())
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
-        Checkpoint::of(&self.model, self.optimiser.moments(), self.iteration, self.config_text.clone(), self.best)
+        Checkpoint::of(
+            &self.model,
+            self.optimiser.moments(),
+            self.iteration,
+            self.config_text.clone(),
+            self.best,
+        )
     }
 }
 
 fn require_same(recorded: &TrainConfig, given: &TrainConfig, path: &std::path::Path) -> Result<(), TrainError> {
     match recorded.first_difference(given)? {
         None => Ok(()),
-        Some((key, recorded, given)) => Err(TrainError::OtherConfig { path: path.to_owned(), key, recorded, given }),
+        Some((key, recorded, given)) => Err(TrainError::OtherConfig {
+            path: path.to_owned(),
+            key,
+            recorded,
+            given,
+        }),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Running the program and judging how it ended.
-#![allow(dead_code, reason = "every test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

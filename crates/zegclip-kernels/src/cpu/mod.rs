@@ -4,6 +4,7 @@
 //! the best one is chosen at run time. Work is cut into tasks by the shapes alone, and no two tasks add to the same number,
 //! so that results do not depend on how many threads there are.
 
+mod activation;
 mod attention;
 mod attention_backward;
 mod buffer;
@@ -16,6 +17,7 @@ mod prefetch;
 mod product;
 mod tile;
 
+pub use activation::Activation;
 pub(crate) use attention::{Attended, Head, attention};
 pub(crate) use attention_backward::{HeadBackward, Target, attention_backward};
 pub(crate) use buffer::{OutputCells, filled_by};
@@ -23,4 +25,4 @@ pub(crate) use column_sums::column_sums;
 pub(crate) use elementwise::{quick_gelu_backward_in_place, quick_gelu_in_place};
 pub(crate) use instruction_set::InstructionSet;
 pub(crate) use matrix::Matrix;
-pub(crate) use product::{Activation, PackedMatrix, multiply, pack};
+pub(crate) use product::{PackedMatrix, multiply, pack};

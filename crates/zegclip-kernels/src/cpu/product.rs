@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::Simd;
 use rayon::prelude::*;
 
+use super::activation::Activation;
 use super::buffer::{OutputCells, Scratch, filled_by};
 use super::exponential::quick_gelu;
 use super::instruction_set::InstructionSet;
@@ -32,18 +33,6 @@ pub(crate) struct PackedMatrix {
     pub(crate) depth: usize,
     pub(crate) columns: usize,
     instructions: InstructionSet,
-}
-
-/// What is done to each element of a product once it is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `x · σ(1.702 x)`
-    QuickGelu,
-    /// `max(x, 0)`
-    Relu,
 }
 
 /// Lays out a right side.

@@ -1,0 +1,44 @@
+//! What can be wrong with an evaluation besides its images.
+
+use std::path::PathBuf;
+
+use crate::datasets::DatasetError;
+use crate::{DataError, ThreadFailed};
+
+/// Why an evaluation ended without its scores.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluationError {
+    /// An image or label file cannot be used.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A file cannot be read or written, or a prediction does not fit.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A saved state is no JSON of a state.
+    #[error("`{}` is no saved evaluation: {problem}; remove it to start anew", path.display())]
+    StateFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A saved state of something else.
+    #[error(
+        "`{}` belongs to another evaluation: its {what} is {was}, here it is {is}; use the same options to go on, or another \
+         output folder", path.display()
+    )]
+    ForeignState {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+        /// In the file.
+        was: String,
+        /// In this evaluation.
+        is: String,
+    },
+    /// A thread of the evaluation ended without a result.
+    #[error(transparent)]
+    Thread(#[from] ThreadFailed),
+}

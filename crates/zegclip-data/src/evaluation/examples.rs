@@ -1,0 +1,141 @@
+//! The worst and the best images so far: a bounded number, with their predictions.
+
+use serde::{Deserialize, Serialize};
+
+use super::base64;
+use crate::metrics::{Confusion, Scores};
+use crate::{DataError, ImageLimits, LabelMap, Vocabulary, decode_label_png, encode_label_png, encoding_of_written};
+
+/// An image that is shown, and its prediction as a label PNG.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Position of the image among those evaluated.
+    pub index: usize,
+    /// Mean IoU over the classes of its labels and prediction, 0 to 1.
+    pub miou: f64,
+    #[serde(with = "base64::text")]
+    prediction: Vec<u8>,
+}
+
+impl Example {
+    /// The prediction, `[height, width]`, for a list of `classes` classes.
+    ///
+    /// # Errors
+    /// [`DataError`] if it was damaged while it was saved.
+    pub fn prediction(&self, classes: usize) -> Result<LabelMap, DataError> {
+        let (encoding, depth) = encoding_of_written(classes);
+        let raw = decode_label_png(
+            &self.prediction,
+            "a saved prediction",
+            &ImageLimits::default(),
+            depth,
+        )?;
+        Ok(encoding.decode(&raw).labels)
+    }
+}
+
+/// At most `most` of either kind. Which ones does not depend on where an evaluation was interrupted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examples {
+    most: usize,
+    /// The lowest score first.
+    worst: Vec<Example>,
+    /// The highest score first.
+    best: Vec<Example>,
+}
+
+impl Examples {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            worst: Vec::new(),
+            best: Vec::new(),
+        }
+    }
+
+    /// Takes an image up if it is worse or better than one of those kept. `image` counts this image only.
+    pub(super) fn offer(
+        &mut self,
+        index: usize,
+        image: &Confusion,
+        prediction: &LabelMap,
+        vocabulary: &Vocabulary,
+    ) -> Result<(), DataError> {
+        // An image without labels has no score.
+        let Some(miou) = Scores::of(image).miou else { return Ok(()) };
+        let place = |kept: &[Example], before: fn(f64, f64) -> bool| {
+            let place = kept.iter().take_while(|other| !before(miou, other.miou)).count();
+            (place < self.most).then_some(place)
+        };
+        let worst = place(&self.worst, |a, b| a < b);
+        let best = place(&self.best, |a, b| a > b);
+        if worst.is_none() && best.is_none() {
+            return Ok(());
+        }
+        let example = Example {
+            index,
+            miou,
+            prediction: encode_label_png(prediction, &vocabulary.palette())?,
+        };
+        for (kept, place) in [(&mut self.worst, worst), (&mut self.best, best)] {
+            if let Some(place) = place {
+                kept.insert(place, example.clone());
+                kept.truncate(self.most);
+            }
+        }
+        Ok(())
+    }
+
+    /// The worst images, the worst first, and the best ones, the best first; none is both.
+    pub fn worst_and_best(&self) -> (Vec<&Example>, Vec<&Example>) {
+        let mut all: Vec<&Example> = self.worst.iter().chain(&self.best).collect();
+        all.sort_by(|a, b| a.miou.total_cmp(&b.miou).then(a.index.cmp(&b.index)));
+        all.dedup_by_key(|example| example.index);
+        // Few images are in both lists: then the lower half of them are the worst.
+        let best = all.split_off(all.len().div_ceil(2));
+        (all, best.into_iter().rev().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(scores: &[u16]) -> Examples {
+        let vocabulary = Vocabulary::from_names("cat, dog").unwrap();
+        let mut examples = Examples::new(3);
+        for (index, &right) in scores.iter().enumerate() {
+            let labels = LabelMap::filled(100, 1, crate::ClassIndex::new(0));
+            let prediction = LabelMap::from_fn(100, 1, |x, _| crate::ClassIndex::new(u16::from(x >= right.into())));
+            let mut image = Confusion::new(&vocabulary);
+            image.add(&labels, &prediction).unwrap();
+            examples.offer(index, &image, &prediction, &vocabulary).unwrap();
+        }
+        examples
+    }
+
+    fn indices(examples: &[&Example]) -> Vec<usize> {
+        examples.iter().map(|example| example.index).collect()
+    }
+
+    #[test]
+    fn the_extremes_are_kept_in_order() {
+        let examples = offered(&[50, 10, 90, 30, 70, 20, 95, 60]);
+        let (worst, best) = examples.worst_and_best();
+        assert_eq!((indices(&worst), indices(&best)), (vec![1, 5, 3], vec![6, 2, 4]));
+        let prediction = worst.first().unwrap().prediction(2).unwrap();
+        assert_eq!(prediction.histogram(2), [10, 90]);
+        let text = serde_json::to_string(&examples).unwrap();
+        assert_eq!(serde_json::from_str::<Examples>(&text).unwrap(), examples);
+    }
+
+    #[test]
+    fn of_few_images_none_is_both() {
+        let (examples, none) = (offered(&[50, 10, 90]), offered(&[]));
+        let (worst, best) = examples.worst_and_best();
+        assert_eq!((indices(&worst), indices(&best)), (vec![1, 0], vec![2]));
+        assert!(none.worst_and_best().0.is_empty());
+    }
+}

@@ -1,0 +1,17 @@
+//! Scoring the images of a data set one after the other, whoever predicts their labels.
+//!
+//! [`Evaluation`] reads ahead, predicts and scores at the same time in memory that does not grow with the number of
+//! images, and can go on where it was stopped. [`Page`] shows the result to people.
+
+mod base64;
+mod error;
+mod examples;
+mod page;
+mod run;
+mod state;
+
+pub use error::EvaluationError;
+pub use examples::{Example, Examples};
+pub use page::{Page, ShownExample};
+pub use run::{Evaluation, Scored};
+pub use state::EvaluationState;

@@ -1,0 +1,154 @@
+//! Attention under autodiff: the inputs, the result and a number a query are kept, not the matrix of weights.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+
+use super::AttentionOperator;
+use super::kernel::{self, AttentionKernel};
+use crate::optional::OptionalPair;
+
+impl<B: AttentionKernel, C: CheckpointStrategy> AttentionOperator for Autodiff<B, C> {
+    fn attend(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        extra: OptionalPair<Self>,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        match extra {
+            OptionalPair::Absent => tracked::<B, C, 3>(Form::Apart, [query, key, value], causal),
+            OptionalPair::Present(extra_key, extra_value) => {
+                tracked::<B, C, 5>(Form::Apart, [query, key, value, extra_key, extra_value], causal)
+            }
+        }
+    }
+
+    fn attend_to_self(
+        qkv: FloatTensor<Self>,
+        extra: OptionalPair<Self>,
+        heads: usize,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        match extra {
+            OptionalPair::Absent => tracked::<B, C, 1>(Form::Together { heads }, [qkv], causal),
+            OptionalPair::Present(extra_key, extra_value) => {
+                tracked::<B, C, 3>(Form::Together { heads }, [qkv, extra_key, extra_value], causal)
+            }
+        }
+    }
+}
+
+/// How queries, keys and values come.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// As three tensors.
+    Apart,
+    /// In one tensor, heads merged.
+    Together { heads: usize },
+}
+
+/// What the backward pass needs.
+#[derive(Debug, Clone)]
+struct State<T> {
+    inputs: Vec<NodeId>,
+    output: T,
+    log_sum: T,
+    causal: bool,
+}
+
+/// The inputs, in order and without names.
+fn forward<B: AttentionKernel>(
+    form: Form,
+    inputs: Vec<FloatTensor<B>>,
+    causal: bool,
+) -> Option<(FloatTensor<B>, FloatTensor<B>)> {
+    let mut inputs = inputs.into_iter();
+    let mut next = || inputs.next();
+    match form {
+        Form::Apart => {
+            let (query, key, value) = (next()?, next()?, next()?);
+            Some(B::attention_forward(query, key, value, next().zip(next()), causal))
+        }
+        Form::Together { heads } => {
+            let [query, key, value] = kernel::split::<B>(next()?, heads);
+            let (output, log_sum) = B::attention_forward(query, key, value, next().zip(next()), causal);
+            Some((kernel::merge::<B>(output), log_sum))
+        }
+    }
+}
+
+fn tracked<B: AttentionKernel, C: CheckpointStrategy, const N: usize>(
+    form: Form,
+    inputs: [FloatTensor<Autodiff<B, C>>; N],
+    causal: bool,
+) -> FloatTensor<Autodiff<B, C>> {
+    let nodes: [NodeGuard; N] = inputs.each_ref().map(|input| input.node());
+    let primitives = inputs.iter().map(|input| input.primitive().clone()).collect();
+    let Some((output, log_sum)) = forward::<B>(form, primitives, causal) else {
+        unreachable!("every form has its inputs");
+    };
+    match Backward::<B, N>::prepare::<C>(AttentionBackward(form), nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(mut prep) => {
+            let state = State {
+                inputs: inputs.iter().map(|input| prep.checkpoint(input)).collect(),
+                output: output.clone(),
+                log_sum,
+                causal,
+            };
+            prep.finish(state, output)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    }
+}
+
+#[derive(Debug)]
+struct AttentionBackward(Form);
+
+impl<B: AttentionKernel, const N: usize> Backward<B, N> for AttentionBackward {
+    type State = State<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let State {
+            inputs,
+            output,
+            log_sum,
+            causal,
+        } = ops.state;
+        let mut inputs = inputs
+            .into_iter()
+            .map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
+        let mut next = || inputs.next();
+        let gradients = match self.0 {
+            Form::Apart => {
+                let (Some(query), Some(key), Some(value)) = (next(), next(), next()) else {
+                    return;
+                };
+                let extra = next().zip(next());
+                let all = B::attention_gradients(query, key, value, extra, causal, output, log_sum, gradient);
+                let (key_extra, value_extra) = all.extra.unzip();
+                vec![Some(all.query), Some(all.key), Some(all.value), key_extra, value_extra]
+            }
+            Form::Together { heads } => {
+                let Some(qkv) = next() else { return };
+                let extra = next().zip(next());
+                let (qkv, extra) = B::self_attention_gradients(qkv, heads, extra, causal, output, log_sum, gradient);
+                let (key_extra, value_extra) = extra.unzip();
+                vec![Some(qkv), key_extra, value_extra]
+            }
+        };
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}

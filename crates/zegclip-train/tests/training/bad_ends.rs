@@ -1,0 +1,130 @@
+//! Runs that cannot start, go on or be saved: one message each, and the last good state is kept.
+
+use burn::tensor::Device;
+use zegclip_train::{Checkpoint, RunDirectory, Step, TrainData, TrainError, Trainer};
+
+use crate::farm::Farm;
+
+#[test]
+fn resume_refuses_another_configuration() {
+    let farm = Farm::new();
+    farm.train("a", &["iterations=2"]);
+    let error = farm
+        .trainer("a", &farm.config(&["iterations=2", "optimiser.lr=1e-3"]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`optimiser.lr` is 2e-5 there and 0.001 now") || error.contains("`optimiser.lr`"),
+        "{error}"
+    );
+    // What changes nothing about the result may change.
+    farm.trainer("a", &farm.config(&["iterations=2", "run.keep=7", "data.threads=1"]))
+        .unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_offers_the_one_before() {
+    let farm = Farm::new();
+    farm.train("a", &[]);
+    let config = farm.config(&[]);
+    let run = RunDirectory::open(&farm.path("a")).unwrap();
+    let path = run.checkpoint_path(6);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = farm.trainer("a", &config).unwrap_err().to_string();
+    assert!(
+        error.contains("damaged") && error.contains("iteration-00000004.safetensors"),
+        "{error}"
+    );
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(farm.trainer("a", &config).unwrap().iteration(), 4);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_keeps_the_state_before_it() {
+    let farm = Farm::new();
+    // A rate that throws the parameters out of all range after the first updates.
+    let config = farm.config(&["optimiser.lr=1e30", "schedule.warmup=0"]);
+    let mut trainer = farm.trainer("a", &config).unwrap();
+    let error = trainer.run(&mut |_: &Step| ()).unwrap_err();
+    let TrainError::NotFinite {
+        iteration,
+        ref samples,
+        ref checkpoint,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert!(iteration > 0 && samples.matches('`').count() == 8, "{error}");
+    assert_eq!(Checkpoint::read(checkpoint).unwrap().iteration, iteration);
+    assert!(error.to_string().contains("optimiser.lr"));
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_stops_with_the_last_one_whole() {
+    let farm = Farm::new();
+    let config = farm.config(&[]);
+    let mut trainer = farm.trainer("a", &config).unwrap();
+    let (checkpoints, moved) = (farm.path("a/checkpoints"), farm.path("a/moved"));
+    let error = trainer.run(&mut |step: &Step| {
+        if step.iteration == 3 {
+            std::fs::rename(&checkpoints, &moved).unwrap();
+        }
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("checkpoints"), "{error}");
+    std::fs::rename(&moved, &checkpoints).unwrap();
+    assert_eq!(
+        RunDirectory::open(&farm.path("a"))
+            .unwrap()
+            .latest()
+            .unwrap()
+            .unwrap()
+            .iteration,
+        2
+    );
+}
+
+#[test]
+fn a_data_set_without_seen_classes_is_refused() {
+    let farm = Farm::new();
+    let text = std::fs::read_to_string(farm.path("farm.toml")).unwrap();
+    std::fs::write(
+        farm.path("farm.toml"),
+        text.replace("[\"sofa\"]", "[\"cow\", \"sheep\", \"sofa\", \"grass\"]"),
+    )
+    .unwrap();
+    let error = TrainData::open(&farm.config(&[])).unwrap_err().to_string();
+    assert!(error.contains("no seen class"), "{error}");
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_told_by_their_key() {
+    let farm = Farm::new();
+    for (set, expected) in [
+        (
+            "model.prompts.blocks=5",
+            "`model.prompts.blocks` = 5: the image encoder has 2 blocks",
+        ),
+        (
+            "model.decoder.heads=3",
+            "`model.decoder.heads` = 3: it must divide the width 16",
+        ),
+        (
+            "model.untrained_clip.vision.heads=5",
+            "`model.untrained_clip.vision.heads` = 5",
+        ),
+        (
+            "model.published_text_features=true",
+            "there are no text features for cow, sheep, grass",
+        ),
+    ] {
+        let config = farm.config(&[set]);
+        let run = RunDirectory::create(&farm.path(&set.replace(['.', '='], "-")), &config).unwrap();
+        let error = Trainer::new(config.clone(), TrainData::open(&config).unwrap(), run, &Device::flex())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -1,0 +1,155 @@
+//! A tiny data set on disk and a tiny configuration, so that a run takes a second.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::Device;
+use zegclip_data::{LabelMap, RgbImage, Vocabulary, encode_label_png};
+use zegclip_train::{Outcome, RunDirectory, Step, TrainConfig, TrainData, TrainError, Trainer};
+
+const SIDE: u32 = 40;
+const DESCRIPTION: &str = r#"
+classes = ["cow", "sheep", "sofa", "grass"]
+unseen = ["sofa"]
+[splits.train]
+images = "photos/*.png"
+labels = "masks/*.png"
+"#;
+const CONFIG: &str = r#"
+seed = 5
+iterations = 6
+batch_size = 4
+[model]
+image_size = 32
+stride = 26
+[model.prompts]
+count = 2
+blocks = 1
+dropout = 0.3
+[model.decoder]
+layers = 2
+heads = 2
+ffn_ratio = 2
+dropout = 0.3
+[model.untrained_clip]
+embed_dim = 16
+vision = { patch_size = 8, width = 32, layers = 2, heads = 2, position_grid = 4 }
+text = { width = 16, layers = 1, heads = 2, context_length = 16, vocabulary_size = 49408 }
+[data]
+threads = 2
+[data.pipeline]
+crop_size = 32
+scale = [96, 40]
+[schedule]
+warmup = 2
+[run]
+log_interval = 1
+checkpoint_interval = 2
+"#;
+
+/// Photos and label maps in a folder of its own.
+pub(crate) struct Farm {
+    pub(crate) folder: tempfile::TempDir,
+    /// A device has one generator of random numbers, so runs take turns.
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Farm {
+    pub(crate) fn new() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let farm = Self {
+            folder: tempfile::tempdir().unwrap(),
+            _turn: turn,
+        };
+        for folder in ["photos", "masks"] {
+            std::fs::create_dir(farm.path(folder)).unwrap();
+        }
+        std::fs::write(farm.path("farm.toml"), DESCRIPTION).unwrap();
+        for sample in 0..5 {
+            let pixels = (0..SIDE)
+                .flat_map(|y| (0..SIDE).flat_map(move |x| color_at(sample, x, y)))
+                .collect();
+            let photo = RgbImage::from_raw(SIDE, SIDE, pixels).unwrap();
+            photo.save(farm.path(&format!("photos/{sample}.png"))).unwrap();
+            farm.write_labels(sample, |x, y| class_at(sample, x, y));
+        }
+        farm
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write_labels(&self, sample: u32, label: impl Fn(u32, u32) -> u16) {
+        let pixels = (0..SIDE)
+            .flat_map(|y| (0..SIDE).map(move |x| (x, y)))
+            .map(|(x, y)| label(x, y))
+            .collect();
+        let map = LabelMap::from_raw(SIDE, SIDE, pixels).unwrap();
+        let vocabulary = Vocabulary::from_names("cow, sheep, sofa, grass").unwrap();
+        let png = encode_label_png(&map, &vocabulary.palette()).unwrap();
+        std::fs::write(self.path(&format!("masks/{sample}.png")), png).unwrap();
+    }
+
+    pub(crate) fn config(&self, overrides: &[&str]) -> TrainConfig {
+        let mut all = vec![format!("data.dataset={}", self.path("farm.toml").display())];
+        all.extend(overrides.iter().map(|text| (*text).to_owned()));
+        TrainConfig::from_toml(CONFIG, "the test's configuration", &all).unwrap()
+    }
+
+    /// A trainer over a run directory, new or not.
+    pub(crate) fn trainer(&self, run: &str, config: &TrainConfig) -> Result<Trainer, TrainError> {
+        let path = self.path(run);
+        let run = if path.join("config.toml").exists() {
+            RunDirectory::open(&path)?
+        } else {
+            RunDirectory::create(&path, config)?
+        };
+        Trainer::new(config.clone(), TrainData::open(config)?, run, &Device::flex())
+    }
+
+    /// A whole run; the bytes of its model and the total losses of its iterations.
+    pub(crate) fn train(&self, run: &str, overrides: &[&str]) -> (Vec<u8>, Vec<f64>) {
+        let mut trainer = self.trainer(run, &self.config(overrides)).unwrap();
+        let mut losses = Vec::new();
+        let outcome = trainer
+            .run(&mut |step: &Step| losses.push(step.losses.total()))
+            .unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+        (model_bytes(&self.path(run)), losses)
+    }
+}
+
+pub(crate) fn model_bytes(run: &Path) -> Vec<u8> {
+    std::fs::read(run.join("model.safetensors")).unwrap()
+}
+
+/// Cow on the left, then what the sample decides, grass below, a sofa in the corner.
+pub(crate) fn class_at(sample: u32, x: u32, y: u32) -> u16 {
+    match (x * 2 < SIDE, y * 2 < SIDE) {
+        (true, true) => 0,
+        (false, true) => {
+            if sample % 2 == 0 {
+                1
+            } else {
+                2
+            }
+        }
+        (true, false) => 3,
+        (false, false) => {
+            if sample % 3 == 0 {
+                2
+            } else {
+                3
+            }
+        }
+    }
+}
+
+/// A colour for each class, a little uneven.
+fn color_at(sample: u32, x: u32, y: u32) -> [u8; 3] {
+    let value = u32::from(class_at(sample, x, y)) * 60 + (x * 7 + y * 13 + sample) % 30;
+    let value = value.min(255) as u8;
+    [value, 255 - value, value / 2]
+}

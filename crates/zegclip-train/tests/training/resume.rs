@@ -1,0 +1,82 @@
+//! A resumed run ends in the bytes of an undisturbed one, dropout and accumulation included.
+
+use std::sync::atomic::Ordering;
+
+use zegclip_train::{Outcome, Step};
+
+use crate::farm::{Farm, model_bytes};
+
+#[test]
+fn interrupted_and_resumed_equals_undisturbed() {
+    let farm = Farm::new();
+    let (undisturbed, losses) = farm.train("a", &[]);
+    let (_, still) = farm.train("still", &["model.prompts.dropout=0.0", "model.decoder.dropout=0.0"]);
+    assert!(losses[0] != still[0], "dropout is not at work");
+    let config = farm.config(&[]);
+    let mut seen = Vec::new();
+    // Interrupted in the third iteration, between two regular checkpoints, and again in the fourth.
+    for end in [3, 4, 6] {
+        let mut trainer = farm.trainer("b", &config).unwrap();
+        let flag = trainer.interrupter();
+        let outcome = trainer.run(&mut |step: &Step| {
+            seen.push(step.losses.total());
+            flag.store(step.iteration == end, Ordering::Relaxed);
+        });
+        let expected = if end == 6 {
+            Outcome::Finished
+        } else {
+            Outcome::Interrupted { iteration: end }
+        };
+        assert_eq!(outcome.unwrap(), expected);
+        assert!(farm.path("b/report.html").is_file());
+    }
+    assert_eq!(seen, losses);
+    assert!(
+        model_bytes(&farm.path("b")) == undisturbed,
+        "other bytes than the undisturbed run"
+    );
+}
+
+#[test]
+fn a_run_killed_between_checkpoints_goes_on_from_the_last() {
+    let farm = Farm::new();
+    let (undisturbed, losses) = farm.train("a", &["accumulation=2", "optimiser.clip_norm=0.1"]);
+    // The state of a killed process: everything after the checkpoint of iteration 4 is gone but the metrics.
+    let config = farm.config(&["accumulation=2", "optimiser.clip_norm=0.1"]);
+    farm.train("b", &["accumulation=2", "optimiser.clip_norm=0.1"]);
+    let run = farm.trainer("b", &config).unwrap().run_directory().clone();
+    assert_eq!(run.checkpoints().unwrap(), [4, 6]);
+    std::fs::remove_file(run.checkpoint_path(6)).unwrap();
+    std::fs::remove_file(run.model_path()).unwrap();
+    let mut trainer = farm.trainer("b", &config).unwrap();
+    assert_eq!((trainer.iteration(), run.metrics().unwrap().len()), (4, 4));
+    let mut seen = Vec::new();
+    trainer.run(&mut |step: &Step| seen.push(step.losses.total())).unwrap();
+    assert_eq!(seen, losses[4..]);
+    assert!(
+        model_bytes(&farm.path("b")) == undisturbed,
+        "other bytes than the undisturbed run"
+    );
+    assert_eq!(run.metrics().unwrap().len(), 6);
+}
+
+#[test]
+fn threads_change_nothing_and_the_seed_changes_everything() {
+    let farm = Farm::new();
+    let (one, _) = farm.train("a", &["iterations=2"]);
+    let (three, _) = farm.train("b", &["iterations=2", "data.threads=3", "data.batches_ahead=4"]);
+    let (other, _) = farm.train("c", &["iterations=2", "seed=6"]);
+    assert!(one == three);
+    assert!(one != other);
+}
+
+#[test]
+fn parts_of_a_batch_give_the_whole() {
+    let farm = Farm::new();
+    let still = ["model.prompts.dropout=0.0", "model.decoder.dropout=0.0"];
+    let (_, whole) = farm.train("a", &still);
+    let (_, parts) = farm.train("b", &[&still[..], &["accumulation=4"]].concat());
+    for (whole, parts) in whole.iter().zip(&parts) {
+        assert!((whole - parts).abs() <= 1e-4 * whole, "{whole} {parts}");
+    }
+}

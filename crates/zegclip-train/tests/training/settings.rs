@@ -1,0 +1,141 @@
+//! Settings and ablations train, and what is frozen stays.
+
+use zegclip_model::weights::WeightFile;
+use zegclip_train::{EvaluationScores, Step, TrainObserver};
+
+use crate::farm::Farm;
+
+fn parameter(farm: &Farm, run: &str, name: &str) -> Vec<f32> {
+    let file = WeightFile::open(&farm.path(&format!("{run}/model.safetensors"))).unwrap();
+    file.tensor_f32(name).unwrap().1
+}
+
+const ENCODER: &str = "backbone.transformer.resblocks.1.mlp.c_fc.weight";
+const DECODER: &str = "decode_head.decoder_1.layers.0.multihead_attn.q.weight";
+
+#[test]
+fn the_loss_falls() {
+    let farm = Farm::new();
+    let (_, losses) = farm.train(
+        "a",
+        &[
+            "iterations=60",
+            "optimiser.lr=2e-4",
+            "model.prompts.dropout=0.0",
+            "model.decoder.dropout=0.0",
+        ],
+    );
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let (first, last) = (mean(&losses[..10]), mean(&losses[50..]));
+    assert!(last < 0.7 * first, "{first} to {last}");
+}
+
+#[test]
+fn every_ablation_trains_what_it_says() {
+    let farm = Farm::new();
+    let two = "iterations=2";
+    farm.train("published", &[two]);
+    for (run, overrides) in [
+        ("fix", &["model.prompts.form=none"][..]),
+        ("shallow", &["model.prompts.form=shallow"]),
+        ("reverse", &["model.prompts.form=reverse", "model.prompts.blocks=1"]),
+        ("text", &["model.relation=text"]),
+        ("all", &["model.relation=product_difference_text"]),
+        ("softmax", &["loss.form=cross_entropy"]),
+        (
+            "bce",
+            &["loss.form=binary_cross_entropy", "activation_checkpointing=true"],
+        ),
+        (
+            "no-norm-decay",
+            &["optimiser.decay_norms=false", "optimiser.weight_decay=0.9"],
+        ),
+    ] {
+        let (_, losses) = farm.train(run, &[&[two], overrides].concat());
+        assert!(
+            losses.iter().all(|loss| loss.is_finite() && *loss > 0.0),
+            "{run}: {losses:?}"
+        );
+        assert_eq!(
+            parameter(&farm, run, ENCODER),
+            parameter(&farm, "published", ENCODER),
+            "{run}"
+        );
+    }
+    farm.train("ft", &[two, "model.train_image_encoder=true"]);
+    assert!(parameter(&farm, "ft", ENCODER) != parameter(&farm, "published", ENCODER));
+}
+
+#[test]
+fn transductive_starts_from_the_half_way_checkpoint() {
+    let farm = Farm::new();
+    farm.train("inductive", &[]);
+    let initial = format!(
+        "model.initial={}",
+        farm.path("inductive/checkpoints/half-way.safetensors").display()
+    );
+    let (_, losses) = farm.train("transductive", &["setting=transductive", "iterations=3", &initial]);
+    assert!(losses.iter().all(|loss| loss.is_finite()));
+    assert!(parameter(&farm, "transductive", DECODER) != parameter(&farm, "inductive", DECODER));
+    // A model file serves as well, and nothing but its trained part is taken.
+    let initial = format!("model.initial={}", farm.path("inductive/model.safetensors").display());
+    farm.train(
+        "from-model",
+        &[
+            "setting=transductive",
+            "iterations=1",
+            "optimiser.lr=1e-12",
+            "schedule.min_lr=0.0",
+            &initial,
+        ],
+    );
+    let difference = parameter(&farm, "from-model", DECODER)
+        .into_iter()
+        .zip(parameter(&farm, "inductive", DECODER))
+        .fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(difference < 1e-6, "{difference}");
+}
+
+/// Scores that rise and fall.
+struct Evaluator(Vec<u64>);
+
+impl TrainObserver for Evaluator {
+    fn evaluate(&mut self, iteration: u64, model: &zegclip_model::ZegClip) -> Option<EvaluationScores> {
+        assert!(!model.decoder.layers[0].linear1.weight.val().device().is_autodiff());
+        self.0.push(iteration);
+        Some(EvaluationScores {
+            hiou: Some(if iteration == 4 { 9.0 } else { 1.0 }),
+            ..EvaluationScores::default()
+        })
+    }
+}
+
+#[test]
+fn the_best_is_kept_and_reported() {
+    let farm = Farm::new();
+    let config = farm.config(&["run.evaluation_interval=2"]);
+    let mut trainer = farm.trainer("a", &config).unwrap();
+    let mut evaluator = Evaluator(Vec::new());
+    trainer.run(&mut evaluator).unwrap();
+    assert_eq!(evaluator.0, [2, 4, 6]);
+    let best = zegclip_train::Checkpoint::read(&trainer.run_directory().best_path()).unwrap();
+    assert_eq!((best.iteration, best.best.map(|best| best.hiou)), (4, Some(9.0)));
+    let report = std::fs::read_to_string(trainer.run_directory().report_path()).unwrap();
+    assert!(report.contains(">hIoU<") && report.contains("6 of 6 iterations (finished)"));
+}
+
+#[test]
+fn a_step_tells_what_a_display_needs() {
+    let farm = Farm::new();
+    let mut trainer = farm.trainer("a", &farm.config(&["iterations=2"])).unwrap();
+    let mut steps = Vec::new();
+    trainer.run(&mut |step: &Step| steps.push(step.clone())).unwrap();
+    assert_eq!(steps.len(), 2);
+    assert!(
+        steps
+            .iter()
+            .all(|step| step.samples.len() == 4 && step.seconds > 0.0 && step.iterations == 2)
+    );
+    assert_eq!(steps[1].remaining, 0.0);
+    assert!(steps[0].rate < steps[1].rate);
+}
