@@ -34,7 +34,10 @@ def check(original_path, exported_path):
     problems += [f"{name} is new" for name in after if name not in before and not unread(name)]
     for name in before.keys() & after.keys():
         a, b = before[name], after[name]
-        if a.dtype != b.dtype or a.shape != b.shape or not torch.equal(a, b):
+        # An exporter makes up the values of what nobody reads; the shapes have to be right for strict loading.
+        if a.shape != b.shape and not name.endswith("empty_weight"):
+            problems.append(f"{name} has shape {tuple(b.shape)} instead of {tuple(a.shape)}")
+        elif not unread(name) and (a.dtype != b.dtype or not torch.equal(a, b)):
             problems.append(f"{name} differs: {a.dtype} {tuple(a.shape)} -> {b.dtype} {tuple(b.shape)}")
         if not b.is_contiguous():
             problems.append(f"{name} is not contiguous")

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 use zegclip::DeviceName;
+
+use crate::evaluation_arguments::{DatasetCommand, EvalOptions, ScoreOptions};
 
 /// Zero-shot semantic segmentation: name classes, get their pixels.
 #[derive(Debug, Parser)]
@@ -17,6 +20,16 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Segment images into the classes you name
     Segment(SegmentOptions),
+    /// Segment a data set and score the result
+    Eval(Box<EvalOptions>),
+    /// Score label maps that exist, or add up parts of an evaluation
+    Score(ScoreOptions),
+    /// Look at a data set: is it complete and sane?
+    Dataset {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: DatasetCommand,
+    },
     /// Show what a weight file is and holds
     Inspect(InspectOptions),
     /// Convert any known weight format to a native file, or a native file to the authors' `.pth`
@@ -152,13 +165,15 @@ pub(crate) struct DevicesOptions {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum PrecisionName {
     F32,
     F16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum SettingName {
     /// 0.1 is taken from the scores of seen classes
     Inductive,
@@ -168,12 +183,12 @@ pub(crate) enum SettingName {
     Full,
 }
 
-fn parse_device(text: &str) -> Result<DeviceName, String> {
+pub(crate) fn parse_device(text: &str) -> Result<DeviceName, String> {
     text.parse()
         .map_err(|error: zegclip_model::device::DeviceError| error.to_string())
 }
 
-fn parse_opacity(text: &str) -> Result<f32, String> {
+pub(crate) fn parse_opacity(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("an opacity is a number from 0 to 1".to_owned()),

@@ -60,6 +60,18 @@ impl From<zegclip_data::DataError> for Failure {
     }
 }
 
+impl From<zegclip_data::datasets::DatasetError> for Failure {
+    fn from(error: zegclip_data::datasets::DatasetError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<zegclip_data::evaluation::EvaluationError> for Failure {
+    fn from(error: zegclip_data::evaluation::EvaluationError) -> Self {
+        Self::failed(error)
+    }
+}
+
 impl From<zegclip_model::ModelError> for Failure {
     fn from(error: zegclip_model::ModelError) -> Self {
         Self::failed(error)

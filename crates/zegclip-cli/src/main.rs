@@ -5,11 +5,18 @@
 mod arguments;
 mod classes;
 mod convert;
+mod dataset;
 mod devices;
+mod eval;
+mod evaluation_arguments;
+mod evaluation_files;
 mod failure;
 mod inputs;
 mod inspect;
 mod output;
+mod progress;
+mod score;
+mod scored_dataset;
 mod segment;
 mod tokenize;
 
@@ -24,6 +31,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Segment(options) => segment::run(&options),
+        Command::Eval(options) => eval::run(&options),
+        Command::Score(options) => score::run(&options),
+        Command::Dataset { command } => dataset::run(&command),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Tokenize(options) => tokenize::run(&options),

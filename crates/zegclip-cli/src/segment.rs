@@ -232,12 +232,12 @@ fn with_background(listed: &Vocabulary, names: &[String]) -> Result<Vocabulary, 
         .iter()
         .map(|class| class.names().collect::<Vec<_>>().join("|"))
         .collect();
-    all.extend(missing.into_iter().cloned());
-    let seen: Vec<&str> = listed
-        .names()
-        .zip(listed.seen().flags())
-        .filter_map(|(name, seen)| seen.then_some(name))
-        .collect();
+    all.extend(missing.iter().map(|name| (*name).clone()));
+    // Where no class is unseen all are alike, and so is the background.
+    let alike = listed.seen().unseen_count() == 0;
+    let names = listed.names().zip(listed.seen().flags());
+    let mut seen: Vec<&str> = names.filter_map(|(name, seen)| seen.then_some(name)).collect();
+    seen.extend(missing.iter().filter(|_| alike).map(|name| name.as_str()));
     Vocabulary::from_names(&all.join(","))
         .and_then(|list| list.with_seen_names(seen))
         .and_then(|list| list.with_templates(listed.templates().to_vec()))

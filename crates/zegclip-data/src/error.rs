@@ -175,7 +175,7 @@ pub enum DataError {
     },
 
     /// An image above the limits for untrusted files; see [`ImageLimits`](crate::ImageLimits).
-    #[error("{origin} is too large: {size}, where at most {limit} are allowed; make it smaller or raise the limit")]
+    #[error("{origin} is too large: {size}, where at most {limit} are allowed; make it smaller")]
     ImageTooLarge {
         /// The image.
         origin: String,

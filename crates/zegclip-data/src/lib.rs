@@ -25,6 +25,7 @@ pub mod dataset_check;
 pub mod datasets;
 pub mod draw;
 mod error;
+pub mod evaluation;
 mod image_file;
 mod jpeg;
 mod label_encoding;
@@ -55,7 +56,7 @@ pub use label_png::{
 };
 pub use loader::{Batch, Loader, LoaderSettings};
 pub use npy::read_npy;
-pub use photo_png::encode_png;
+pub use photo_png::{encode_jpeg, encode_png};
 pub use prefetch::{Prefetch, ThreadFailed};
 pub use resize::{
     IMAGENET_MEAN, IMAGENET_STD, TEST_SHORT_SIDE, normalise, normalise_with, resize_bilinear, resize_labels_nearest,

@@ -5,7 +5,8 @@ use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, Linea
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 
-use crate::clip::scaled_dot_product_attention;
+use zegclip_kernels::attention;
+
 use crate::config::DecoderConfig;
 
 /// Attention from class queries to patch features.
@@ -76,7 +77,7 @@ impl CrossAttention {
             let weights = softmax(query.matmul(key.swap_dims(2, 3)) * scale, 3);
             self.attention_dropout.forward(weights).matmul(value)
         } else {
-            scaled_dot_product_attention(query, key, value, false)
+            attention(query, key, value, None, false)
         };
         self.proj
             .forward(attended.swap_dims(1, 2).reshape([batch, classes, width]))

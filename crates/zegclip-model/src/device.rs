@@ -5,9 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
 
-use burn::backend::DispatchDevice;
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
-use burn::tensor::{DType, Device, DeviceKind, Tensor, read_sync};
+use burn::tensor::{DType, Device, DeviceKind, read_sync};
 use serde::Serialize;
 
 /// A graphics interface that wgpu can drive.
@@ -231,17 +230,6 @@ pub fn available() -> Vec<String> {
 /// Whether the device computes in f16.
 pub fn supports_f16(device: &Device) -> bool {
     device.supports_dtype(DType::F16)
-}
-
-/// Whether the fused attention of the device that holds `tensor` is as precise as the tensor's type.
-///
-/// On the processor it is. GPU kernels may multiply f16 fragments whatever the type of the input, which is all right for
-/// f16 tensors only. Autodiff composes attention from primitives in any case.
-pub(crate) fn fused_attention_is_exact(tensor: &Tensor<4>) -> bool {
-    match tensor.device().as_dispatch() {
-        DispatchDevice::Cube(_) => tensor.dtype() == DType::F16,
-        _ => true,
-    }
 }
 
 /// An adapter with what it takes to open it.

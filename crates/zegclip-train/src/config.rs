@@ -125,7 +125,7 @@ pub struct RunConfig {
     pub log_interval: u64,
     /// Iterations from one checkpoint to the next.
     pub checkpoint_interval: u64,
-    /// Checkpoints kept, the best and the half-way one not counted.
+    /// Checkpoints kept, at least two; the best and the half-way one not counted.
     pub keep: usize,
     /// Iterations from one evaluation to the next; 0 is none.
     pub evaluation_interval: u64,

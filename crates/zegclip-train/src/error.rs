@@ -73,7 +73,7 @@ pub enum TrainError {
     Device(String),
     /// A loss is not a number.
     #[error(
-        "iteration {iteration}: the loss is {loss}, on the samples {samples}; the state before it is kept in `{checkpoint}`. Look at these samples, or lower `optimiser.lr`"
+        "iteration {iteration}: the loss is {loss}, on the samples {samples}; {state}. Look at these samples, or start a new run with a lower `optimiser.lr`"
     )]
     NotFinite {
         /// The iteration, from 0.
@@ -82,8 +82,10 @@ pub enum TrainError {
         loss: f64,
         /// Names of the samples in the batch.
         samples: String,
-        /// The last good state.
-        checkpoint: PathBuf,
+        /// The newest checkpoint before this iteration, if one was written.
+        checkpoint: Option<PathBuf>,
+        /// The same in words.
+        state: String,
     },
     /// A run directory is in use by another run.
     #[error("`{path}` holds a run already; go on with it (`--resume {path}`) or name another folder")]

@@ -14,12 +14,14 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
+mod checkpoint_state;
 mod config;
 mod config_text;
 mod data;
 mod error;
 pub mod freeze;
 mod gradients;
+mod metrics_line;
 mod model_setup;
 mod observer;
 mod optimiser;
@@ -38,11 +40,12 @@ pub use config::{DataConfig, ModelConfig, PromptKind, PromptSettings, RunConfig,
 pub use data::TrainData;
 pub use error::TrainError;
 pub use gradients::Gradients;
-pub use observer::{Step, TrainObserver};
+pub use metrics_line::{EvaluationScores, MetricsLine};
+pub use observer::{Snapshot, Step, TrainObserver};
 pub use optimiser::{AdamW, Moments, OptimiserConfig};
 pub use pseudo_labels::pseudo_label;
 pub use report::write_report;
-pub use run_directory::{EvaluationScores, MetricsLine, RunDirectory};
+pub use run_directory::RunDirectory;
 pub use schedule::ScheduleConfig;
 pub use step::{Losses, Objective, Sums, forward_backward};
 pub use trainer::{Outcome, Trainer};

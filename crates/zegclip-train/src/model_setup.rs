@@ -19,13 +19,13 @@ use crate::{TrainConfig, TrainError, freeze};
 /// What training starts from.
 #[derive(Debug)]
 pub(crate) struct ModelSetup {
-    /// Frozen and trained parts where they belong.
-    pub(crate) model: ZegClip,
     /// Its sizes.
     pub(crate) config: ZegClipConfig,
     /// `[classes, embed_dim]`, plain.
     pub(crate) text_features: Tensor<2>,
     clip: ClipSource,
+    published_text_features: bool,
+    device: Device,
 }
 
 /// Where CLIP comes from; its text encoder goes into the model file.
@@ -36,8 +36,13 @@ enum ClipSource {
 }
 
 impl ModelSetup {
-    /// Loads or draws everything. `vocabulary` are the classes that training may name.
-    pub(crate) fn new(config: &TrainConfig, vocabulary: &Vocabulary, device: &Device) -> Result<Self, TrainError> {
+    /// Loads or draws everything, and the model with its frozen and trained parts where they belong. `vocabulary` are the
+    /// classes that training may name.
+    pub(crate) fn new(
+        config: &TrainConfig,
+        vocabulary: &Vocabulary,
+        device: &Device,
+    ) -> Result<(Self, ZegClip), TrainError> {
         let device = &device.clone().without_autodiff();
         let (clip, vision, embed_dim) = Self::clip(config, device)?;
         let model_config = model_config(config, vision, embed_dim)?;
@@ -51,21 +56,8 @@ impl ModelSetup {
                 drawn(ImageEncoder::new(&model_config.vision, embed_dim, device))
             }
         };
-        let text_features = if config.model.published_text_features {
-            published(vocabulary, embed_dim, device)?
-        } else {
-            match &clip {
-                ClipSource::Untrained(encoder, _) => encoded(encoder, vocabulary)?,
-                ClipSource::File(file) if file.parts().text_encoder => {
-                    let encoder = load_text_encoder(file, &Hints::default(), device, FloatDType::F32)?;
-                    encoded(&encoder, vocabulary)?
-                }
-                ClipSource::File(file) => {
-                    let fix = "it holds no text encoder; name CLIP's whole weights in `model.clip`, or use `model.published_text_features = true`";
-                    return Err(missing(vocabulary, format!("`{}`: {fix}", file.path().display())));
-                }
-            }
-        };
+        let published_text_features = config.model.published_text_features;
+        let text_features = text_features(&clip, published_text_features, vocabulary, embed_dim, device)?;
         device.seed(seed_of(config.seed, Drawn::Head));
         let head = drawn(ZegClip {
             image_encoder,
@@ -80,17 +72,31 @@ impl ModelSetup {
         if let Some(initial) = &config.model.initial {
             model = start_from(model, initial, config, device)?;
         }
-        Ok(Self {
-            model,
+        let device = device.clone();
+        let setup = Self {
             config: model_config,
             text_features,
             clip,
-        })
+            published_text_features,
+            device,
+        };
+        Ok((setup, model))
     }
 
-    /// Writes the model as it is now, with its text encoder and class list: a file that `segment` needs nothing else for.
+    /// Text features of any class list from where those of the training come: `[classes, embed_dim]`.
+    pub(crate) fn text_features_of(&self, vocabulary: &Vocabulary) -> Result<Tensor<2>, TrainError> {
+        text_features(
+            &self.clip,
+            self.published_text_features,
+            vocabulary,
+            self.config.embed_dim,
+            &self.device,
+        )
+    }
+
+    /// Writes a plain model with its text encoder and class list: a file that `segment` needs nothing else for.
     pub(crate) fn write(&self, model: &ZegClip, vocabulary: &Vocabulary, path: &Path) -> Result<(), TrainError> {
-        let parameters = export_parameters(&freeze::plain(model), "");
+        let parameters = export_parameters(model, "");
         let untrained = match &self.clip {
             ClipSource::Untrained(encoder, _) => export_parameters(encoder.as_ref(), "text_encoder"),
             ClipSource::File(_) => Vec::new(),
@@ -163,6 +169,31 @@ impl ModelSetup {
             sizes.vision,
             sizes.embed_dim,
         ))
+    }
+}
+
+fn text_features(
+    clip: &ClipSource,
+    from_release: bool,
+    vocabulary: &Vocabulary,
+    embed_dim: usize,
+    device: &Device,
+) -> Result<Tensor<2>, TrainError> {
+    if from_release {
+        return published(vocabulary, embed_dim, device);
+    }
+    match clip {
+        ClipSource::Untrained(encoder, _) => encoded(encoder, vocabulary),
+        ClipSource::File(file) if file.parts().text_encoder => {
+            // The encoder lives only as long as it is needed: its token embedding alone takes 100 MB.
+            let encoder = load_text_encoder(file, &Hints::default(), device, FloatDType::F32)?;
+            encoded(&encoder, vocabulary)
+        }
+        ClipSource::File(file) => {
+            let fix = "it holds no text encoder; name CLIP's whole weights in `model.clip`, or use \
+                       `model.published_text_features = true`";
+            Err(missing(vocabulary, format!("`{}`: {fix}", file.path().display())))
+        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use zegclip_model::ZegClip;
+use burn::tensor::Tensor;
+use zegclip_data::Vocabulary;
+use zegclip_model::{ZegClip, ZegClipConfig};
 
-use crate::{EvaluationScores, Losses};
+use crate::model_setup::ModelSetup;
+use crate::{EvaluationScores, Losses, TrainError};
 
 /// One iteration that was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,49 @@ pub struct Step {
     pub samples: Vec<String>,
 }
 
+/// The model between two iterations, on the plain device.
+#[derive(Debug)]
+pub struct Snapshot<'a> {
+    pub(crate) iteration: u64,
+    pub(crate) model: ZegClip,
+    pub(crate) setup: &'a ModelSetup,
+    pub(crate) whole: &'a Vocabulary,
+}
+
+impl Snapshot<'_> {
+    /// Iterations done.
+    pub fn iteration(&self) -> u64 {
+        self.iteration
+    }
+
+    /// The model.
+    pub fn model(&self) -> &ZegClip {
+        &self.model
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &ZegClipConfig {
+        &self.setup.config
+    }
+
+    /// Text features of a class list, for example of all classes to be scored: `[classes, embed_dim]`. They never change in a
+    /// run, so compute them once.
+    ///
+    /// # Errors
+    /// [`TrainError::NoTextFeatures`], or those of the text encoder.
+    pub fn text_features(&self, vocabulary: &Vocabulary) -> Result<Tensor<2>, TrainError> {
+        self.setup.text_features_of(vocabulary)
+    }
+
+    /// Writes a model file as the run writes it at its end.
+    ///
+    /// # Errors
+    /// [`TrainError::Weights`] if it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+        self.setup.write(&self.model, self.whole, path)
+    }
+}
+
 /// Follows a run. Every method may be left out; a closure `FnMut(&Step)` is an observer too.
 pub trait TrainObserver {
     /// An iteration was done.
@@ -41,10 +87,9 @@ pub trait TrainObserver {
         let _ = (iteration, path);
     }
 
-    /// Scores the model after `iteration` iterations, as often as the configuration asks. `model` is on the plain device.
-    /// `None` is no evaluation.
-    fn evaluate(&mut self, iteration: u64, model: &ZegClip) -> Option<EvaluationScores> {
-        let _ = (iteration, model);
+    /// Scores the model after `snapshot.iteration()` iterations, as often as the configuration asks. `None` is no evaluation.
+    fn evaluate(&mut self, snapshot: &Snapshot<'_>) -> Option<EvaluationScores> {
+        let _ = snapshot;
         None
     }
 }

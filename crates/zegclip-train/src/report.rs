@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use zegclip_data::write_atomically;
 
-use crate::run_directory::{MetricsLine, RunDirectory};
-use crate::{TrainConfig, TrainError};
+use crate::{MetricsLine, RunDirectory, TrainConfig, TrainError};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 280.0;
@@ -79,9 +78,9 @@ fn report(lines: &[MetricsLine], config: &TrainConfig) -> Result<String, TrainEr
             let _ = write!(html, "<h2>{title}</h2>{svg}");
         }
     }
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<h2>Configuration</h2><pre>{}</pre></body></html>\n",
+        "<h2>Configuration</h2><pre>{}</pre></body></html>",
         escape(&config.to_toml()?)
     );
     Ok(html)

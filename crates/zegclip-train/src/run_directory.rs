@@ -3,11 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use zegclip_data::write_atomically;
 
 use crate::checkpoint::Checkpoint;
-use crate::{TrainConfig, TrainError};
+use crate::{MetricsLine, TrainConfig, TrainError};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -20,46 +19,6 @@ const PREFIX: &str = "iteration-";
 const EXTENSION: &str = ".safetensors";
 /// What unfinished files are called; a killed process may leave some.
 const TEMPORARY: &str = ".zegclip-";
-
-/// A line of `metrics.jsonl`: means over the iterations since the line before, or an evaluation.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct MetricsLine {
-    /// Iterations done.
-    pub iteration: u64,
-    /// Weighted focal loss, or the only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_mask: Option<f64>,
-    /// Weighted dice loss.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_dice: Option<f64>,
-    /// Learning rate of the last iteration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lr: Option<f64>,
-    /// Seconds an iteration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<f64>,
-    /// Images a second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images_per_second: Option<f64>,
-    /// Scores of an evaluation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scores: Option<EvaluationScores>,
-}
-
-/// Scores in percent; `None` where there is no such class.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct EvaluationScores {
-    /// Pixel accuracy.
-    pub pixel_accuracy: Option<f64>,
-    /// Mean IoU of all classes.
-    pub miou: Option<f64>,
-    /// Mean IoU of seen classes.
-    pub miou_seen: Option<f64>,
-    /// Mean IoU of unseen classes.
-    pub miou_unseen: Option<f64>,
-    /// Harmonic mean of the last two.
-    pub hiou: Option<f64>,
-}
 
 /// A folder that holds one run.
 #[derive(Debug, Clone)]
@@ -206,7 +165,8 @@ impl RunDirectory {
         }
     }
 
-    /// Writes a checkpoint and then removes older ones but the last `keep`.
+    /// Writes a checkpoint and then removes older ones but the last `keep`, at least two: the newest may turn out to be
+    /// damaged, or to lead to a loss that is no number.
     ///
     /// # Errors
     /// [`TrainError::Data`], [`TrainError::Io`]; the checkpoints before it stay then.
@@ -214,7 +174,7 @@ impl RunDirectory {
         let path = self.checkpoint_path(checkpoint.iteration);
         checkpoint.write(&path)?;
         let iterations = self.checkpoints()?;
-        let surplus = iterations.len().saturating_sub(keep.max(1));
+        let surplus = iterations.len().saturating_sub(keep.max(2));
         for iteration in iterations
             .into_iter()
             .take(surplus)

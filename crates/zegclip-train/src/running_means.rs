@@ -1,7 +1,7 @@
 //! Means of the iterations between two lines of `metrics.jsonl`.
 
+use crate::metrics_line::MetricsLine;
 use crate::observer::Step;
-use crate::run_directory::MetricsLine;
 
 /// Sums since the last line.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use zegclip_model::ZegClip;
 
 use crate::checkpoint::{Best, Checkpoint};
 use crate::model_setup::ModelSetup;
-use crate::observer::{Step, TrainObserver};
+use crate::observer::{Snapshot, Step, TrainObserver};
 use crate::report::write_report;
 use crate::running_means::RunningMeans;
 use crate::seed::{Drawn, seed_of};
@@ -59,8 +59,7 @@ impl Trainer {
         config.validate()?;
         require_same(&run.config()?, &config, &run.config_path())?;
         let device = device.clone().without_autodiff();
-        let mut setup = ModelSetup::new(&config, data.vocabulary(), &device)?;
-        let mut model = setup.model.clone();
+        let (setup, mut model) = ModelSetup::new(&config, data.vocabulary(), &device)?;
         let mut optimiser = AdamW::new(config.optimiser.clone());
         let (mut iteration, mut best) = (0, None);
         if let Some(checkpoint) = run.latest()? {
@@ -77,8 +76,6 @@ impl Trainer {
             (iteration, best) = (checkpoint.iteration, checkpoint.best);
         }
         run.cut_metrics(iteration)?;
-        // The loop holds the only copy, so that updates free what they replace.
-        setup.model = model.clone();
         let objective = Objective {
             loss: config.loss.clone(),
             unseen: data.pseudo_labelled(),
@@ -116,9 +113,15 @@ impl Trainer {
         &self.run
     }
 
-    /// The model as it is now, on the plain device.
-    pub fn model(&self) -> ZegClip {
-        crate::freeze::plain(&self.model)
+    /// The model as it is now.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        let model = crate::freeze::plain(&self.model);
+        Snapshot {
+            iteration: self.iteration,
+            model,
+            setup: &self.setup,
+            whole: &self.data.whole,
+        }
     }
 
     /// Trains to the end or until it is interrupted.
@@ -229,24 +232,36 @@ impl Trainer {
         Ok(losses)
     }
 
-    /// Saves the last good state, in case it is not saved yet, and tells what happened.
+    /// Names the newest checkpoint that does not lead here at once. The state itself is not worth saving: its loss is none.
     fn not_finite(&self, losses: Losses, batch: &Batch) -> TrainError {
-        let saved = self
-            .checkpoint()
-            .and_then(|checkpoint| self.run.save(&checkpoint, self.config.run.keep));
-        match saved {
-            Ok(checkpoint) => TrainError::NotFinite {
-                iteration: self.iteration,
-                loss: losses.total(),
-                samples: batch
-                    .ids
-                    .iter()
-                    .map(|id| format!("`{id}`"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                checkpoint,
-            },
-            Err(error) => error,
+        let iterations = match self.run.checkpoints() {
+            Ok(iterations) => iterations,
+            Err(error) => return error,
+        };
+        let before = iterations
+            .into_iter()
+            .rev()
+            .find(|iteration| *iteration < self.iteration);
+        let checkpoint = before.map(|iteration| self.run.checkpoint_path(iteration));
+        let state = match &checkpoint {
+            Some(path) => format!(
+                "the last good state is `{}`, which `model.initial` takes",
+                path.display()
+            ),
+            None => "no checkpoint was written before it".to_owned(),
+        };
+        let samples = batch
+            .ids
+            .iter()
+            .map(|id| format!("`{id}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        TrainError::NotFinite {
+            iteration: self.iteration,
+            loss: losses.total(),
+            samples,
+            checkpoint,
+            state,
         }
     }
 
@@ -255,7 +270,7 @@ impl Trainer {
         if interval == 0 || !(last || self.iteration.is_multiple_of(interval)) {
             return Ok(());
         }
-        let Some(scores) = observer.evaluate(self.iteration, &self.model()) else {
+        let Some(scores) = observer.evaluate(&self.snapshot()) else {
             return Ok(());
         };
         self.run.log(&MetricsLine {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use zegclip_data::DataError;
+use zegclip_data::evaluation::EvaluationError;
 use zegclip_model::ModelError;
 use zegclip_model::device::DeviceError;
 use zegclip_model::weights::WeightError;
@@ -16,6 +17,9 @@ pub enum Error {
     /// An image, class list or output file is at fault.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A data set cannot be evaluated.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
     /// The device cannot compute in half precision.
     #[error("device `{device}` does not compute in f16; use `--precision f32` or another device")]
     NoF16 {

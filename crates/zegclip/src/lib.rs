@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod evaluation;
 mod loader;
 mod mask_decoding;
 mod segmentation;
@@ -21,6 +22,7 @@ mod text;
 mod windows;
 
 pub use error::Error;
+pub use evaluation::evaluate;
 pub use loader::{Precision, SegmenterBuilder};
 pub use mask_decoding::{Decoded, Decoding, WindowMasks, decode};
 pub use segmentation::{Labels, Segmentation, Timings};

@@ -1,4 +1,5 @@
 //! The sliding window against recordings of the published code.
+#![allow(clippy::print_stdout, reason = "a test prints how much of the tolerance it uses")]
 
 use std::path::{Path, PathBuf};
 

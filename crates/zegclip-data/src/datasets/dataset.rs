@@ -120,6 +120,15 @@ impl Dataset {
         Self { limits, ..self }
     }
 
+    /// The first `samples` samples.
+    #[must_use]
+    pub fn first(&self, samples: usize) -> Self {
+        Self {
+            samples: self.samples.iter().take(samples).cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// A part of the samples: those at `shard`, `shard + shards`, `shard + 2 · shards` … from 0, for evaluation on many
     /// machines. More shards than samples leave some empty.
     #[must_use]

@@ -155,6 +155,31 @@ pub enum DatasetError {
         pixels: u64,
     },
 
+    /// An image that nothing was predicted for.
+    #[error("`{id}` has no prediction: expected {expected}")]
+    NoPrediction {
+        /// The image.
+        id: String,
+        /// The files that could hold it.
+        expected: String,
+    },
+
+    /// A prediction of another size than its labels.
+    #[error(
+        "the prediction `{}` is {}×{}, but the labels `{}` are {}×{}",
+        prediction.display(), prediction_size.0, prediction_size.1, labels.display(), label_size.0, label_size.1
+    )]
+    PredictionSize {
+        /// The prediction.
+        prediction: PathBuf,
+        /// Its width and height.
+        prediction_size: (u32, u32),
+        /// The label file.
+        labels: PathBuf,
+        /// Its width and height.
+        label_size: (u32, u32),
+    },
+
     /// A MATLAB label file that cannot be read.
     #[error("cannot read the labels in `{}`: {source}", path.display())]
     Mat5 {

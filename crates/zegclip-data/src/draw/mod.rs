@@ -5,12 +5,14 @@
 
 mod bar_chart;
 mod canvas;
+mod error_map;
 mod legend;
 mod overlay;
 mod panels;
 mod text;
 
 pub use bar_chart::{Bar, BarChart};
+pub use error_map::error_map;
 pub use legend::with_legend;
 pub use overlay::{DEFAULT_OPACITY, blend, colorize, overlay};
 pub use panels::side_by_side;

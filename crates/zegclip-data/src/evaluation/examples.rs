@@ -7,12 +7,13 @@ use crate::metrics::{Confusion, Scores};
 use crate::{DataError, ImageLimits, LabelMap, Vocabulary, decode_label_png, encode_label_png, encoding_of_written};
 
 /// An image that is shown, and its prediction as a label PNG.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
     /// Position of the image among those evaluated.
     pub index: usize,
     /// Mean IoU over the classes of its labels and prediction, 0 to 1.
+    #[serde(with = "exact")]
     pub miou: f64,
     #[serde(with = "base64::text")]
     prediction: Vec<u8>,
@@ -25,13 +26,28 @@ impl Example {
     /// [`DataError`] if it was damaged while it was saved.
     pub fn prediction(&self, classes: usize) -> Result<LabelMap, DataError> {
         let (encoding, depth) = encoding_of_written(classes);
-        let raw = decode_label_png(
-            &self.prediction,
-            "a saved prediction",
-            &ImageLimits::default(),
-            depth,
-        )?;
+        let raw = decode_label_png(&self.prediction, "a saved prediction", &ImageLimits::default(), depth)?;
         Ok(encoding.decode(&raw).labels)
+    }
+}
+
+impl std::fmt::Debug for Example {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Example({}, mIoU {})", self.index, self.miou)
+    }
+}
+
+/// For serde: a number as text, which is read back bit for bit; JSON's numbers are not always.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
     }
 }
 
@@ -64,7 +80,9 @@ impl Examples {
         vocabulary: &Vocabulary,
     ) -> Result<(), DataError> {
         // An image without labels has no score.
-        let Some(miou) = Scores::of(image).miou else { return Ok(()) };
+        let Some(miou) = Scores::of(image).miou else {
+            return Ok(());
+        };
         let place = |kept: &[Example], before: fn(f64, f64) -> bool| {
             let place = kept.iter().take_while(|other| !before(miou, other.miou)).count();
             (place < self.most).then_some(place)

@@ -57,7 +57,28 @@ struct Predicted {
     prediction: LabelMap,
 }
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
+    /// An evaluation of `images` images without boundaries, saved nowhere, that keeps six examples of either kind.
+    pub fn new(
+        vocabulary: &'a Vocabulary,
+        images: usize,
+        identity: &'a BTreeMap<String, String>,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        Self {
+            vocabulary,
+            images: images as u64,
+            boundary: false,
+            threads: 2,
+            ahead: 4,
+            examples: 6,
+            state: None,
+            identity,
+            save_every: 50,
+            stop,
+        }
+    }
+
     /// Evaluates the images that are not done yet. `load` gives what `predict` needs, and the labels, of an image;
     /// `scored` is told of every image and may write files.
     ///
@@ -85,7 +106,7 @@ impl Evaluation<'_> {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(WAITING);
             let scorer = scope.spawn(|| self.score(state, receiver, scored));
-            let mut predict_all = || {
+            let predict_all = || {
                 for image in images {
                     if self.stop.load(Ordering::Relaxed) {
                         break;
@@ -117,7 +138,11 @@ impl Evaluation<'_> {
         let saved = self.state.map(|path| EvaluationState::load(path, self.identity));
         Ok(saved.transpose()?.flatten().unwrap_or_else(|| {
             let confusion = Confusion::new(self.vocabulary);
-            let confusion = if self.boundary { confusion.with_boundary() } else { confusion };
+            let confusion = if self.boundary {
+                confusion.with_boundary()
+            } else {
+                confusion
+            };
             EvaluationState::new(self.identity, confusion, self.examples)
         }))
     }

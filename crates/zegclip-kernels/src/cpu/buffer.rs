@@ -217,13 +217,27 @@ impl OutputRectangle<'_> {
         tile: [[S::f32s; VECTORS]; ROWS],
     ) {
         if self.holds::<S, ROWS, VECTORS>() {
-            for (index, tile) in tile.into_iter().enumerate() {
-                for (vector, value) in tile.into_iter().enumerate() {
-                    // SAFETY: row `index` and the vector lie inside the rectangle, which this thread owns.
-                    let cell = unsafe { self.start.add(index * self.stride + vector * S::F32_LANES) };
-                    let cell = cell.cast::<S::f32s>();
+            let cell = |row: usize, vector: usize| {
+                // SAFETY: the row and the vector lie inside the rectangle, which this thread owns.
+                unsafe {
+                    self.start
+                        .add(row * self.stride + vector * S::F32_LANES)
+                        .cast::<S::f32s>()
+                }
+            };
+            // All loads before all stores: rows often lie a multiple of 4 KiB apart, and a load waits for earlier stores
+            // whose address has the same low bits.
+            let mut sums = tile;
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (vector, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: as above, and written before, says the caller; vectors may lie unaligned.
-                    unsafe { cell.write_unaligned(simd.add_f32s(value, cell.read_unaligned())) };
+                    *sum = simd.add_f32s(*sum, unsafe { cell(row, vector).read_unaligned() });
+                }
+            }
+            for (row, sums) in sums.into_iter().enumerate() {
+                for (vector, sum) in sums.into_iter().enumerate() {
+                    // SAFETY: as above.
+                    unsafe { cell(row, vector).write_unaligned(sum) };
                 }
             }
         } else {

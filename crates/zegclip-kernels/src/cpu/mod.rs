@@ -26,3 +26,6 @@ pub(crate) use elementwise::{quick_gelu_backward_in_place, quick_gelu_in_place};
 pub(crate) use instruction_set::InstructionSet;
 pub(crate) use matrix::Matrix;
 pub(crate) use product::{PackedMatrix, multiply, pack};
+
+#[cfg(test)]
+mod tests;

@@ -172,11 +172,15 @@ impl TileTask for Block<'_> {
                         // SAFETY: the first part of the depth has written it.
                         unsafe { out.add(simd, tile) };
                     }
-                    if self.activation != Activation::None && depth_block + 1 == depth_blocks {
-                        for row in 0..valid_rows {
-                            // SAFETY: written just now.
-                            activate_row(simd, self.activation, unsafe { out.row(row) });
-                        }
+                }
+                if self.activation != Activation::None && depth_block + 1 == depth_blocks {
+                    // When the stores have left the pipeline, not right behind them: see `OutputRectangle::add`.
+                    let rows = self.groups.start * ROWS..self.rows.min(self.groups.end * ROWS);
+                    for row in rows {
+                        // SAFETY: no other block has this part of the row; it was written above.
+                        let mut out = unsafe { self.out.rectangle(row * columns + column, 0, [1, valid_columns]) };
+                        // SAFETY: written above.
+                        activate_row(simd, self.activation, unsafe { out.row(0) });
                     }
                 }
             }

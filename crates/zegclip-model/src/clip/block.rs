@@ -2,8 +2,9 @@
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, sigmoid};
+use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
+use zegclip_kernels::{Activation as Fused, linear};
 
 use super::attention::{KeyValue, SelfAttention};
 use crate::config::Activation;
@@ -49,12 +50,12 @@ impl ResidualAttentionBlock {
     pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
         let attended = self.attention.forward(self.ln_1.forward(tokens.clone()), extra, causal);
         let tokens = tokens + attended;
-        let hidden = self.mlp_fc.forward(self.ln_2.forward(tokens.clone()));
+        let normed = self.ln_2.forward(tokens.clone());
         let hidden = match self.activation {
-            Activation::QuickGelu => quick_gelu(hidden),
-            Activation::Gelu => gelu(hidden),
+            Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, Fused::QuickGelu),
+            Activation::Gelu => gelu(apply_linear(&self.mlp_fc, normed, Fused::None)),
         };
-        tokens + self.mlp_proj.forward(hidden)
+        tokens + apply_linear(&self.mlp_proj, hidden, Fused::None)
     }
 
     /// What other tokens see of `tokens` in this block, without the work for their own output.
@@ -66,7 +67,8 @@ impl ResidualAttentionBlock {
     }
 }
 
-/// `x · σ(1.702 x)`, the approximation of GELU that CLIP was trained with.
-pub(super) fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.clone() * sigmoid(x * 1.702)
+/// A linear layer and its activation through this project's kernels.
+pub(crate) fn apply_linear<const D: usize>(layer: &Linear, x: Tensor<D>, activation: Fused) -> Tensor<D> {
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    linear(x, layer.weight.val(), bias, activation)
 }

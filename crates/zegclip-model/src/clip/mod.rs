@@ -9,7 +9,7 @@ mod text_features;
 mod tokenizer;
 mod zero_shot;
 
-pub use attention::{KeyValue, SelfAttention, scaled_dot_product_attention};
+pub use attention::{KeyValue, SelfAttention};
 pub use block::ResidualAttentionBlock;
 pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, Tokens, l2_normalise};
 pub use text_encoder::TextEncoder;

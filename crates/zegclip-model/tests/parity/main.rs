@@ -1,4 +1,5 @@
 //! The model against recordings of the published code, on the processor and on a GPU interface.
+#![allow(clippy::print_stdout, reason = "a test prints how much of the tolerance it uses")]
 
 #[allow(unreachable_pub, missing_docs)]
 mod cases;

@@ -41,11 +41,17 @@ fn a_damaged_checkpoint_offers_the_one_before() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_and_keeps_the_state_before_it() {
+fn a_loss_that_is_no_number_stops_and_keeps_a_good_state() {
     let farm = Farm::new();
-    // A rate that throws the parameters out of all range after the first updates.
-    let config = farm.config(&["optimiser.lr=1e30", "schedule.warmup=0"]);
-    let mut trainer = farm.trainer("a", &config).unwrap();
+    // A decay beyond one, which multiplies the parameters by about -10^4 in each update.
+    let overrides = [
+        "iterations=40",
+        "optimiser.lr=1e-3",
+        "optimiser.weight_decay=1e6",
+        "schedule.warmup=0",
+    ];
+    let overrides = [&overrides[..], &["run.checkpoint_interval=1"]].concat();
+    let mut trainer = farm.trainer("a", &farm.config(&overrides)).unwrap();
     let error = trainer.run(&mut |_: &Step| ()).unwrap_err();
     let TrainError::NotFinite {
         iteration,
@@ -56,9 +62,27 @@ fn a_loss_that_is_no_number_stops_and_keeps_the_state_before_it() {
     else {
         panic!("{error}")
     };
-    assert!(iteration > 0 && samples.matches('`').count() == 8, "{error}");
-    assert_eq!(Checkpoint::read(checkpoint).unwrap().iteration, iteration);
-    assert!(error.to_string().contains("optimiser.lr"));
+    assert!(
+        samples.matches('`').count() == 8 && error.to_string().contains("optimiser.lr"),
+        "{error}"
+    );
+    let kept = Checkpoint::read(checkpoint.as_ref().expect("a checkpoint before")).unwrap();
+    assert_eq!(kept.iteration, iteration - 1);
+    assert!(
+        kept.parameters
+            .values()
+            .flat_map(|values| &values.values)
+            .all(|value| value.is_finite())
+    );
+
+    let mut trainer = farm
+        .trainer("b", &farm.config(&["optimiser.lr=1e30", "schedule.warmup=0"]))
+        .unwrap();
+    let error = trainer.run(&mut |_: &Step| ()).unwrap_err().to_string();
+    assert!(
+        error.contains("iteration 1: ") && error.contains("no checkpoint was written"),
+        "{error}"
+    );
 }
 
 #[test]

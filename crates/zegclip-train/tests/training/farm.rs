@@ -130,7 +130,7 @@ pub(crate) fn class_at(sample: u32, x: u32, y: u32) -> u16 {
     match (x * 2 < SIDE, y * 2 < SIDE) {
         (true, true) => 0,
         (false, true) => {
-            if sample % 2 == 0 {
+            if sample.is_multiple_of(2) {
                 1
             } else {
                 2
@@ -138,7 +138,7 @@ pub(crate) fn class_at(sample: u32, x: u32, y: u32) -> u16 {
         }
         (true, false) => 3,
         (false, false) => {
-            if sample % 3 == 0 {
+            if sample.is_multiple_of(3) {
                 2
             } else {
                 3

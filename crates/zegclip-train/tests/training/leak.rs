@@ -8,7 +8,11 @@ const IGNORED: u16 = u16::MAX;
 /// Ignored or of the unseen class, at random.
 fn noise(sample: u32, x: u32, y: u32) -> u16 {
     let hash = (sample + 1).wrapping_mul(0x9e37_79b9) ^ x.wrapping_mul(0x85eb_ca6b) ^ y.wrapping_mul(0xc2b2_ae35);
-    if (hash ^ (hash >> 15)) % 3 == 0 { SOFA } else { IGNORED }
+    if (hash ^ (hash >> 15)).is_multiple_of(3) {
+        SOFA
+    } else {
+        IGNORED
+    }
 }
 
 #[test]

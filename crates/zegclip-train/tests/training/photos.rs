@@ -37,6 +37,5 @@ fn a_small_model_learns_real_photos() {
     let (_, losses) = farm.train("photos", &overrides);
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (first, last) = (mean(&losses[..5]), mean(&losses[35..]));
-    println!("{first} to {last}");
     assert!(last < 0.8 * first, "{first} to {last}");
 }

@@ -1,7 +1,9 @@
 //! Settings and ablations train, and what is frozen stays.
 
+use burn::tensor::Tensor;
+use zegclip_data::Vocabulary;
 use zegclip_model::weights::WeightFile;
-use zegclip_train::{EvaluationScores, Step, TrainObserver};
+use zegclip_train::{EvaluationScores, Snapshot, Step, TrainObserver};
 
 use crate::farm::Farm;
 
@@ -100,8 +102,17 @@ fn transductive_starts_from_the_half_way_checkpoint() {
 struct Evaluator(Vec<u64>);
 
 impl TrainObserver for Evaluator {
-    fn evaluate(&mut self, iteration: u64, model: &zegclip_model::ZegClip) -> Option<EvaluationScores> {
+    fn evaluate(&mut self, snapshot: &Snapshot<'_>) -> Option<EvaluationScores> {
+        let model = snapshot.model();
         assert!(!model.decoder.layers[0].linear1.weight.val().device().is_autodiff());
+        let classes = Vocabulary::from_names("cow, sheep, sofa, grass, cat").unwrap();
+        let text = snapshot.text_features(&classes).unwrap();
+        let image = Tensor::zeros(
+            [1, 3, snapshot.config().image_size, snapshot.config().image_size],
+            &text.device(),
+        );
+        assert_eq!(model.forward(image, text).dims(), [1, 5, 4, 4]);
+        let iteration = snapshot.iteration();
         self.0.push(iteration);
         Some(EvaluationScores {
             hiou: Some(if iteration == 4 { 9.0 } else { 1.0 }),

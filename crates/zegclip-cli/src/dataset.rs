@@ -1,0 +1,138 @@
+//! `zegclip dataset check` and `zegclip dataset show`
+
+use std::io::Write;
+
+use zegclip_data::dataset_check::{CheckOptions, CheckReport, ClassCount, check};
+use zegclip_data::datasets::{Dataset, DatasetSpec};
+use zegclip_data::draw::{Bar, BarChart, blend, colorize, side_by_side, with_legend};
+use zegclip_data::palette::Color;
+use zegclip_data::{TrainingSetting, Vocabulary};
+
+use crate::arguments::SettingName;
+use crate::evaluation_arguments::{DatasetCheckOptions, DatasetCommand, DatasetShowOptions};
+use crate::failure::Failure;
+use crate::output;
+use crate::progress::bar;
+use crate::segment::save_png;
+
+pub(crate) fn run(command: &DatasetCommand) -> Result<(), Failure> {
+    match command {
+        DatasetCommand::Check(options) => run_check(options),
+        DatasetCommand::Show(options) => run_show(options),
+    }
+}
+
+/// The data set that `NAME=DIR` or a TOML names.
+pub(crate) fn spec(text: &str) -> Result<DatasetSpec, Failure> {
+    use zegclip_data::datasets::DatasetError::{Spec, UnknownDataset};
+    DatasetSpec::parse(text).map_err(|error| match error {
+        Spec { .. } | UnknownDataset { .. } => Failure::usage(error),
+        error => Failure::failed(error),
+    })
+}
+
+fn run_check(options: &DatasetCheckOptions) -> Result<(), Failure> {
+    let spec = spec(&options.dataset)?;
+    let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
+    let dataset = spec.survey(split)?;
+    let settings = CheckOptions {
+        setting: options.setting.map(|setting| match setting {
+            SettingName::Inductive => TrainingSetting::Inductive,
+            SettingName::Transductive => TrainingSetting::Transductive,
+            SettingName::Full => TrainingSetting::Full,
+        }),
+        labels_are_cleaned: options.cleaned,
+    };
+    let progress = bar(dataset.len() as u64);
+    let report = check(&dataset, settings, || progress.inc(1));
+    progress.finish_and_clear();
+    if let Some(path) = &options.chart {
+        save_png(path, &chart(&report, dataset.vocabulary()).draw())?;
+    }
+    if options.json {
+        output::json(&report)?;
+    } else {
+        output::line(report.to_string().trim_end())?;
+    }
+    let errors = report.findings.iter().filter(|found| found.finding.is_error()).count();
+    match errors {
+        0 => Ok(()),
+        1 => Err(Failure::failed(format!("1 thing is wrong with {}", dataset.name()))),
+        errors => Err(Failure::failed(format!(
+            "{errors} things are wrong with {}",
+            dataset.name()
+        ))),
+    }
+}
+
+/// A bar a class, as long as the logarithm of its pixels.
+fn chart(report: &CheckReport, vocabulary: &Vocabulary) -> BarChart {
+    let bar = |(class, color): (&ClassCount, Color)| Bar {
+        name: class.name.clone(),
+        value: class.pixels as f64,
+        label: match class.pixels {
+            0 => "none".to_owned(),
+            pixels => format!("{} in {}", short(pixels), class.images),
+        },
+        color,
+        marked: !class.seen,
+    };
+    let unseen = report.classes.iter().any(|class| !class.seen);
+    BarChart {
+        title: format!("{}, split {}: {} samples", report.dataset, report.split, report.samples),
+        subtitle: format!(
+            "pixels of each class (logarithmic) and images that have it{}",
+            if unseen { "; ★ not seen in training" } else { "" }
+        ),
+        bars: report.classes.iter().zip(vocabulary.palette()).map(bar).collect(),
+        logarithmic: true,
+    }
+}
+
+/// `12.3 M`
+fn short(count: u64) -> String {
+    let count = count as f64;
+    match count {
+        count if count >= 1e9 => format!("{:.1} G", count / 1e9),
+        count if count >= 1e6 => format!("{:.1} M", count / 1e6),
+        count if count >= 1e3 => format!("{:.1} k", count / 1e3),
+        count => count.to_string(),
+    }
+}
+
+fn run_show(options: &DatasetShowOptions) -> Result<(), Failure> {
+    if options.output.exists() && !options.overwrite {
+        return Err(Failure::usage(format!(
+            "`{}` exists; give another name, or `--overwrite` to replace it",
+            options.output.display()
+        )));
+    }
+    let spec = spec(&options.dataset)?;
+    let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
+    // A sample can be looked at whatever others lack.
+    let dataset = spec.survey(split)?;
+    let labels = dataset.labels(options.index)?;
+    let vocabulary = dataset.vocabulary();
+    let picture = if dataset.has_images() {
+        let (photo, labels) = dataset.load(options.index)?;
+        let colored = blend(&photo, &labels, vocabulary, options.opacity)?;
+        side_by_side(&[(&title(&dataset, options.index), &photo), ("labels", &colored)])
+    } else {
+        side_by_side(&[(&title(&dataset, options.index), &colorize(&labels, vocabulary))])
+    };
+    save_png(&options.output, &with_legend(&picture, &labels, vocabulary))?;
+    let _ = writeln!(
+        std::io::stderr(),
+        "{}, split {}, sample {} of {}: `{}`",
+        dataset.name(),
+        dataset.split(),
+        options.index,
+        dataset.len(),
+        options.output.display()
+    );
+    Ok(())
+}
+
+fn title(dataset: &Dataset, index: usize) -> String {
+    dataset.samples().get(index).map_or("", |sample| sample.id()).to_owned()
+}

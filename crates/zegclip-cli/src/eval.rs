@@ -1,0 +1,304 @@
+//! `zegclip eval`
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use zegclip::evaluation::{Evaluation, Scored};
+use zegclip::{SegmentOptions, Segmenter, evaluate};
+use zegclip_data::datasets::Dataset;
+use zegclip_data::{DataError, Vocabulary, write_label_png};
+
+use crate::arguments::SettingName;
+use crate::evaluation_arguments::EvalOptions;
+use crate::evaluation_files::{EvaluationFiles, page, print, running};
+use crate::failure::Failure;
+use crate::progress::bar;
+use crate::scored_dataset::{self, Request, ScoredDataset};
+use crate::segment::load;
+
+/// The state is saved after so many images: what a power failure costs at most.
+const SAVE_EVERY: u64 = 20;
+
+pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
+    let options = options.resolved()?;
+    let model = options.model()?;
+    let Some(dataset) = &options.dataset else {
+        return Err(Failure::usage(
+            "name the data set with `--dataset NAME=DIR`, or `dataset` in the TOML",
+        ));
+    };
+    let ScoredDataset {
+        mut dataset,
+        vocabulary,
+        other_classes,
+    } = scored_dataset::open(&Request {
+        dataset,
+        split: options.split.as_deref(),
+        vocabulary: options.vocabulary.as_deref(),
+        table: options.table.as_deref(),
+        unmatched: options.unmatched.as_deref(),
+        seen: options.seen.as_deref(),
+    })?;
+    if let Some(limit) = options.limit {
+        dataset = dataset.first(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    let mut stem = "evaluation".to_owned();
+    if let Some(shard) = options.shard {
+        dataset = dataset.shard(shard.number - 1, shard.of);
+        stem = format!("evaluation.shard-{}-of-{}", shard.number, shard.of);
+    }
+    // Before the model is loaded, so that a wrong folder costs nothing.
+    let output = options.output();
+    let files = EvaluationFiles::new(&output, &stem);
+    files.prepare(options.overwrite)?;
+    if options.overwrite {
+        files.remove_state()?;
+    }
+    if !dataset.is_empty() && !dataset.has_images() {
+        dataset.image(0)?;
+    }
+    let segmenter = load(&model)?;
+    let foreign = other_classes || is_foreign(&segmenter, &vocabulary);
+    let setting = options.setting.unwrap_or(if foreign {
+        SettingName::Full
+    } else {
+        SettingName::Inductive
+    });
+    let facts = facts(&options, &dataset, &vocabulary, &segmenter, setting);
+    let identity = identity(&options, &dataset, &vocabulary, setting)?;
+    let state_path = files.state();
+    let stop = interruptible()?;
+    let evaluation = Evaluation {
+        boundary: options.boundary,
+        state: Some(&state_path),
+        save_every: SAVE_EVERY,
+        ..Evaluation::new(&vocabulary, dataset.len(), &identity, &stop)
+    };
+    let progress = bar(dataset.len() as u64);
+    let done = zegclip::evaluation::EvaluationState::load(&state_path, &identity)?.map_or(0, |state| state.done());
+    if done > 0 {
+        let _ = writeln!(std::io::stderr(), "going on after {done} of {} images", dataset.len());
+        progress.set_position(done);
+        progress.reset_eta();
+    }
+    let labels = options.save_labels.then(|| output.join("labels"));
+    let scored = |image: &Scored| {
+        if let Some(folder) = &labels {
+            save_labels(folder, &dataset, image, &vocabulary)?;
+        }
+        progress.inc(1);
+        if !progress.is_hidden() {
+            progress.set_message(running(image.total));
+        }
+        Ok(())
+    };
+    let decoding = SegmentOptions {
+        // Where all classes count as seen, 0.1 from every score changes no label.
+        keep_seen_scores: setting != SettingName::Inductive,
+        ..SegmentOptions::default()
+    };
+    let state = evaluate(&segmenter, &dataset, &evaluation, &decoding, scored)?;
+    progress.finish_and_clear();
+    if state.done() < dataset.len() as u64 {
+        let kept = match state.done() {
+            0 => "interrupted before the first image was done".to_owned(),
+            done => format!(
+                "interrupted after {done} of {} images, which `{}` keeps",
+                dataset.len(),
+                state_path.display()
+            ),
+        };
+        let command = resuming(std::env::args());
+        return Err(Failure::failed(format!("{kept}; go on with\n  {command}")));
+    }
+    let image = |index: usize| {
+        let (photo, labels) = dataset.load(index)?;
+        let name = dataset.samples().get(index).map_or("", |sample| sample.id());
+        Ok((name.to_owned(), Some(photo), labels))
+    };
+    let html = page(&facts, &state, &vocabulary, image)?;
+    files.write(&facts, state.confusion(), &html)?;
+    files.remove_state()?;
+    print(state.confusion(), options.json)
+}
+
+/// Whether the model says that it was trained for other classes.
+fn is_foreign(segmenter: &Segmenter, vocabulary: &Vocabulary) -> bool {
+    segmenter
+        .vocabulary()
+        .is_some_and(|own| !own.names().eq(vocabulary.names()))
+}
+
+/// What people want to know of the result.
+fn facts(
+    options: &EvalOptions,
+    dataset: &Dataset,
+    vocabulary: &Vocabulary,
+    segmenter: &Segmenter,
+    setting: SettingName,
+) -> Vec<(String, String)> {
+    let weights = options.weights.as_deref().unwrap_or(Path::new(""));
+    let mut facts = vec![
+        ("model", weights.display().to_string()),
+        ("data set", format!("{}, split {}", dataset.name(), dataset.split())),
+        (
+            "classes",
+            format!(
+                "{}: {} classes, {} unseen",
+                vocabulary.name(),
+                vocabulary.len(),
+                vocabulary.seen().unseen_count()
+            ),
+        ),
+        ("setting", name(setting).to_owned()),
+        ("device", segmenter.device().description.clone()),
+        ("precision", precision(options).to_owned()),
+    ];
+    if let Some(shard) = options.shard {
+        facts.push(("part", shard.to_string()));
+    }
+    if let Some(limit) = options.limit {
+        facts.push(("images", format!("the first {limit}")));
+    }
+    facts
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// All that the scores depend on, apart from the device.
+fn identity(
+    options: &EvalOptions,
+    dataset: &Dataset,
+    vocabulary: &Vocabulary,
+    setting: SettingName,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut identity = BTreeMap::new();
+    let mut insert = |name: &str, value: String| identity.insert(name.to_owned(), value);
+    let files = [
+        ("model", &options.weights),
+        ("CLIP", &options.clip),
+        ("file of text features", &options.text_features),
+        ("model configuration", &options.model_config),
+    ];
+    for (name, path) in files {
+        if let Some(path) = path {
+            insert(name, fingerprint(path)?);
+        }
+    }
+    let ids: Vec<&str> = dataset.samples().iter().map(|sample| sample.id()).collect();
+    let ids = crc32fast::hash(ids.join("\n").as_bytes());
+    insert("data set", dataset.name().to_owned());
+    insert("split", dataset.split().to_owned());
+    insert("list of images", format!("{} ({ids:08x})", dataset.len()));
+    let classes = crc32fast::hash(vocabulary.to_toml().as_bytes());
+    insert("class list", format!("{} ({classes:08x})", vocabulary.name()));
+    if let Some(unmatched) = &options.unmatched {
+        insert("treatment of unmatched classes", unmatched.clone());
+    }
+    if let Some(table) = &options.table {
+        insert("table of classes", fingerprint(table)?);
+    }
+    let shard = options
+        .shard
+        .map_or_else(|| "1/1".to_owned(), |shard| shard.to_string());
+    insert("part", shard);
+    insert("setting", name(setting).to_owned());
+    insert("precision", precision(options).to_owned());
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    insert("--boundary", yes(options.boundary));
+    insert("--save-labels", yes(options.save_labels));
+    Ok(identity)
+}
+
+/// Name, size and checksum of a file.
+fn fingerprint(path: &Path) -> Result<String, Failure> {
+    let wrong = |error| Failure::failed(format!("cannot read `{}`: {error}", path.display()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if path.is_dir() {
+        return Ok(path.display().to_string());
+    }
+    let mut file = std::fs::File::open(path).map_err(wrong)?;
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut length = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(wrong)?;
+        if read == 0 {
+            break;
+        }
+        length += read;
+        hasher.update(&buffer[..read]);
+    }
+    Ok(format!("{name} ({length} bytes, {:08x})", hasher.finalize()))
+}
+
+fn name(setting: SettingName) -> &'static str {
+    match setting {
+        SettingName::Inductive => "inductive",
+        SettingName::Transductive => "transductive",
+        SettingName::Full => "full",
+    }
+}
+
+fn precision(options: &EvalOptions) -> &'static str {
+    use crate::arguments::PrecisionName;
+    match options.precision {
+        Some(PrecisionName::F16) => "f16",
+        Some(PrecisionName::F32) | None => "f32",
+    }
+}
+
+fn save_labels(folder: &Path, dataset: &Dataset, image: &Scored, vocabulary: &Vocabulary) -> Result<(), DataError> {
+    let id = dataset.samples().get(image.index).map_or("", |sample| sample.id());
+    let path: PathBuf = folder.join(format!("{id}.png"));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| DataError::Io {
+            action: "create",
+            path: folder.to_owned(),
+            source,
+        })?;
+    }
+    write_label_png(&path, image.prediction, &vocabulary.palette())
+}
+
+/// A flag that Ctrl-C sets; pressed again, the program ends at once.
+fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
+    use signal_hook::consts::SIGINT;
+    let stop = Arc::new(AtomicBool::new(false));
+    // In this order: the first signal finds the flag not set yet.
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 1, stop.clone())
+        .and_then(|_| signal_hook::flag::register(SIGINT, stop.clone()))
+        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    Ok(stop)
+}
+
+/// The command that goes on: the same without `--overwrite`, quoted for a shell.
+fn resuming(arguments: impl Iterator<Item = String>) -> String {
+    let plain = |text: &str| {
+        let harmless = |letter: char| letter.is_alphanumeric() || "-_./=:,+@".contains(letter);
+        !text.is_empty() && text.chars().all(harmless)
+    };
+    let quoted = arguments
+        .filter(|argument| argument != "--overwrite")
+        .map(|argument| match plain(&argument) {
+            true => argument,
+            false => format!("'{}'", argument.replace('\'', r"'\''")),
+        });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_that_goes_on_can_be_pasted() {
+        let arguments = ["zegclip", "eval", "--overwrite", "--output", "my results", "it's"];
+        assert_eq!(
+            super::resuming(arguments.into_iter().map(str::to_owned)),
+            r"zegclip eval --output 'my results' 'it'\''s'"
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! The files that `eval` and `score` leave: JSON, Markdown, a page, counts to add up.
+
+use std::path::{Path, PathBuf};
+
+use zegclip_data::evaluation::{EvaluationError, EvaluationState, Page, ShownExample};
+use zegclip_data::metrics::{Confusion, Scores, evaluation_json, markdown_table};
+use zegclip_data::{LabelMap, RgbImage, Vocabulary, write_atomically};
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Files of one evaluation in a folder. Their names begin alike.
+#[derive(Debug, Clone)]
+pub(crate) struct EvaluationFiles {
+    folder: PathBuf,
+    stem: String,
+}
+
+impl EvaluationFiles {
+    /// `stem` is `evaluation`, or names a part of one.
+    pub(crate) fn new(folder: &Path, stem: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            stem: stem.to_owned(),
+        }
+    }
+
+    pub(crate) fn path(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", self.stem))
+    }
+
+    /// How far an evaluation is that is not finished.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state.json")
+    }
+
+    /// Makes the folder; a finished evaluation in it is replaced only if that is wished.
+    pub(crate) fn prepare(&self, overwrite: bool) -> Result<(), Failure> {
+        let finished = self.path("json");
+        if finished.exists() && !overwrite {
+            return Err(Failure::usage(format!(
+                "`{}` exists; give another `--output` folder, or `--overwrite` to replace it",
+                finished.display()
+            )));
+        }
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|error| Failure::failed(format!("cannot make the folder `{}`: {error}", self.folder.display())))
+    }
+
+    /// Removes the state of an unfinished evaluation.
+    pub(crate) fn remove_state(&self) -> Result<(), Failure> {
+        let state = self.state();
+        if !state.exists() {
+            return Ok(());
+        }
+        std::fs::remove_file(&state)
+            .map_err(|error| Failure::failed(format!("cannot remove `{}`: {error}", state.display())))
+    }
+
+    /// Writes everything. The JSON is written last: where it is, everything else is.
+    pub(crate) fn write(&self, facts: &[(String, String)], confusion: &Confusion, html: &str) -> Result<(), Failure> {
+        write_atomically(&self.path("html"), |file| file.write_all(html.as_bytes()))?;
+        confusion.save(&self.path("confusion.json"))?;
+        self.write_scores(facts, confusion)
+    }
+
+    /// Writes Markdown and JSON: parts that are added up have no images to show, and their sum is not to be added.
+    pub(crate) fn write_scores(&self, facts: &[(String, String)], confusion: &Confusion) -> Result<(), Failure> {
+        let scores = Scores::of(confusion);
+        let facts: String = facts
+            .iter()
+            .map(|(name, value)| format!("- {name}: {value}\n"))
+            .collect();
+        let table = markdown_table(&scores);
+        write_atomically(&self.path("md"), |file| {
+            write!(file, "# Evaluation\n\n{facts}\n{table}")
+        })?;
+        let text = serde_json::to_string_pretty(&evaluation_json(&scores)).map_err(Failure::failed)?;
+        write_atomically(&self.path("json"), |file| writeln!(file, "{text}"))?;
+        Ok(())
+    }
+}
+
+/// The page of a finished evaluation. `image` gives name, photo and labels of an image.
+pub(crate) fn page(
+    facts: &[(String, String)],
+    state: &EvaluationState,
+    vocabulary: &Vocabulary,
+    image: impl Fn(usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError>,
+) -> Result<String, Failure> {
+    let (worst, best) = state.examples().worst_and_best();
+    let show = |examples: Vec<&zegclip_data::evaluation::Example>| {
+        let shown = examples.into_iter().map(|example| {
+            let (name, photo, labels) = image(example.index)?;
+            let prediction = example.prediction(vocabulary.len())?;
+            Ok(ShownExample::new(
+                &name,
+                example.miou,
+                photo.as_ref(),
+                &labels,
+                &prediction,
+            ))
+        });
+        shown.collect::<Result<Vec<_>, EvaluationError>>()
+    };
+    let page = Page {
+        title: "ZegCLIP evaluation".to_owned(),
+        facts: facts.to_vec(),
+        scores: &Scores::of(state.confusion()),
+        vocabulary,
+        worst: show(worst)?,
+        best: show(best)?,
+    };
+    Ok(page.html()?)
+}
+
+/// Prints scores to stdout: JSON on one line, or tables.
+pub(crate) fn print(confusion: &Confusion, json: bool) -> Result<(), Failure> {
+    let scores = Scores::of(confusion);
+    if json {
+        output::json(&evaluation_json(&scores))
+    } else {
+        output::line(markdown_table(&scores).trim_end())
+    }
+}
+
+/// What the progress bar says: the running hIoU, or mIoU where there are no unseen classes.
+pub(crate) fn running(confusion: &Confusion) -> String {
+    let scores = Scores::of(confusion);
+    match (scores.hiou, scores.miou) {
+        (Some(hiou), _) => format!("hIoU {:.1}", 100.0 * hiou),
+        (None, Some(miou)) => format!("mIoU {:.1}", 100.0 * miou),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,94 @@
+//! The images and classes that `eval` and `score` work on.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use zegclip_data::Vocabulary;
+use zegclip_data::datasets::{Dataset, Unmatched};
+
+use crate::dataset::spec;
+use crate::failure::Failure;
+
+/// What the options of either command say.
+pub(crate) struct Request<'a> {
+    pub(crate) dataset: &'a str,
+    pub(crate) split: Option<&'a str>,
+    pub(crate) vocabulary: Option<&'a str>,
+    pub(crate) table: Option<&'a Path>,
+    pub(crate) unmatched: Option<&'a str>,
+    pub(crate) seen: Option<&'a str>,
+}
+
+/// A split with labels under the classes to score.
+pub(crate) struct ScoredDataset {
+    pub(crate) dataset: Dataset,
+    /// The classes, with the seen ones that were asked for.
+    pub(crate) vocabulary: Vocabulary,
+    /// Whether the classes are not the data set's own.
+    pub(crate) other_classes: bool,
+}
+
+/// Opens a complete split.
+pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
+    let spec = spec(request.dataset)?;
+    let split = request.split.unwrap_or_else(|| spec.validation_split());
+    let mut dataset = spec.open(split)?;
+    let mut other_classes = false;
+    if let Some(name) = request.vocabulary {
+        let vocabulary = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
+        other_classes = !vocabulary.names().eq(dataset.vocabulary().names());
+        let table = request.table.map(table).transpose()?.unwrap_or_default();
+        let unmatched = match request.unmatched {
+            None | Some("ignore") => Unmatched::Ignore,
+            Some("refuse") => Unmatched::Refuse,
+            Some(name) => Unmatched::Become(name.to_owned()),
+        };
+        let (under, matching) = dataset.under(vocabulary, &table, &unmatched).map_err(Failure::usage)?;
+        if !matching.unmatched().is_empty() {
+            let what = match &unmatched {
+                Unmatched::Become(name) => format!("become `{name}`"),
+                _ => "are ignored".to_owned(),
+            };
+            let _ = writeln!(
+                std::io::stderr(),
+                "note: {} classes of {} have no counterpart in {name} and {what}: {}",
+                matching.unmatched().len(),
+                dataset.name(),
+                shortened(matching.unmatched()),
+            );
+        }
+        dataset = under;
+    }
+    let vocabulary = with_seen(dataset.vocabulary(), request.seen)?;
+    Ok(ScoredDataset {
+        dataset,
+        vocabulary,
+        other_classes,
+    })
+}
+
+/// The classes with the seen ones that `--seen` names.
+pub(crate) fn with_seen(vocabulary: &Vocabulary, seen: Option<&str>) -> Result<Vocabulary, Failure> {
+    match seen {
+        None => Ok(vocabulary.clone()),
+        Some(names) => {
+            let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+            vocabulary.clone().with_seen_names(names).map_err(Failure::usage)
+        }
+    }
+}
+
+fn table(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::failed(format!("cannot read `{}`: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| Failure::failed(format!("`{}`: {}", path.display(), error.message())))
+}
+
+/// The first names.
+fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}

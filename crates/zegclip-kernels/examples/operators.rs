@@ -1,0 +1,219 @@
+//! Times each operator beside its composition from burn's operators on the processor, at the sizes of ViT-B/16 with a 512²
+//! crop: `cargo run --release -p zegclip-kernels --example operators [-- NAME]`.
+
+#![allow(clippy::print_stdout)]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::nn::LayerNormConfig;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::module::{attention as burn_attention, linear as burn_linear};
+use burn::tensor::{Device, Distribution, Tensor};
+use zegclip_kernels::{Activation, PackedLinear, attention, linear, quick_gelu, self_attention};
+
+/// Patches of a 512² crop and the class token.
+const TOKENS: usize = 1025;
+const PROMPTS: usize = 10;
+const WIDTH: usize = 768;
+const HEADS: usize = 12;
+const RUNS: usize = 15;
+
+fn main() {
+    let only = std::env::args().nth(1).unwrap_or_default();
+    let plain = Device::flex();
+    let train = Device::flex().autodiff();
+    println!(
+        "{:44} {:>9} {:>9} {:>7} {:>8}",
+        "operator", "burn ms", "here ms", "times", "GFLOP/s"
+    );
+    let show = |name: &str, operations: f64, composed: &mut dyn FnMut(), here: &mut dyn FnMut()| {
+        if name.contains(&only) {
+            compare(name, operations, composed, here);
+        }
+    };
+    linears(&plain, &show);
+    attentions(&plain, &train, &show);
+    elementwise(&plain, &train, &show);
+}
+
+type Show<'a> = dyn Fn(&str, f64, &mut dyn FnMut(), &mut dyn FnMut()) + 'a;
+
+fn linears(device: &Device, show: &Show<'_>) {
+    for (rows, input, output) in [
+        (TOKENS, WIDTH, WIDTH),
+        (TOKENS, WIDTH, 3 * WIDTH),
+        (TOKENS, WIDTH, 4 * WIDTH),
+        (TOKENS, 4 * WIDTH, WIDTH),
+        (171, 512, 2048),
+        (20, 512, 512),
+    ] {
+        let x: Tensor<3> = random([1, rows, input], device);
+        let weight: Tensor<2> = random([input, output], device);
+        let bias: Tensor<1> = random([output], device);
+        let packed = PackedLinear::new(weight.clone(), Some(bias.clone()));
+        let operations = 2.0 * (rows * input * output) as f64;
+        let mut composed = || drop(black_box(burn_linear(x.clone(), weight.clone(), Some(bias.clone()))));
+        show(
+            &format!("linear packed {rows}×{input}×{output}"),
+            operations,
+            &mut composed,
+            &mut || drop(black_box(packed.forward(x.clone(), Activation::None))),
+        );
+        show(
+            &format!("linear {rows}×{input}×{output}"),
+            operations,
+            &mut composed,
+            &mut || {
+                drop(black_box(linear(
+                    x.clone(),
+                    weight.clone(),
+                    Some(bias.clone()),
+                    Activation::None,
+                )))
+            },
+        );
+        if output > input {
+            let mut composed = || {
+                drop(black_box(gelu(burn_linear(
+                    x.clone(),
+                    weight.clone(),
+                    Some(bias.clone()),
+                ))))
+            };
+            show(
+                &format!("linear packed + QuickGELU {rows}×{input}×{output}"),
+                operations,
+                &mut composed,
+                &mut || drop(black_box(packed.forward(x.clone(), Activation::QuickGelu))),
+            );
+        }
+    }
+}
+
+fn attentions(plain: &Device, train: &Device, show: &Show<'_>) {
+    let operations = 4.0 * (TOKENS * (TOKENS + PROMPTS) * WIDTH) as f64;
+    let dim = WIDTH / HEADS;
+    for (device, name, factor) in [(plain, "forward", 1.0), (train, "forward and backward", 3.5)] {
+        let qkv: Tensor<3> = random([1, TOKENS, 3 * WIDTH], device);
+        let qkv = if device.is_autodiff() { qkv.require_grad() } else { qkv };
+        let extra = || {
+            (
+                random([1, HEADS, PROMPTS, dim], device),
+                random([1, HEADS, PROMPTS, dim], device),
+            )
+        };
+        let (key, value): (Tensor<4>, Tensor<4>) = extra();
+        let finish = |output: Tensor<3>| {
+            if device.is_autodiff() {
+                drop(black_box(output.sum().backward()));
+            } else {
+                drop(black_box(output));
+            }
+        };
+        let mut composed = || {
+            let parts = qkv.clone().reshape([1, TOKENS, 3, HEADS, dim]).permute([2, 0, 3, 1, 4]);
+            let part = |index| parts.clone().narrow(0, index, 1).squeeze_dim::<4>(0);
+            let key = Tensor::cat(vec![part(1), key.clone()], 2);
+            let value = Tensor::cat(vec![part(2), value.clone()], 2);
+            let output = burn_attention(part(0), key, value, None, None, Default::default());
+            finish(output.swap_dims(1, 2).reshape([1, TOKENS, WIDTH]));
+        };
+        show(
+            &format!("self-attention {name}"),
+            factor * operations,
+            &mut composed,
+            &mut || {
+                finish(self_attention(
+                    qkv.clone(),
+                    HEADS,
+                    Some((key.clone(), value.clone())),
+                    false,
+                ))
+            },
+        );
+    }
+    for classes in [20, 171] {
+        let part = |tokens: usize| random([1, tokens, 8, 64], plain).swap_dims(1, 2);
+        let (query, key, value): (Tensor<4>, Tensor<4>, Tensor<4>) = (part(classes), part(1024), part(1024));
+        let mut composed = || {
+            let (query, key, value) = (query.clone(), key.clone(), value.clone());
+            drop(black_box(burn_attention(
+                query,
+                key,
+                value,
+                None,
+                None,
+                Default::default(),
+            )))
+        };
+        let operations = 4.0 * (classes * 1024 * 512) as f64;
+        show(
+            &format!("cross-attention of {classes} classes"),
+            operations,
+            &mut composed,
+            &mut || {
+                drop(black_box(attention(
+                    query.clone(),
+                    key.clone(),
+                    value.clone(),
+                    None,
+                    false,
+                )))
+            },
+        );
+    }
+}
+
+fn elementwise(plain: &Device, train: &Device, show: &Show<'_>) {
+    let x: Tensor<3> = random([1, TOKENS, 4 * WIDTH], plain);
+    show(
+        "QuickGELU forward",
+        0.0,
+        &mut || drop(black_box(gelu(x.clone()))),
+        &mut || drop(black_box(quick_gelu(x.clone()))),
+    );
+    let x: Tensor<3> = random([1, TOKENS, 4 * WIDTH], train).require_grad();
+    show(
+        "QuickGELU forward and backward",
+        0.0,
+        &mut || drop(black_box(gelu(x.clone()).sum().backward())),
+        &mut || drop(black_box(quick_gelu(x.clone()).sum().backward())),
+    );
+    let norm = LayerNormConfig::new(WIDTH).init(plain);
+    let x: Tensor<3> = random([1, TOKENS, WIDTH], plain);
+    show(
+        "layer norm forward",
+        0.0,
+        &mut || drop(black_box(norm.forward(x.clone()))),
+        &mut || drop(black_box(norm.forward(x.clone()))),
+    );
+}
+
+fn gelu(x: Tensor<3>) -> Tensor<3> {
+    x.clone() * sigmoid(x * 1.702)
+}
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+/// Alternates the two, so that a busy machine is unfair to neither, and prints the medians.
+fn compare<'a>(name: &str, operations: f64, composed: &'a mut dyn FnMut(), here: &'a mut dyn FnMut()) {
+    let mut times = [Vec::new(), Vec::new()];
+    for run in 0..RUNS + 2 {
+        for (times, work) in times.iter_mut().zip([&mut *composed as &mut dyn FnMut(), &mut *here]) {
+            let start = Instant::now();
+            work();
+            if run >= 2 {
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    let [composed, here] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    let rate = operations / here / 1e6;
+    println!("{name:44} {composed:9.2} {here:9.2} {:7.2} {rate:8.0}", composed / here);
+}

@@ -1,0 +1,226 @@
+//! Every kernel on every instruction set of this processor, against the same sums in f64.
+
+use super::*;
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+    (0..count)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn assert_close(name: &str, actual: &[f32], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len(), "{name}: length");
+    let largest = expected.iter().fold(1e-6f64, |largest, value| largest.max(value.abs()));
+    for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+        let difference = (f64::from(*actual) - expected).abs();
+        assert!(
+            difference <= tolerance * largest,
+            "{name}: element {index} is {actual}, expected {expected}"
+        );
+    }
+}
+
+fn quick_gelu(x: f64) -> f64 {
+    x / (1.0 + (-1.702 * x).exp())
+}
+
+#[test]
+fn products() {
+    for [rows, depth, columns] in [
+        [1, 1, 1],
+        [8, 192, 48],
+        [9, 193, 49],
+        [7, 5, 3],
+        [50, 400, 100],
+        [300, 70, 33],
+        [3, 0, 5],
+        [0, 4, 4],
+    ] {
+        let (left, right, bias) = (
+            numbers(rows * depth, 1),
+            numbers(depth * columns, 2),
+            numbers(columns, 3),
+        );
+        let mut expected: Vec<f64> = (0..rows * columns)
+            .map(|index| f64::from(bias[index % columns]))
+            .collect();
+        for (index, sum) in expected.iter_mut().enumerate() {
+            let (row, column) = (index / columns, index % columns);
+            for inner in 0..depth {
+                *sum += f64::from(left[row * depth + inner]) * f64::from(right[inner * columns + column]);
+            }
+        }
+        let activated: Vec<f64> = expected.iter().map(|x| quick_gelu(*x)).collect();
+        let positive: Vec<f64> = expected.iter().map(|x| x.max(0.0)).collect();
+        for instructions in InstructionSet::all() {
+            let name = format!("{rows} × {depth} × {columns}, {instructions:?}");
+            let packed = pack(instructions, Matrix::contiguous(&right, [depth, columns]));
+            let left = Matrix::contiguous(&left, [rows, depth]);
+            let run = |activation| multiply(left, &packed, Some(&bias), activation);
+            assert_close(&name, &run(Activation::None), &expected, 1e-6);
+            assert_close(&name, &run(Activation::QuickGelu), &activated, 1e-6);
+            assert_close(&name, &run(Activation::Relu), &positive, 1e-6);
+        }
+    }
+}
+
+/// One head in f64.
+struct Reference {
+    output: Vec<f64>,
+    query: Vec<f64>,
+    key: Vec<f64>,
+    value: Vec<f64>,
+}
+
+fn reference(head: &Head<'_>, scale: f64, causal: bool, gradient: &[f32]) -> Reference {
+    let (queries, dim, value_dim) = (head.query.rows, head.query.columns, head.value.columns);
+    let own = head.key.rows;
+    let keys = own + head.extra.map_or(0, |(key, _)| key.rows);
+    let element = |own_matrix: Matrix<'_>, extra: Option<Matrix<'_>>, row: usize, column: usize| {
+        f64::from(match extra {
+            Some(extra) if row >= own => extra.at(row - own, column),
+            _ => own_matrix.at(row, column),
+        })
+    };
+    let key = |row, column| element(head.key, head.extra.map(|(key, _)| key), row, column);
+    let value = |row, column| element(head.value, head.extra.map(|(_, value)| value), row, column);
+    let query = |row, column| f64::from(head.query.at(row, column));
+    let mut all = Reference {
+        output: vec![0.0; queries * value_dim],
+        query: vec![0.0; queries * dim],
+        key: vec![0.0; keys * dim],
+        value: vec![0.0; keys * value_dim],
+    };
+    for row in 0..queries {
+        let visible: Vec<usize> = (0..keys)
+            .filter(|k| !causal || *k >= own || k + queries <= row + own)
+            .collect();
+        let score = |k: usize| scale * (0..dim).map(|c| query(row, c) * key(k, c)).sum::<f64>();
+        let exponentials: Vec<f64> = visible.iter().map(|k| score(*k).exp()).collect();
+        let total: f64 = exponentials.iter().sum();
+        let weights: Vec<f64> = exponentials.iter().map(|e| e / total).collect();
+        let slope = |k: usize| {
+            (0..value_dim)
+                .map(|c| f64::from(gradient[row * value_dim + c]) * value(k, c))
+                .sum()
+        };
+        let slopes: Vec<f64> = visible.iter().map(|k| slope(*k)).collect();
+        let mean: f64 = weights.iter().zip(&slopes).map(|(weight, slope)| weight * slope).sum();
+        for ((k, weight), slope) in visible.into_iter().zip(weights).zip(slopes) {
+            for c in 0..value_dim {
+                all.output[row * value_dim + c] += weight * value(k, c);
+                all.value[k * value_dim + c] += weight * f64::from(gradient[row * value_dim + c]);
+            }
+            for c in 0..dim {
+                all.query[row * dim + c] += scale * weight * (slope - mean) * key(k, c);
+                all.key[k * dim + c] += scale * weight * (slope - mean) * query(row, c);
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn attention_and_its_gradients() {
+    for ([queries, own, extra], [dim, value_dim], causal) in [
+        ([1, 1, 0], [1, 1], false),
+        ([49, 140, 3], [64, 64], false),
+        ([20, 33, 0], [17, 9], true),
+        ([50, 131, 7], [5, 35], true),
+        ([100, 16, 1], [32, 32], false),
+    ] {
+        let keys = own + extra;
+        let (query, key, value) = (
+            numbers(queries * dim, 1),
+            numbers(keys * dim, 2),
+            numbers(keys * value_dim, 3),
+        );
+        let gradient = numbers(queries * value_dim, 4);
+        let (own_key, extra_key) = key.split_at(own * dim);
+        let (own_value, extra_value) = value.split_at(own * value_dim);
+        let head = Head {
+            query: Matrix::contiguous(&query, [queries, dim]),
+            key: Matrix::contiguous(own_key, [own, dim]),
+            value: Matrix::contiguous(own_value, [own, value_dim]),
+            extra: (extra > 0).then(|| {
+                let extra_key = Matrix::contiguous(extra_key, [extra, dim]);
+                (extra_key, Matrix::contiguous(extra_value, [extra, value_dim]))
+            }),
+        };
+        let scale = 1.5;
+        let expected = reference(&head, f64::from(scale), causal, &gradient);
+        for instructions in InstructionSet::all() {
+            let name = format!("{queries} to {own} + {extra}, {instructions:?}");
+            let attended = attention(instructions, &[head], 1, scale, causal);
+            assert_close(&name, &attended.output, &expected.output, 2e-6);
+            let mut results = [queries * dim, keys * dim, keys * value_dim].map(|len| vec![f32::NAN; len]);
+            {
+                let cells = results.each_mut().map(|result| OutputCells::of(result));
+                let target = |index: usize, first: usize, stride: usize| Target {
+                    cells: &cells[index],
+                    first,
+                    stride,
+                };
+                let task = HeadBackward {
+                    head,
+                    output: Matrix::contiguous(&attended.output, [queries, value_dim]),
+                    output_gradient: Matrix::contiguous(&gradient, [queries, value_dim]),
+                    log_sum: &attended.log_sum,
+                    query_gradient: target(0, 0, dim),
+                    key_gradient: target(1, 0, dim),
+                    value_gradient: target(2, 0, value_dim),
+                    extra_gradient: (extra > 0)
+                        .then(|| (target(1, own * dim, dim), target(2, own * value_dim, value_dim))),
+                };
+                // SAFETY: the targets are different vectors and different rows of them.
+                unsafe { attention_backward(instructions, &[task], scale, causal) };
+            }
+            for (result, expected) in results.iter().zip([&expected.query, &expected.key, &expected.value]) {
+                assert_close(&name, result, expected, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn activations() {
+    let x: Vec<f32> = numbers(1001, 1).into_iter().map(|x| 20.0 * x).collect();
+    let expected: Vec<f64> = x.iter().map(|x| quick_gelu(f64::from(*x))).collect();
+    let slopes: Vec<f64> = x
+        .iter()
+        .map(|x| {
+            let sigmoid = 1.0 / (1.0 + (-1.702 * f64::from(*x)).exp());
+            3.0 * (sigmoid + 1.702 * f64::from(*x) * sigmoid * (1.0 - sigmoid))
+        })
+        .collect();
+    for instructions in InstructionSet::all() {
+        let mut y = x.clone();
+        quick_gelu_in_place(instructions, &mut y);
+        assert_close(&format!("{instructions:?}"), &y, &expected, 1e-6);
+        let mut gradient = vec![3.0; x.len()];
+        quick_gelu_backward_in_place(instructions, &x, &mut gradient);
+        assert_close(&format!("{instructions:?}"), &gradient, &slopes, 1e-6);
+    }
+}
+
+#[test]
+fn interleaved_matrices() {
+    // 3 × 4, rows contiguous.
+    let data: Vec<f32> = (0..12).map(|value| value as f32).collect();
+    let rows = Matrix::contiguous(&data, [3, 4]);
+    let mut out = vec![-1.0; 2 * 4 * 2];
+    super::matrix::interleave(rows, [0, 0], 4, 2, &mut out);
+    super::matrix::pad(3, 4, 2, &mut out);
+    assert_eq!(out, [0., 4., 1., 5., 2., 6., 3., 7., 8., 0., 9., 0., 10., 0., 11., 0.]);
+    // Its transpose, one row and one column further.
+    let mut out = vec![-1.0; 3 * 4 * 2];
+    super::matrix::interleave(rows.transposed(), [1, 1], 4, 2, &mut out);
+    let filled: Vec<f32> = out.iter().copied().filter(|value| *value >= 0.0).collect();
+    assert_eq!(filled, [0., 4., 8., 1., 2., 5., 6., 9., 10., 3., 7., 11.]);
+}
