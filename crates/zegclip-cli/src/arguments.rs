@@ -7,6 +7,7 @@ use serde::Deserialize;
 use zegclip::DeviceName;
 
 use crate::evaluation_arguments::{DatasetCommand, EvalOptions, ScoreOptions};
+use crate::train::TrainOptions;
 
 /// Zero-shot semantic segmentation: name classes, get their pixels.
 #[derive(Debug, Parser)]
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Segment images into the classes you name
     Segment(SegmentOptions),
+    /// Train: inductive, transductive or fully supervised
+    Train(TrainOptions),
     /// Segment a data set and score the result
     Eval(Box<EvalOptions>),
     /// Score label maps that exist, or add up parts of an evaluation

@@ -123,11 +123,12 @@ fn run_show(options: &DatasetShowOptions) -> Result<(), Failure> {
     save_png(&options.output, &with_legend(&picture, &labels, vocabulary))?;
     let _ = writeln!(
         std::io::stderr(),
-        "{}, split {}, sample {} of {}: `{}`",
+        "{}, split {}, sample {} of {}: `{}`, drawn to `{}`",
         dataset.name(),
         dataset.split(),
         options.index,
         dataset.len(),
+        title(&dataset, options.index),
         options.output.display()
     );
     Ok(())

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use zegclip::evaluation::{Evaluation, Scored};
 use zegclip::{SegmentOptions, Segmenter, evaluate};
@@ -15,6 +13,7 @@ use crate::arguments::SettingName;
 use crate::evaluation_arguments::EvalOptions;
 use crate::evaluation_files::{EvaluationFiles, page, print, running};
 use crate::failure::Failure;
+use crate::interrupt::interruptible;
 use crate::progress::bar;
 use crate::scored_dataset::{self, Request, ScoredDataset};
 use crate::segment::load;
@@ -60,6 +59,7 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     if !dataset.is_empty() && !dataset.has_images() {
         dataset.image(0)?;
     }
+    let stop = interruptible()?;
     let segmenter = load(&model)?;
     let foreign = other_classes || is_foreign(&segmenter, &vocabulary);
     let setting = options.setting.unwrap_or(if foreign {
@@ -70,7 +70,6 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     let facts = facts(&options, &dataset, &vocabulary, &segmenter, setting);
     let identity = identity(&options, &dataset, &vocabulary, setting)?;
     let state_path = files.state();
-    let stop = interruptible()?;
     let evaluation = Evaluation {
         boundary: options.boundary,
         state: Some(&state_path),
@@ -263,17 +262,6 @@ fn save_labels(folder: &Path, dataset: &Dataset, image: &Scored, vocabulary: &Vo
         })?;
     }
     write_label_png(&path, image.prediction, &vocabulary.palette())
-}
-
-/// A flag that Ctrl-C sets; pressed again, the program ends at once.
-fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
-    use signal_hook::consts::SIGINT;
-    let stop = Arc::new(AtomicBool::new(false));
-    // In this order: the first signal finds the flag not set yet.
-    signal_hook::flag::register_conditional_shutdown(SIGINT, 1, stop.clone())
-        .and_then(|_| signal_hook::flag::register(SIGINT, stop.clone()))
-        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
-    Ok(stop)
 }
 
 /// The command that goes on: the same without `--overwrite`, quoted for a shell.

@@ -13,12 +13,14 @@ mod evaluation_files;
 mod failure;
 mod inputs;
 mod inspect;
+mod interrupt;
 mod output;
 mod progress;
 mod score;
 mod scored_dataset;
 mod segment;
 mod tokenize;
+mod train;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Eval(options) => eval::run(&options),
         Command::Score(options) => score::run(&options),
         Command::Dataset { command } => dataset::run(&command),
+        Command::Train(options) => train::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Tokenize(options) => tokenize::run(&options),

@@ -4,8 +4,9 @@
 //! this crate, on other devices composed from burn's operators, and with a gradient of its own under autodiff.
 //!
 //! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
-//! not to zero memory that is overwritten, and to prefetch.
+//! not to zero memory that is overwritten, to keep freed blocks, and to prefetch.
 
+mod allocator;
 mod attention;
 mod cpu;
 mod flex;
@@ -13,6 +14,7 @@ mod linear;
 mod optional;
 mod quick_gelu;
 
+pub use allocator::BlockCache;
 pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
 pub use cpu::Activation;
 pub use linear::{LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear};

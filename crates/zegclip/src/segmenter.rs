@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use zegclip_data::{ImageLimits, RgbImage, Vocabulary, normalise, read_image, resize_bilinear, test_size};
-use zegclip_model::{Folded, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
+use zegclip_model::{Folded, Hints, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
 
 use crate::loader::SegmenterBuilder;
 use crate::mask_decoding::{Decoding, WindowMasks, decode};
@@ -72,6 +72,29 @@ impl Segmenter {
             batch,
             encoded: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// A model that is in memory already, with the text features `[classes, embed_dim]` of the one class list that it will
+    /// be asked for.
+    pub fn with_text_features(
+        model: ZegClip,
+        config: ZegClipConfig,
+        device: OpenDevice,
+        classes: &Vocabulary,
+        text_features: Tensor<2>,
+    ) -> Self {
+        let text = TextSource {
+            given: None,
+            encoder: None,
+            hints: Hints::default(),
+            width: config.embed_dim,
+            weights: "the model in memory".into(),
+        };
+        let segmenter = Self::new(model, config, device, FloatDType::F32, text, None, 1);
+        let mut encoded = segmenter.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        encoded.insert(key_of(classes), Arc::new(text_features));
+        drop(encoded);
+        segmenter
     }
 
     /// Sizes of the model.

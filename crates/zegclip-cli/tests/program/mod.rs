@@ -1,6 +1,8 @@
 //! Running the program and judging how it ended.
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part")]
 
+pub mod data;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
