@@ -332,7 +332,7 @@ fn predictions_that_do_not_fit_are_named() {
     save("b.png", 40, 2);
     by_dataset().check(1, &["labels/b.png` has the label value 2 (1200 pixels)"]);
     save("b.png", 41, 1);
-    by_dataset().check(1, &["labels/b.png` is 41×30", "masks/b.png` is 40×30"]);
+    by_dataset().check(1, &["labels/b.png` is 41×30", "masks/b.png` are 40×30"]);
     std::fs::remove_file(bench.path("out/labels/b.png")).expect("removed");
     by_dataset().check(1, &["`b` has no prediction: expected", "b.labels.png", "b.png"]);
     score(&["--predictions", &predictions]).check(2, &["--labels"]);

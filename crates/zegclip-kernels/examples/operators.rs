@@ -10,10 +10,7 @@ use burn::nn::LayerNormConfig;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::module::{attention as burn_attention, linear as burn_linear};
 use burn::tensor::{Device, Distribution, Tensor};
-use zegclip_kernels::{Activation, BlockCache, PackedLinear, attention, linear, quick_gelu, self_attention};
-
-#[global_allocator]
-static ALLOCATOR: BlockCache = BlockCache::new();
+use zegclip_kernels::{Activation, PackedLinear, attention, linear, quick_gelu, self_attention};
 
 /// Patches of a 512² crop and the class token.
 const TOKENS: usize = 1025;

@@ -6,7 +6,6 @@
 //! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
 //! not to zero memory that is overwritten, to keep freed blocks, and to prefetch.
 
-mod allocator;
 mod attention;
 mod cpu;
 mod flex;
@@ -14,7 +13,6 @@ mod linear;
 mod optional;
 mod quick_gelu;
 
-pub use allocator::BlockCache;
 pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
 pub use cpu::Activation;
 pub use linear::{LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear};

@@ -91,7 +91,10 @@ impl Segmenter {
             weights: "the model in memory".into(),
         };
         let segmenter = Self::new(model, config, device, FloatDType::F32, text, None, 1);
-        let mut encoded = segmenter.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut encoded = segmenter
+            .encoded
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         encoded.insert(key_of(classes), Arc::new(text_features));
         drop(encoded);
         segmenter

@@ -87,8 +87,9 @@ impl Examples {
             let place = kept.iter().take_while(|other| !before(miou, other.miou)).count();
             (place < self.most).then_some(place)
         };
+        // Of equal scores the earlier image is the worse one, so that few images are all in one of the lists.
         let worst = place(&self.worst, |a, b| a < b);
-        let best = place(&self.best, |a, b| a > b);
+        let best = place(&self.best, |a, b| a >= b);
         if worst.is_none() && best.is_none() {
             return Ok(());
         }
@@ -147,6 +148,13 @@ mod tests {
         assert_eq!(prediction.histogram(2), [10, 90]);
         let text = serde_json::to_string(&examples).unwrap();
         assert_eq!(serde_json::from_str::<Examples>(&text).unwrap(), examples);
+    }
+
+    #[test]
+    fn equal_scores_leave_nobody_out() {
+        let examples = offered(&[50, 50, 50, 50, 50, 60]);
+        let (worst, best) = examples.worst_and_best();
+        assert_eq!((indices(&worst), indices(&best)), (vec![0, 1, 2], vec![5, 4, 3]));
     }
 
     #[test]

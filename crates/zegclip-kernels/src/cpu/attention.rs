@@ -230,14 +230,12 @@ impl Panel<'_> {
                 let left = &key_groups[(first / ROWS + group) * query.columns..][..query.columns];
                 let tile = multiply_add(simd, left, queries, [[zero; VECTORS]; ROWS]);
                 let out = &mut weights[group * ROWS..][..ROWS];
-                for row in 0..ROWS {
-                    out[row] = tile[row];
-                }
                 let valid = ROWS.min(count - group * ROWS);
+                out.copy_from_slice(&tile);
                 if valid == ROWS {
-                    for row in 0..ROWS {
+                    for row in &tile {
                         for vector in 0..VECTORS {
-                            block_maximum[vector] = simd.max_f32s(block_maximum[vector], tile[row][vector]);
+                            block_maximum[vector] = simd.max_f32s(block_maximum[vector], row[vector]);
                         }
                     }
                 } else {
