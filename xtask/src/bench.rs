@@ -73,7 +73,8 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let python = option("--python").unwrap_or_else(|| "python3".to_owned());
     let runs = option("--runs").unwrap_or_else(|| "5".to_owned());
     cargo(&["build", "--release", "--workspace", "--examples"])?;
-    let program = root().join("target/release/examples/bench");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let program = target.join("release/examples/bench");
     let folder = std::env::temp_dir().join(format!("zegclip-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut table = String::new();
