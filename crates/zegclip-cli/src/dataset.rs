@@ -1,7 +1,5 @@
 //! `zegclip dataset check` and `zegclip dataset show`
 
-use std::io::Write;
-
 use zegclip_data::dataset_check::{CheckOptions, CheckReport, ClassCount, check};
 use zegclip_data::datasets::{Dataset, DatasetSpec};
 use zegclip_data::draw::{Bar, BarChart, blend, colorize, side_by_side, with_legend};
@@ -121,8 +119,7 @@ fn run_show(options: &DatasetShowOptions) -> Result<(), Failure> {
         side_by_side(&[(&title(&dataset, options.index), &colorize(&labels, vocabulary))])
     };
     save_png(&options.output, &with_legend(&picture, &labels, vocabulary))?;
-    let _ = writeln!(
-        std::io::stderr(),
+    crate::output::message(format_args!(
         "{}, split {}, sample {} of {}: `{}`, drawn to `{}`",
         dataset.name(),
         dataset.split(),
@@ -130,7 +127,7 @@ fn run_show(options: &DatasetShowOptions) -> Result<(), Failure> {
         dataset.len(),
         title(&dataset, options.index),
         options.output.display()
-    );
+    ));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `zegclip eval`
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use zegclip::evaluation::{Evaluation, Scored};
@@ -14,6 +14,7 @@ use crate::evaluation_arguments::EvalOptions;
 use crate::evaluation_files::{EvaluationFiles, page, print, running};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
+use crate::output;
 use crate::progress::bar;
 use crate::scored_dataset::{self, Request, ScoredDataset};
 use crate::segment::load;
@@ -79,7 +80,7 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     let progress = bar(dataset.len() as u64);
     let done = zegclip::evaluation::EvaluationState::load(&state_path, &identity)?.map_or(0, |state| state.done());
     if done > 0 {
-        let _ = writeln!(std::io::stderr(), "going on after {done} of {} images", dataset.len());
+        output::message(format_args!("going on after {done} of {} images", dataset.len()));
         progress.set_position(done);
         progress.reset_eta();
     }

@@ -49,9 +49,7 @@ impl Failure {
 
 /// One message on stderr.
 pub(crate) fn report(message: impl Display) {
-    use std::io::Write;
-    // Without stderr there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
+    crate::output::message(format_args!("error: {message}"));
 }
 
 impl From<zegclip_data::DataError> for Failure {

@@ -17,6 +17,12 @@ pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
         })
 }
 
+/// Writes one line to stderr.
+pub(crate) fn message(text: impl std::fmt::Display) {
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Writes one JSON value on one line to stdout.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(serde_json::to_string(value).map_err(Failure::failed)?)

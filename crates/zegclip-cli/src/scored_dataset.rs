@@ -1,7 +1,6 @@
 //! The images and classes that `eval` and `score` work on.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use zegclip_data::Vocabulary;
@@ -50,13 +49,12 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
                 Unmatched::Become(name) => format!("become `{name}`"),
                 _ => "are ignored".to_owned(),
             };
-            let _ = writeln!(
-                std::io::stderr(),
+            crate::output::message(format_args!(
                 "note: {} classes of {} have no counterpart in {name} and {what}: {}",
                 matching.unmatched().len(),
                 dataset.name(),
                 shortened(matching.unmatched()),
-            );
+            ));
         }
         dataset = under;
     }

@@ -1,9 +1,8 @@
 //! `zegclip segment`
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use zegclip::{ClassIndex, Precision, RgbImage, SegmentOptions, Segmentation, Segmenter, SegmenterBuilder, Vocabulary};
@@ -16,6 +15,7 @@ use crate::classes::vocabulary;
 use crate::failure::{Failure, report};
 use crate::inputs::{Input, expand};
 use crate::output;
+use crate::progress::bar;
 
 /// What `--background` asks for.
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
         builder = builder.hints(hints(path)?);
     }
     let segmenter = builder.load()?;
-    let _ = writeln!(std::io::stderr(), "device: {}", segmenter.device().description);
+    output::message(format_args!("device: {}", segmenter.device().description));
     Ok(segmenter)
 }
 
@@ -94,7 +94,10 @@ pub(crate) fn hints(path: &Path) -> Result<Hints, Failure> {
 
 impl Run<'_> {
     fn all(&self, inputs: &[Input]) -> Result<(), Failure> {
-        let progress = progress(inputs.len());
+        let progress = match inputs.len() {
+            0 | 1 => ProgressBar::hidden(),
+            images => bar(images as u64),
+        };
         let mut failed = 0;
         for input in inputs {
             progress.set_message(input.name());
@@ -227,11 +230,7 @@ fn with_background(listed: &Vocabulary, names: &[String]) -> Result<Vocabulary, 
     if missing.is_empty() {
         return Ok(listed.clone());
     }
-    let mut all: Vec<String> = listed
-        .classes()
-        .iter()
-        .map(|class| class.names().collect::<Vec<_>>().join("|"))
-        .collect();
+    let mut all: Vec<String> = listed.classes().iter().map(|class| class.written()).collect();
     all.extend(missing.iter().map(|name| (*name).clone()));
     // Where no class is unseen all are alike, and so is the background.
     let alike = listed.seen().unseen_count() == 0;
@@ -294,14 +293,4 @@ fn save_scores(path: &Path, scores: &[f32], classes: usize, result: &Segmentatio
     ];
     let bytes = safetensors::serialize(tensors, None).map_err(Failure::failed)?;
     Ok(write_atomically(path, |file| file.write_all(&bytes))?)
-}
-
-/// A bar on a terminal when there are several images, nothing elsewhere.
-fn progress(images: usize) -> ProgressBar {
-    if images < 2 || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(images as u64).with_style(style)
 }

@@ -1,7 +1,6 @@
 //! `zegclip train`
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ use zegclip_train::{
 use crate::arguments::parse_device;
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
-use crate::output;
+use crate::output::{self, message};
 use crate::progress::bar;
 
 /// Time between two lines where stderr is no terminal.
@@ -47,30 +46,28 @@ pub(crate) struct TrainOptions {
 }
 
 pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
-    let (run, config) = match (&options.resume, &options.config) {
+    // The data set is looked at before a run directory is made for it.
+    let (run, config, data) = match (&options.resume, &options.config) {
         (Some(path), _) => {
             let run = RunDirectory::open(path).map_err(Failure::failed)?;
             let config = run.config().map_err(Failure::failed)?;
-            (run, config)
+            let data = TrainData::open(&config).map_err(Failure::failed)?;
+            (run, config, data)
         }
         (None, Some(path)) => {
             let config = TrainConfig::from_file(path, &options.overrides).map_err(Failure::usage)?;
             config.validate().map_err(Failure::usage)?;
-            // The data set is looked at before a run directory is made for it.
-            TrainData::open(&config).map_err(Failure::failed)?;
-            (
-                RunDirectory::create(&options.output, &config).map_err(Failure::failed)?,
-                config,
-            )
+            let data = TrainData::open(&config).map_err(Failure::failed)?;
+            let run = RunDirectory::create(&options.output, &config).map_err(Failure::failed)?;
+            (run, config, data)
         }
         (None, None) => return Err(Failure::usage("name a configuration, or a run with `--resume`")),
     };
     let device = device::open(options.device).map_err(Failure::failed)?;
-    message(&format!("device: {}", device.description));
+    message(format_args!("device: {}", device.description));
     if options.device != DeviceName::Cpu && !device.description.starts_with("cpu") {
         message("resuming is exact only on cpu: a GPU may choose other kernels in another process");
     }
-    let data = TrainData::open(&config).map_err(Failure::failed)?;
     let path = run.path().to_owned();
     let mut trainer = Trainer::new(config.clone(), data, run, &device.device).map_err(Failure::failed)?;
     let stop = interruptible()?;
@@ -180,7 +177,7 @@ impl TrainObserver for Progress<'_> {
         if self.bar.is_hidden() && (last || step.iteration == 1 || self.last_line.elapsed() >= LINE_EVERY) {
             self.last_line = Instant::now();
             let left = Duration::from_secs(step.remaining.max(0.0) as u64);
-            message(&format!(
+            message(format_args!(
                 "{}/{}: {losses}, {speed}, {left:?} left",
                 step.iteration, step.iterations
             ));
@@ -218,9 +215,4 @@ impl TrainObserver for Progress<'_> {
             }
         }
     }
-}
-
-fn message(text: &str) {
-    // Without stderr there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

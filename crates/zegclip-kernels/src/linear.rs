@@ -220,42 +220,27 @@ fn flex_product(x: FlexTensor, weight: &PackedMatrix, bias: Option<&[f32]>, acti
     flex::tensor(multiply(flex::rows(&x), weight, bias, activation), shape)
 }
 
-impl LinearOperator for Flex {
-    fn linear_activation(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: OptionalTensor<Self>,
-        packed: Option<PackedWeight>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        Self::linear_forward(x, weight, bias.into_option(), packed, activation)
-    }
+/// On a device without autodiff.
+macro_rules! linear_operator {
+    ($backend:ty) => {
+        impl LinearOperator for $backend {
+            fn linear_activation(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: OptionalTensor<Self>,
+                packed: Option<PackedWeight>,
+                activation: Activation,
+            ) -> FloatTensor<Self> {
+                Self::linear_forward(x, weight, bias.into_option(), packed, activation)
+            }
+        }
+    };
 }
 
-impl LinearOperator for Cube {
-    fn linear_activation(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: OptionalTensor<Self>,
-        packed: Option<PackedWeight>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        Self::linear_forward(x, weight, bias.into_option(), packed, activation)
-    }
-}
-
+linear_operator!(Flex);
+linear_operator!(Cube);
 #[cfg(feature = "ndarray")]
-impl LinearOperator for burn::backend::NdArray {
-    fn linear_activation(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: OptionalTensor<Self>,
-        packed: Option<PackedWeight>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        Self::linear_forward(x, weight, bias.into_option(), packed, activation)
-    }
-}
+linear_operator!(burn::backend::NdArray);
 
 impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
     fn linear_activation(

@@ -67,7 +67,7 @@ fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usiz
     let classes = Vocabulary::built_in(vocabulary)?;
     let loading = started.elapsed().as_secs_f64();
     // A picture with structure; its content does not change the time.
-    let photo = RgbImage::from_fn(width, height, |x, y| zegclip_pixel(x, y).into());
+    let photo = RgbImage::from_fn(width, height, |x, y| pixel(x, y).into());
     let mut seconds = Vec::with_capacity(runs);
     let mut decoding = Vec::with_capacity(runs);
     for run in 0..=runs {
@@ -92,7 +92,7 @@ fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usiz
     Ok(())
 }
 
-fn zegclip_pixel(x: u32, y: u32) -> [u8; 3] {
+fn pixel(x: u32, y: u32) -> [u8; 3] {
     [(x * 7 + y) as u8, (x ^ y) as u8, (x * y / 64) as u8]
 }
 

@@ -256,10 +256,6 @@ fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
 }
 
 fn key_of(classes: &Vocabulary) -> String {
-    let names: Vec<String> = classes
-        .classes()
-        .iter()
-        .map(|class| class.names().collect::<Vec<_>>().join("|"))
-        .collect();
+    let names: Vec<String> = classes.classes().iter().map(|class| class.written()).collect();
     format!("{}\u{1}{}", names.join("\n"), classes.templates().join("\n"))
 }

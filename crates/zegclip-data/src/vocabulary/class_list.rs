@@ -33,8 +33,8 @@ impl Class {
         }
     }
 
-    /// The reverse of [`Self::parse`].
-    pub(super) fn written(&self) -> String {
+    /// `sofa|couch`: the name and its synonyms as class lists write them.
+    pub fn written(&self) -> String {
         self.names().collect::<Vec<_>>().join("|")
     }
 }
