@@ -15,12 +15,15 @@ mod inputs;
 mod inspect;
 mod interrupt;
 mod output;
+mod process_memory;
 mod progress;
 mod score;
 mod scored_dataset;
 mod segment;
 mod tokenize;
 mod train;
+mod train_dashboard;
+mod train_validation;
 
 use std::process::ExitCode;
 

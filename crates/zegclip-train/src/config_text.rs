@@ -86,6 +86,7 @@ fn every_key() -> Result<Table, TrainError> {
     config.model.initial = Some(PathBuf::new());
     config.model.untrained_clip = Some(ClipConfig::vit_b16());
     config.data.split = Some(String::new());
+    config.run.evaluation_split = Some(String::new());
     config.optimiser.clip_norm = Some(1.0);
     config.to_table()
 }
