@@ -1,11 +1,12 @@
 //! CLIP's text encoder: a causal transformer read at the end-of-text token.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::block::ResidualAttentionBlock;
 use crate::config::TextConfig;
+use crate::layer_norm::LayerNorm;
 
 /// Sequences that go through the encoder together.
 const BATCH: usize = 64;
@@ -36,7 +37,7 @@ impl TextEncoder {
             blocks: (0..config.layers)
                 .map(|_| ResidualAttentionBlock::new(width, config.heads, config.activation, device))
                 .collect(),
-            ln_final: LayerNormConfig::new(width).init(device),
+            ln_final: LayerNorm::new(width, device),
             text_projection: normal((width as f64).powf(-0.5)).init([width, embed_dim], device),
         }
     }
