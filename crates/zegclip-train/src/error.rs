@@ -66,6 +66,14 @@ pub enum TrainError {
         /// What was looked at and what to do.
         reason: String,
     },
+    /// A list of images and captions is none.
+    #[error("`{path}`: {reason}; write a line `{{\"image\": PATH, \"captions\": [TEXT, …]}}` for each image")]
+    Pairs {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        reason: String,
+    },
     /// The device failed.
     #[error(
         "the device failed: {0}; the last checkpoint is whole, resume from it with a smaller batch or on another device"

@@ -58,9 +58,19 @@ pub struct Moments {
     pub second: Tensor<1>,
 }
 
+/// What is not decayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exempt {
+    /// Nothing, as published, or norms.
+    Norms(bool),
+    /// Norms, biases, embeddings and the temperature, as in CLIP.
+    AllButMatrices,
+}
+
 /// The optimiser.
 #[derive(Debug, Clone)]
 pub struct AdamW {
+    exempt: Exempt,
     config: OptimiserConfig,
     moments: BTreeMap<String, Moments>,
 }
@@ -69,9 +79,24 @@ impl AdamW {
     /// An optimiser that has not stepped yet.
     pub fn new(config: OptimiserConfig) -> Self {
         Self {
+            exempt: Exempt::Norms(!config.decay_norms),
             config,
             moments: BTreeMap::new(),
         }
+    }
+
+    /// Decays matrices of weights only: not norms, biases, embeddings and CLIP's temperature.
+    #[must_use]
+    pub fn decaying_matrices_only(self) -> Self {
+        Self {
+            exempt: Exempt::AllButMatrices,
+            ..self
+        }
+    }
+
+    /// Forgets the state of a parameter, whose shape changes for example.
+    pub fn forget(&mut self, name: &str) {
+        self.moments.remove(name);
     }
 
     /// Goes on with recorded state.
@@ -98,11 +123,11 @@ impl AdamW {
     }
 
     fn decay(&self, name: &str) -> f64 {
-        if self.config.decay_norms || !is_norm(name) {
-            self.config.weight_decay
-        } else {
-            0.0
-        }
+        let exempt = match self.exempt {
+            Exempt::Norms(norms) => norms && is_norm(name),
+            Exempt::AllButMatrices => !is_matrix(name),
+        };
+        if exempt { 0.0 } else { self.config.weight_decay }
     }
 
     /// New values of one parameter: `[values]`.
@@ -135,6 +160,12 @@ impl AdamW {
 fn is_norm(name: &str) -> bool {
     name.split('.')
         .any(|part| part.starts_with("norm") || part.ends_with("_norm") || part.starts_with("ln_"))
+}
+
+/// Whether a parameter is a matrix of weights, by its checkpoint name.
+fn is_matrix(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    !(is_norm(name) || last.ends_with("bias") || name.contains("embedding") || last == "logit_scale")
 }
 
 struct Update<'a> {
@@ -176,5 +207,27 @@ mod tests {
         }
         assert!(!is_norm("decode_head.decoder_1.layers.0.linear1.bias"));
         assert!(!is_norm("backbone.prompt_proj.weight"));
+    }
+
+    #[test]
+    fn clip_decays_its_matrices() {
+        for name in [
+            "backbone.conv1.weight",
+            "backbone.proj",
+            "backbone.transformer.resblocks.0.attn.in_proj_weight",
+            "text_encoder.text_projection",
+        ] {
+            assert!(is_matrix(name), "{name}");
+        }
+        for name in [
+            "backbone.ln_pre.weight",
+            "backbone.class_embedding",
+            "text_encoder.token_embedding.weight",
+            "text_encoder.positional_embedding",
+            "backbone.transformer.resblocks.0.attn.in_proj_bias",
+            "logit_scale",
+        ] {
+            assert!(!is_matrix(name), "{name}");
+        }
     }
 }
