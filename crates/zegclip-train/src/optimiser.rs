@@ -135,24 +135,106 @@ impl AdamW {
         let [beta1, beta2] = self.config.betas;
         let previous = self.moments.remove(name);
         let step = previous.as_ref().map_or(0, |moments| moments.step) + 1;
-        let (first, second) = match previous {
-            Some(Moments { first, second, .. }) => (
-                first.clone() + (gradient.clone() - first) * (1.0 - beta1),
-                second * beta2 + gradient.powi_scalar(2) * (1.0 - beta2),
-            ),
-            None => (
-                gradient.clone() * (1.0 - beta1),
-                gradient.powi_scalar(2) * (1.0 - beta2),
-            ),
-        };
         let exponent = step.min(i32::MAX as u64) as i32;
-        let correction1 = 1.0 - beta1.powi(exponent);
-        let correction2 = 1.0 - beta2.powi(exponent);
-        let value = value * (1.0 - rate * self.decay(name));
-        let denominator = second.clone().sqrt() / correction2.sqrt() + self.config.epsilon;
-        let updated = value - first.clone() / denominator * (rate / correction1);
+        let numbers = Numbers {
+            beta1,
+            beta2,
+            kept: 1.0 - rate * self.decay(name),
+            root_correction2: (1.0 - beta2.powi(exponent)).sqrt(),
+            epsilon: self.config.epsilon,
+            rate: rate / (1.0 - beta1.powi(exponent)),
+        };
+        let (first, second) = match previous {
+            Some(Moments { first, second, .. }) => (first, second),
+            None => (gradient.zeros_like(), gradient.zeros_like()),
+        };
+        let state = [value, gradient, first, second];
+        let [value, first, second] = match on_host::update(state, &numbers) {
+            Ok(updated) => updated,
+            Err(state) => numbers.composed(state),
+        };
         self.moments.insert(name.to_owned(), Moments { step, first, second });
-        updated
+        value
+    }
+}
+
+/// What an update of one parameter multiplies and adds.
+struct Numbers {
+    beta1: f64,
+    beta2: f64,
+    /// What decay leaves of a value.
+    kept: f64,
+    root_correction2: f64,
+    epsilon: f64,
+    /// The learning rate over the correction of the first moment.
+    rate: f64,
+}
+
+impl Numbers {
+    /// The update on any device, from value, gradient and moments to value and moments.
+    fn composed(&self, [value, gradient, first, second]: [Tensor<1>; 4]) -> [Tensor<1>; 3] {
+        let first = first.clone() + (gradient.clone() - first) * (1.0 - self.beta1);
+        let second = second * self.beta2 + gradient.powi_scalar(2) * (1.0 - self.beta2);
+        let denominator = second.clone().sqrt() / self.root_correction2 + self.epsilon;
+        let value = value * self.kept - first.clone() / denominator * self.rate;
+        [value, first, second]
+    }
+}
+
+/// The same in one pass over memory.
+mod on_host {
+    use burn::backend::Flex;
+    use burn::tensor::{Tensor, TensorData};
+    use rayon::prelude::*;
+
+    use super::Numbers;
+
+    /// Values that a task updates.
+    const CHUNK: usize = 1 << 14;
+
+    /// Gives the state back if it does not lie in the processor's memory as f32.
+    pub(super) fn update(state: [Tensor<1>; 4], numbers: &Numbers) -> Result<[Tensor<1>; 3], [Tensor<1>; 4]> {
+        let [value, ..] = &state;
+        if value.clone().try_into_primitive::<Flex>().is_err() {
+            return Err(state);
+        }
+        let device = value.device();
+        let [mut value, gradient, mut first, mut second] = match state.clone().map(values) {
+            [Some(value), Some(gradient), Some(first), Some(second)] => [value, gradient, first, second],
+            _ => return Err(state),
+        };
+        drop(state);
+        // The order of operations is that of the composed update, so that both round alike.
+        let (new1, beta2) = ((1.0 - numbers.beta1) as f32, numbers.beta2 as f32);
+        let (new2, kept) = ((1.0 - numbers.beta2) as f32, numbers.kept as f32);
+        let (root, epsilon, rate) = (
+            numbers.root_correction2 as f32,
+            numbers.epsilon as f32,
+            numbers.rate as f32,
+        );
+        let chunks = value
+            .par_chunks_mut(CHUNK)
+            .zip(gradient.par_chunks(CHUNK))
+            .zip(first.par_chunks_mut(CHUNK))
+            .zip(second.par_chunks_mut(CHUNK));
+        chunks.for_each(|(((value, gradient), first), second)| {
+            let moments = first.iter_mut().zip(second);
+            for ((value, &gradient), (first, second)) in value.iter_mut().zip(gradient).zip(moments) {
+                *first += (gradient - *first) * new1;
+                *second = *second * beta2 + gradient * gradient * new2;
+                let denominator = second.sqrt() / root + epsilon;
+                *value = *value * kept - *first / denominator * rate;
+            }
+        });
+        let tensor = |values: Vec<f32>| {
+            let count = values.len();
+            Tensor::from_data(TensorData::new(values, [count]), &device)
+        };
+        Ok([value, first, second].map(tensor))
+    }
+
+    fn values(tensor: Tensor<1>) -> Option<Vec<f32>> {
+        tensor.try_into_data().ok()?.into_vec::<f32>().ok()
     }
 }
 

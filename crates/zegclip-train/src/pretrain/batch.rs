@@ -1,7 +1,5 @@
 //! Batches of pairs, made ahead by threads.
 
-use std::sync::Arc;
-
 use zegclip_data::{Prefetch, ThreadFailed, normalise};
 use zegclip_model::clip::Tokenizer;
 
@@ -36,16 +34,17 @@ impl From<ThreadFailed> for TrainError {
 impl Batches {
     /// Starts the threads for the iterations `from..to` of the run, which all belong to `stage`.
     pub(crate) fn start(
-        source: Arc<PairSource>,
+        source: &PairSource,
         config: &PretrainConfig,
         stage: &StageConfig,
         [from, to]: [u64; 2],
     ) -> Result<Self, TrainError> {
-        let (seed, context, stage) = (config.seed, config.model.text.context_length, stage.clone());
+        let pairs = source.stage(stage)?;
+        let (context, stage) = (config.model.text.context_length, stage.clone());
         let (batch_size, size) = (stage.batch_size, stage.image_size);
         let per_batch = batch_size as u64;
         let make = move |position: u64| {
-            let pair = source.pair(seed, [position / per_batch, position % per_batch], &stage, per_batch)?;
+            let pair = pairs.pair([position / per_batch, position % per_batch], &stage)?;
             Ok(Prepared {
                 image: normalise(&pair.image),
                 tokens: Tokenizer::clip().encode(&pair.caption, context).ids,

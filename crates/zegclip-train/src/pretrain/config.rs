@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use zegclip_model::config::{Activation, ClipConfig, TextConfig, VisionConfig};
 
+use super::source::SCENES;
 use crate::{Configuration, OptimiserConfig, RunConfig, TrainError};
 
 /// Everything that a run is made of. See [`Configuration`] for its text form.
@@ -79,8 +80,12 @@ pub struct TextSizes {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainDataConfig {
-    /// A file with a line `{"image": PATH, "captions": [TEXT, …]}` for each image, paths relative to the file.
+    /// `scenes` for composed scenes, or a file with a line `{"image": PATH, "captions": [TEXT, …]}` for each image, paths
+    /// relative to the file.
     pub source: String,
+    /// A folder of pictures to compose scenes of; else the embedded ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PathBuf>,
     /// The same form, held out for retrieval; only for a source of this form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<PathBuf>,
@@ -107,6 +112,10 @@ pub struct StageConfig {
     /// Pairs that go through the encoders at once. Below `batch_size`, features are computed twice and gradients cached
     /// between (Gao et al. 2021): the result is that of the whole batch, the memory that of a chunk. 0 is the whole batch.
     pub chunk: usize,
+    /// Fewest and most pictures in a scene.
+    pub pictures: [usize; 2],
+    /// Longer side of the smallest and the largest picture of a scene in pixels.
+    pub picture_size: [u32; 2],
 }
 
 /// AdamW.
@@ -207,7 +216,8 @@ impl Default for TextSizes {
 impl Default for PretrainDataConfig {
     fn default() -> Self {
         Self {
-            source: String::new(),
+            source: SCENES.to_owned(),
+            pictures: None,
             validation: None,
             crop: 0.9,
             flip: 0.5,
@@ -224,6 +234,8 @@ impl Default for StageConfig {
             image_size: 224,
             batch_size: 512,
             chunk: 0,
+            pictures: [1, 3],
+            picture_size: [56, 156],
         }
     }
 }
@@ -354,6 +366,7 @@ impl Configuration for PretrainConfig {
 
     fn every_key() -> Self {
         let mut config = Self::default();
+        config.data.pictures = Some(PathBuf::new());
         config.data.validation = Some(PathBuf::new());
         config.optimiser.clip_norm = Some(1.0);
         config
@@ -410,7 +423,7 @@ impl Configuration for PretrainConfig {
             }
         }
         if self.data.source.is_empty() {
-            return fail("data.source", &"\"\"", "name a JSONL file of images and captions");
+            return fail("data.source", &"\"\"", "use `scenes`, or name a JSONL file of images and captions");
         }
         if !(self.data.crop > 0.0 && self.data.crop <= 1.0) {
             return fail("data.crop", &self.data.crop, "it must lie in (0, 1]");

@@ -8,13 +8,14 @@ use serde::Deserialize;
 use zegclip_data::transforms::{Draw, RandomStream, Region, resize_region, shuffled};
 use zegclip_data::{DataError, ImageLimits, RgbImage, read_image};
 
-use super::config::{PretrainDataConfig, StageConfig};
+use super::config::{PretrainConfig, StageConfig};
 use super::source::{HeldOut, Pair};
 use crate::TrainError;
 
 /// Images in files and their captions.
 #[derive(Debug)]
-pub(crate) struct Jsonl {
+pub struct Jsonl {
+    seed: u64,
     lines: Vec<Line>,
     validation: Vec<Line>,
     /// Smallest share of the largest square that a crop has.
@@ -37,25 +38,20 @@ impl Jsonl {
     ) -> Result<Self, TrainError> {
         Ok(Self {
             lines: read(path)?,
-            validation: validation.map(read).transpose()?.unwrap_or_default(),
-            crop: config.crop,
-            flip: config.flip,
+            validation: data.validation.as_deref().map(read).transpose()?.unwrap_or_default(),
+            crop: data.crop,
+            flip: data.flip,
         })
     }
 
     /// Epochs follow one another without a gap, each in an order of its own.
-    pub(crate) fn pair(
-        &self,
-        seed: u64,
-        [iteration, slot]: [u64; 2],
-        stage: &StageConfig,
-        batch: u64,
-    ) -> Result<Pair, TrainError> {
+    pub(crate) fn pair(&self, [iteration, slot]: [u64; 2], stage: &StageConfig) -> Result<Pair, TrainError> {
+        let (seed, batch) = (self.seed, stage.batch_size as u64);
         let count = self.lines.len() as u64;
         let position = iteration.saturating_mul(batch).saturating_add(slot);
         let index = shuffled(seed, position / count, position % count, count) as usize;
         let mut crop = RandomStream::new(seed, iteration, slot, Draw::Crop);
-        let mut order = RandomStream::new(seed, iteration, slot, Draw::Order);
+        let mut caption = RandomStream::new(seed, iteration, slot, Draw::Caption);
         let flip = RandomStream::new(seed, iteration, slot, Draw::Flip).chance(self.flip);
         let Some(line) = self.lines.get(index) else {
             return Err(pairs(Path::new(""), "the list is empty".to_owned()));
@@ -66,7 +62,7 @@ impl Jsonl {
         if flip {
             image = mirrored(&image);
         }
-        Ok(line.pair(image, order.below(line.captions.len() as u64) as usize))
+        Ok(line.pair(image, caption.below(line.captions.len() as u64) as usize))
     }
 
     pub(crate) fn held_out(&self, stage: &StageConfig, count: usize) -> Result<Vec<HeldOut>, TrainError> {

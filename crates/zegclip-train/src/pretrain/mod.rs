@@ -11,6 +11,7 @@ mod evaluation;
 mod jsonl;
 mod model_file;
 mod pretrainer;
+mod scenes;
 mod source;
 mod step;
 
@@ -19,6 +20,7 @@ pub use config::{
     StageConfig, TextSizes, VisionSizes,
 };
 pub use contrastive::contrastive_loss;
+pub use jsonl::Jsonl;
 pub use pretrainer::{PretrainObserver, PretrainStep, Pretrainer};
 pub use source::PairSource;
 pub use step::{ClipBatch, ClipSums, clip_forward_backward};

@@ -78,7 +78,7 @@ impl<F: FnMut(&PretrainStep)> PretrainObserver for F {
 pub struct Pretrainer {
     config: PretrainConfig,
     config_text: String,
-    source: Arc<PairSource>,
+    source: PairSource,
     run: RunDirectory,
     device: Device,
     kept_tokens: Option<Vec<u32>>,
@@ -107,7 +107,8 @@ impl Pretrainer {
         let kept_tokens = config
             .model
             .compact_tokens
-            .then(|| source.tokens(config.model.text.context_length));
+            .then(|| source.tokens(config.model.text.context_length))
+            .transpose()?;
         let optimiser = AdamW::new(config.optimiser.to_adamw()).decaying_matrices_only();
         let checkpoint = run.latest()?;
         let iteration = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration);
@@ -117,7 +118,7 @@ impl Pretrainer {
         let model = Clip::new(&config.clip_config(stage, kept_tokens.clone()), &device);
         let mut this = Self {
             config_text: config.to_toml()?,
-            source: Arc::new(source),
+            source,
             model: freeze::all_trainable(drawn(model)),
             config,
             run,
@@ -195,7 +196,7 @@ impl Pretrainer {
         self.enter(stage);
         let iterations = self.config.iterations();
         let end = first + stage.iterations;
-        let mut batches = Batches::start(self.source.clone(), &self.config, stage, [self.iteration, end])?;
+        let mut batches = Batches::start(&self.source, &self.config, stage, [self.iteration, end])?;
         let held_out = match self.config.run.evaluation_interval {
             0 => Vec::new(),
             _ => self.source.held_out(stage, self.config.evaluation.images)?,
