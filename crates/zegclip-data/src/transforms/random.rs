@@ -19,6 +19,8 @@ pub enum Draw {
     Photometric = 4,
     /// Order of the samples in an epoch.
     Order = 5,
+    /// A composed scene.
+    Scene = 6,
 }
 
 /// A stream of random numbers; equal names give equal numbers, on every platform.
