@@ -183,8 +183,8 @@ impl Numbers {
 
 /// The same in one pass over memory.
 mod on_host {
-    use burn::backend::Flex;
-    use burn::tensor::{Tensor, TensorData};
+    use burn::backend::{Flex, TensorMetadata};
+    use burn::tensor::{DType, Tensor, TensorData};
     use rayon::prelude::*;
 
     use super::Numbers;
@@ -194,16 +194,15 @@ mod on_host {
 
     /// Gives the state back if it does not lie in the processor's memory as f32.
     pub(super) fn update(state: [Tensor<1>; 4], numbers: &Numbers) -> Result<[Tensor<1>; 3], [Tensor<1>; 4]> {
-        let [value, ..] = &state;
-        if value.clone().try_into_primitive::<Flex>().is_err() {
+        let here = |tensor: &Tensor<1>| {
+            let plain = tensor.clone().try_into_primitive::<Flex>();
+            plain.is_ok_and(|tensor| tensor.dtype() == DType::F32)
+        };
+        if !state.iter().all(here) {
             return Err(state);
         }
-        let device = value.device();
-        let [mut value, gradient, mut first, mut second] = match state.clone().map(values) {
-            [Some(value), Some(gradient), Some(first), Some(second)] => [value, gradient, first, second],
-            _ => return Err(state),
-        };
-        drop(state);
+        let device = state[0].device();
+        let [mut value, gradient, mut first, mut second] = state.map(values);
         // The order of operations is that of the composed update, so that both round alike.
         let (new1, beta2) = ((1.0 - numbers.beta1) as f32, numbers.beta2 as f32);
         let (new2, kept) = ((1.0 - numbers.beta2) as f32, numbers.kept as f32);
@@ -233,8 +232,13 @@ mod on_host {
         Ok([value, first, second].map(tensor))
     }
 
-    fn values(tensor: Tensor<1>) -> Option<Vec<f32>> {
-        tensor.try_into_data().ok()?.into_vec::<f32>().ok()
+    /// Takes the memory over where nobody else has it.
+    fn values(tensor: Tensor<1>) -> Vec<f32> {
+        let data = tensor.into_data();
+        if data.as_slice::<f32>().is_ok() {
+            return data.try_into_vec::<f32>().unwrap_or_default();
+        }
+        data.iter::<f32>().collect()
     }
 }
 

@@ -423,7 +423,11 @@ impl Configuration for PretrainConfig {
             }
         }
         if self.data.source.is_empty() {
-            return fail("data.source", &"\"\"", "use `scenes`, or name a JSONL file of images and captions");
+            return fail(
+                "data.source",
+                &"\"\"",
+                "use `scenes`, or name a JSONL file of images and captions",
+            );
         }
         if !(self.data.crop > 0.0 && self.data.crop <= 1.0) {
             return fail("data.crop", &self.data.crop, "it must lie in (0, 1]");

@@ -31,12 +31,10 @@ struct Line {
 }
 
 impl Jsonl {
-    pub(crate) fn open(
-        path: &Path,
-        validation: Option<&Path>,
-        config: &PretrainDataConfig,
-    ) -> Result<Self, TrainError> {
+    pub(crate) fn open(path: &Path, config: &PretrainConfig) -> Result<Self, TrainError> {
+        let data = &config.data;
         Ok(Self {
+            seed: config.seed,
             lines: read(path)?,
             validation: data.validation.as_deref().map(read).transpose()?.unwrap_or_default(),
             crop: data.crop,

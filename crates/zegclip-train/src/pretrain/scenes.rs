@@ -31,7 +31,9 @@ impl StageScenes {
 
     /// A scene and one of its captions.
     pub(crate) fn pair(&self, [iteration, slot]: [u64; 2], batch: u64) -> Pair {
-        let scene = self.scenes.compose(iteration.saturating_mul(batch).saturating_add(slot));
+        let scene = self
+            .scenes
+            .compose(iteration.saturating_mul(batch).saturating_add(slot));
         let mut stream = RandomStream::new(self.seed, iteration, slot, Draw::Caption);
         let caption = stream.below(scene.captions.len() as u64) as usize;
         pair(scene, caption, self.scenes.vocabulary())
@@ -44,11 +46,7 @@ pub(crate) fn texts(pictures: Option<&Path>) -> Result<Vec<String>, TrainError> 
 }
 
 /// Test scenes of artists that training sees and of those that it does not.
-pub(crate) fn held_out(
-    pictures: Option<&Path>,
-    stage: &StageConfig,
-    count: usize,
-) -> Result<Vec<HeldOut>, TrainError> {
+pub(crate) fn held_out(pictures: Option<&Path>, stage: &StageConfig, count: usize) -> Result<Vec<HeldOut>, TrainError> {
     let splits = [("known_artists", Artists::Known), ("unknown_artist", Artists::Unknown)];
     splits
         .into_iter()
@@ -65,7 +63,9 @@ pub(crate) fn held_out(
                 classes: classes
                     .map(|class| class.names().map(str::to_owned).collect())
                     .collect(),
-                classified: (0..count as u64).filter_map(|index| classified(single.compose(index))).collect(),
+                classified: (0..count as u64)
+                    .filter_map(|index| classified(single.compose(index)))
+                    .collect(),
                 pairs: (0..count as u64)
                     .map(|index| pair(all.compose(index), 0, all.vocabulary()))
                     .collect(),
@@ -121,7 +121,9 @@ fn pair(scene: Scene, caption: usize, vocabulary: &Vocabulary) -> Pair {
         mentions.push(if same.len() > 1 { number } else { class });
     }
     for ground in &scene.grounds {
-        let Some(class) = vocabulary.find(ground.name()) else { continue };
+        let Some(class) = vocabulary.find(ground.name()) else {
+            continue;
+        };
         contents.push(u64::from(class.get()));
         if names(&caption, *ground) {
             mentions.push(u64::from(class.get()));
