@@ -1,13 +1,14 @@
 //! CLIP's residual block: pre-norm attention and a two-layer perceptron.
 
 use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::{Activation as Fused, linear};
 
 use super::attention::{KeyValue, SelfAttention};
 use crate::config::Activation;
+use crate::layer_norm::LayerNorm;
 
 /// Hidden width of the perceptron over the width of a token.
 const MLP_RATIO: usize = 4;
@@ -33,9 +34,9 @@ impl ResidualAttentionBlock {
     /// A block with random weights.
     pub fn new(width: usize, heads: usize, activation: Activation, device: &Device) -> Self {
         Self {
-            ln_1: LayerNormConfig::new(width).init(device),
+            ln_1: LayerNorm::new(width, device),
             attention: SelfAttention::new(width, heads, device),
-            ln_2: LayerNormConfig::new(width).init(device),
+            ln_2: LayerNorm::new(width, device),
             mlp_fc: LinearConfig::new(width, MLP_RATIO * width).init(device),
             mlp_proj: LinearConfig::new(MLP_RATIO * width, width).init(device),
             activation,

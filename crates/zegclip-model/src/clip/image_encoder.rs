@@ -1,13 +1,14 @@
 //! CLIP's image encoder (ViT) without its prompts.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::{Activation as Fused, linear};
 
 use super::block::ResidualAttentionBlock;
 use crate::config::VisionConfig;
 use crate::interpolate::resize_bilinear;
+use crate::layer_norm::LayerNorm;
 
 /// How often the class embedding is added to the class token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,11 +101,11 @@ impl ImageEncoder {
             },
             class_embedding: scale.init([width], device),
             positional_embedding: scale.init([1 + position_grid * position_grid, width], device),
-            ln_pre: LayerNormConfig::new(width).init(device),
+            ln_pre: LayerNorm::new(width, device),
             blocks: (0..layers)
                 .map(|_| ResidualAttentionBlock::new(width, heads, activation, device))
                 .collect(),
-            ln_post: LayerNormConfig::new(width).init(device),
+            ln_post: LayerNorm::new(width, device),
             proj: scale.init([width, embed_dim], device),
         }
     }

@@ -1,13 +1,14 @@
 //! CLIP's text encoder: a causal transformer read at the end-of-text token.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use zegclip_kernels::{Activation as Fused, linear};
 
 use super::block::ResidualAttentionBlock;
 use super::tokenizer::Tokenizer;
 use crate::config::TextConfig;
+use crate::layer_norm::LayerNorm;
 
 /// Sequences that go through the encoder together.
 const BATCH: usize = 64;
@@ -41,7 +42,7 @@ impl TextEncoder {
             blocks: (0..config.layers)
                 .map(|_| ResidualAttentionBlock::new(width, config.heads, config.activation, device))
                 .collect(),
-            ln_final: LayerNormConfig::new(width).init(device),
+            ln_final: LayerNorm::new(width, device),
             text_projection: normal((width as f64).powf(-0.5)).init([width, embed_dim], device),
             kept_tokens: config.kept_tokens.clone(),
         }
