@@ -50,7 +50,21 @@ impl ResidualAttentionBlock {
     /// - output: `[batch, tokens, width]`
     pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
         let attended = self.attention.forward(self.ln_1.forward(tokens.clone()), extra, causal);
-        let tokens = tokens + attended;
+        self.perceptron(tokens + attended)
+    }
+
+    /// As [`forward`](Self::forward) without extra tokens, for the first token alone: what a class feature needs of the last
+    /// block.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, 1, width]`
+    pub fn forward_first(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let attended = self.attention.forward_first(self.ln_1.forward(tokens.clone()));
+        self.perceptron(tokens.narrow(1, 0, 1) + attended)
+    }
+
+    fn perceptron(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_2.forward(tokens.clone());
         let hidden = match self.activation {
             Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, Fused::QuickGelu),

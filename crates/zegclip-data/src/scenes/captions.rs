@@ -1,0 +1,169 @@
+//! Sentences that describe a scene.
+
+use super::english::{is_plural, one, several};
+use super::ground::Ground;
+use super::noise::Dice;
+use crate::transforms::RandomStream;
+use crate::{ClassIndex, Vocabulary};
+
+/// Captions of a scene; the first is the plainest.
+const COUNT: usize = 5;
+/// What a caption begins with.
+const LEADS: &[&str] = &[
+    "a photo of ",
+    "a drawing of ",
+    "a picture of ",
+    "an image of ",
+    "a cartoon of ",
+    "a painting of ",
+    "a scene with ",
+    "",
+    "there is ",
+    "look at ",
+];
+
+/// What can be seen.
+pub(super) struct Content<'a> {
+    pub(super) vocabulary: &'a Vocabulary,
+    /// Each class with its number of pictures.
+    pub(super) things: &'a [(ClassIndex, usize)],
+    /// With its class, the lower ground first.
+    pub(super) grounds: &'a [(ClassIndex, Ground)],
+}
+
+/// Different sentences that name all things.
+pub(super) fn write(content: &Content<'_>, stream: &mut RandomStream) -> Vec<String> {
+    let mut captions = vec![content.caption("a photo of ", true, false, stream)];
+    for _ in 1..COUNT {
+        let lead = stream.pick(LEADS).copied().unwrap_or_default();
+        let with_grounds = content.things.is_empty() || stream.chance(0.6);
+        captions.push(content.caption(lead, with_grounds, true, stream));
+    }
+    captions
+}
+
+/// Every word that a caption may have, in phrases that have them as captions do.
+pub(super) fn phrases(vocabulary: &Vocabulary, most: usize) -> Vec<String> {
+    let mut found: Vec<String> = LEADS.iter().map(|lead| (*lead).to_owned()).collect();
+    found.extend(
+        [
+            "there is only ",
+            "there are ",
+            " and ",
+            " with ",
+            " under ",
+            " next to ",
+            ", ",
+        ]
+        .map(str::to_owned),
+    );
+    for ground in Ground::ALL {
+        for preposition in prepositions(ground, true).iter().chain(prepositions(ground, false)) {
+            found.push(format!("{preposition} the"));
+        }
+    }
+    for name in vocabulary.classes().iter().flat_map(|class| class.names()) {
+        found.extend((2..=most).map(|count| several(count, name)));
+        found.extend([name.to_owned(), one(name)]);
+    }
+    found
+}
+
+impl Content<'_> {
+    fn caption(&self, lead: &str, with_grounds: bool, free: bool, stream: &mut RandomStream) -> String {
+        if self.things.is_empty() {
+            let grounds = self
+                .grounds
+                .iter()
+                .map(|&(class, _)| one(&self.name(class, free, stream)));
+            let grounds = grounds.collect::<Vec<_>>();
+            let second = stream.pick(&[" and ", " with ", " under "]).copied().unwrap_or(" and ");
+            let lead = if lead == "there is " { "there is only " } else { lead };
+            return format!("{lead}{}", grounds.join(if free { second } else { " and " }));
+        }
+        let mut things = self.things.to_vec();
+        stream.shuffle(&mut things);
+        let mut plural = false;
+        let phrases = things.iter().enumerate().map(|(position, &(class, count))| {
+            let name = self.name(class, free, stream);
+            if position == 0 {
+                plural = count > 1 || is_plural(&name);
+            }
+            match count {
+                1 => one(&name),
+                _ => several(count, &name),
+            }
+        });
+        let phrases = phrases.collect::<Vec<_>>();
+        let list = join(&phrases, free, stream);
+        let place = if with_grounds {
+            self.place(free, stream)
+        } else {
+            String::new()
+        };
+        let lead = if lead == "there is " && (plural || phrases.len() > 1) {
+            "there are "
+        } else {
+            lead
+        };
+        // The place may come first where a sentence allows it.
+        if lead.starts_with("there ") && !place.is_empty() && stream.chance(0.5) {
+            return format!("{} {lead}{list}", place.trim_start());
+        }
+        format!("{lead}{list}{place}")
+    }
+
+    fn name(&self, class: ClassIndex, free: bool, stream: &mut RandomStream) -> String {
+        let Some(class) = self.vocabulary.class(class) else {
+            return String::new();
+        };
+        let names = class.names().collect::<Vec<_>>();
+        // The name itself is the commonest.
+        let synonym = (free && stream.chance(0.4)).then(|| stream.pick(&names)).flatten();
+        (*synonym.unwrap_or(&class.name())).to_owned()
+    }
+
+    /// ` on grass under the sky`, with a space before.
+    fn place(&self, free: bool, stream: &mut RandomStream) -> String {
+        let mut place = String::new();
+        for (position, &(class, ground)) in self.grounds.iter().enumerate() {
+            let choices = prepositions(ground, position == 0);
+            let preposition = if free { stream.pick(choices) } else { choices.first() };
+            let name = self.name(class, free, stream);
+            let name = if free && stream.chance(0.35) {
+                format!("the {name}")
+            } else {
+                one(&name)
+            };
+            place.push_str(&format!(" {} {name}", preposition.copied().unwrap_or("on")));
+        }
+        place
+    }
+}
+
+fn prepositions(ground: Ground, is_lower: bool) -> &'static [&'static str] {
+    match ground {
+        Ground::Grass => &["on", "in", "standing on"],
+        Ground::Sand | Ground::Snow => &["on", "in", "lying on"],
+        Ground::Sea => &["on", "in", "swimming in", "above"],
+        Ground::Sky if is_lower => &["in", "in front of", "against"],
+        Ground::Sky => &["under", "below", "beneath"],
+        Ground::BrickWall => &["in front of", "before", "next to"],
+        Ground::WoodenFloor | Ground::Road => &["on", "standing on", "lying on"],
+    }
+}
+
+/// `a cat, two lemons and a bus`
+fn join(phrases: &[String], free: bool, stream: &mut RandomStream) -> String {
+    let Some((last, others)) = phrases.split_last() else {
+        return String::new();
+    };
+    if others.is_empty() {
+        return last.clone();
+    }
+    let between = match stream.pick(&[" and ", " and ", " with ", " next to ", ", "]) {
+        Some(word) if free => *word,
+        _ => " and ",
+    };
+    format!("{}{between}{last}", others.join(", "))
+}
