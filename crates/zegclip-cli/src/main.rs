@@ -16,12 +16,15 @@ mod inspect;
 mod interrupt;
 mod output;
 mod pretrain;
+mod process_memory;
 mod progress;
 mod score;
 mod scored_dataset;
 mod segment;
 mod tokenize;
 mod train;
+mod train_dashboard;
+mod train_validation;
 
 use std::process::ExitCode;
 
