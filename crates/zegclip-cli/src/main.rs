@@ -15,6 +15,7 @@ mod inputs;
 mod inspect;
 mod interrupt;
 mod output;
+mod pretrain;
 mod progress;
 mod score;
 mod scored_dataset;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Eval(options) => eval::run(&options),
         Command::Score(options) => score::run(&options),
         Command::Dataset { command } => dataset::run(&command),
+        Command::Pretrain(options) => pretrain::run(&options),
         Command::Train(options) => train::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),

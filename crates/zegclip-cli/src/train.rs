@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,12 +14,13 @@ use zegclip_data::metrics::Scores;
 use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::device;
 use zegclip_train::{
-    EvaluationScores, Outcome, RunDirectory, Snapshot, Step, TrainConfig, TrainData, TrainObserver, Trainer,
+    Configuration, EvaluationScores, Outcome, RunDirectory, Snapshot, Step, TrainConfig, TrainData, TrainObserver,
+    Trainer,
 };
 
 use crate::arguments::parse_device;
 use crate::failure::Failure;
-use crate::interrupt::interruptible;
+use crate::interrupt::{interruptible, while_watching};
 use crate::output::{self, message};
 use crate::progress::bar;
 
@@ -74,19 +75,7 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
     let mut observer = Progress::new(&config, &device, &stop)?;
     observer.bar.set_position(trainer.iteration());
     let watched = trainer.interrupter();
-    let done = AtomicBool::new(false);
-    let outcome = std::thread::scope(|scope| {
-        // The trainer has a flag of its own; the signal sets ours.
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                watched.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
-        let outcome = trainer.run(&mut observer);
-        done.store(true, Ordering::Relaxed);
-        outcome
-    });
+    let outcome = while_watching(&stop, &watched, || trainer.run(&mut observer));
     observer.bar.finish_and_clear();
     match outcome.map_err(Failure::failed)? {
         Outcome::Finished => output::line(trainer.run_directory().model_path().display()),

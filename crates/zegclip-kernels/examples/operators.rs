@@ -10,7 +10,7 @@ use burn::nn::LayerNormConfig;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::module::{attention as burn_attention, linear as burn_linear};
 use burn::tensor::{Device, Distribution, Tensor};
-use zegclip_kernels::{Activation, PackedLinear, attention, linear, quick_gelu, self_attention};
+use zegclip_kernels::{Activation, PackedLinear, attention, layer_norm, linear, quick_gelu, self_attention};
 
 /// Patches of a 512² crop and the class token.
 const TOKENS: usize = 1025;
@@ -180,14 +180,27 @@ fn elementwise(plain: &Device, train: &Device, show: &Show<'_>) {
         &mut || drop(black_box(gelu(x.clone()).sum().backward())),
         &mut || drop(black_box(quick_gelu(x.clone()).sum().backward())),
     );
-    let norm = LayerNormConfig::new(WIDTH).init(plain);
-    let x: Tensor<3> = random([1, TOKENS, WIDTH], plain);
-    show(
-        "layer norm forward",
-        0.0,
-        &mut || drop(black_box(norm.forward(x.clone()))),
-        &mut || drop(black_box(norm.forward(x.clone()))),
-    );
+    for (device, name) in [(plain, "forward"), (train, "forward and backward")] {
+        for (rows, width) in [(TOKENS, WIDTH), (64 * 64, 192)] {
+            let norm = LayerNormConfig::new(width).init(device);
+            let (gamma, beta) = (norm.gamma.val(), norm.beta.as_ref().map(|beta| beta.val()));
+            let x: Tensor<3> = random([1, rows, width], device);
+            let x = if device.is_autodiff() { x.require_grad() } else { x };
+            let finish = |output: Tensor<3>| {
+                if device.is_autodiff() {
+                    drop(black_box(output.sum().backward()));
+                } else {
+                    drop(black_box(output));
+                }
+            };
+            show(
+                &format!("layer norm {rows}×{width} {name}"),
+                0.0,
+                &mut || finish(norm.forward(x.clone())),
+                &mut || finish(layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5)),
+            );
+        }
+    }
 }
 
 fn gelu(x: Tensor<3>) -> Tensor<3> {

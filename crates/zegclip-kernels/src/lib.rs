@@ -9,12 +9,14 @@
 mod attention;
 mod cpu;
 mod flex;
+mod layer_norm;
 mod linear;
 mod optional;
 mod quick_gelu;
 
 pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
 pub use cpu::Activation;
+pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};
 pub use linear::{LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear};
 pub use optional::{OptionalPair, OptionalTensor};
 pub use quick_gelu::{QuickGeluKernel, QuickGeluOperator, quick_gelu};

@@ -16,6 +16,7 @@ pub mod decoder;
 pub mod device;
 mod error;
 pub mod interpolate;
+pub mod layer_norm;
 mod load;
 pub mod loss;
 pub mod parameters;

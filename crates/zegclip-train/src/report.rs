@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use zegclip_data::write_atomically;
 
-use crate::{MetricsLine, RunDirectory, TrainConfig, TrainError};
+use crate::{Configuration, MetricsLine, RunDirectory, TrainConfig, TrainError};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 280.0;

@@ -7,6 +7,7 @@ pub(crate) enum Drawn {
     UntrainedTextEncoder,
     Head,
     Iteration(u64),
+    Clip,
 }
 
 /// A seed for the device. Different draws of a run, and the same draw of different runs, have unrelated seeds.
@@ -16,6 +17,7 @@ pub(crate) fn seed_of(run: u64, drawn: Drawn) -> u64 {
         Drawn::UntrainedTextEncoder => (2, 0),
         Drawn::Head => (3, 0),
         Drawn::Iteration(iteration) => (4, iteration),
+        Drawn::Clip => (5, 0),
     };
     mix(mix(mix(run) ^ stream) ^ number)
 }
@@ -36,7 +38,12 @@ mod tests {
     fn seeds_do_not_meet() {
         let mut seeds: Vec<u64> = (0..4)
             .flat_map(|run| {
-                let fixed = [Drawn::UntrainedImageEncoder, Drawn::UntrainedTextEncoder, Drawn::Head];
+                let fixed = [
+                    Drawn::UntrainedImageEncoder,
+                    Drawn::UntrainedTextEncoder,
+                    Drawn::Head,
+                    Drawn::Clip,
+                ];
                 fixed
                     .into_iter()
                     .chain((0..500).map(Drawn::Iteration))

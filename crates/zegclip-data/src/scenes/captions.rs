@@ -42,6 +42,33 @@ pub(super) fn write(content: &Content<'_>, stream: &mut RandomStream) -> Vec<Str
     captions
 }
 
+/// Every word that a caption may have, in phrases that have them as captions do.
+pub(super) fn phrases(vocabulary: &Vocabulary, most: usize) -> Vec<String> {
+    let mut found: Vec<String> = LEADS.iter().map(|lead| (*lead).to_owned()).collect();
+    found.extend(
+        [
+            "there is only ",
+            "there are ",
+            " and ",
+            " with ",
+            " under ",
+            " next to ",
+            ", ",
+        ]
+        .map(str::to_owned),
+    );
+    for ground in Ground::ALL {
+        for preposition in prepositions(ground, true).iter().chain(prepositions(ground, false)) {
+            found.push(format!("{preposition} the"));
+        }
+    }
+    for name in vocabulary.classes().iter().flat_map(|class| class.names()) {
+        found.extend((2..=most).map(|count| several(count, name)));
+        found.extend([name.to_owned(), one(name)]);
+    }
+    found
+}
+
 impl Content<'_> {
     fn caption(&self, lead: &str, with_grounds: bool, free: bool, stream: &mut RandomStream) -> String {
         if self.things.is_empty() {

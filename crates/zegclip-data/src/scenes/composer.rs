@@ -12,7 +12,7 @@ use super::mipmap::Mipmap;
 use super::noise::{Dice, Noise};
 use super::pose::Pose;
 use super::scene::{PlacedPicture, Scene};
-use super::settings::{SceneSettings, SceneSplit};
+use super::settings::{MAX_PICTURES, SceneSettings, SceneSplit};
 use super::sprite::Sprite;
 use super::style::Style;
 use super::vocabulary::vocabulary_of;
@@ -88,6 +88,11 @@ impl Scenes {
     /// What labels mean.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    /// Phrases with every word that a caption can have, so that a text encoder may know its words before the first scene.
+    pub fn caption_phrases(&self) -> Vec<String> {
+        captions::phrases(&self.vocabulary, MAX_PICTURES)
     }
 
     /// The settings that scenes are made with.

@@ -21,6 +21,8 @@ pub enum Draw {
     Order = 5,
     /// A composed scene.
     Scene = 6,
+    /// Which of an image's captions.
+    Caption = 7,
 }
 
 /// A stream of random numbers; equal names give equal numbers, on every platform.
