@@ -7,6 +7,7 @@ use serde::Deserialize;
 use zegclip::DeviceName;
 
 use crate::evaluation_arguments::{DatasetCommand, EvalOptions, ScoreOptions};
+use crate::pretrain::PretrainOptions;
 use crate::train::TrainOptions;
 
 /// Zero-shot semantic segmentation: name classes, get their pixels.
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Segment(SegmentOptions),
     /// Train: inductive, transductive or fully supervised
     Train(TrainOptions),
+    /// Train plain CLIP from images and captions
+    Pretrain(PretrainOptions),
     /// Segment a data set and score the result
     Eval(Box<EvalOptions>),
     /// Score label maps that exist, or add up parts of an evaluation

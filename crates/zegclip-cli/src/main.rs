@@ -15,12 +15,16 @@ mod inputs;
 mod inspect;
 mod interrupt;
 mod output;
+mod pretrain;
+mod process_memory;
 mod progress;
 mod score;
 mod scored_dataset;
 mod segment;
 mod tokenize;
 mod train;
+mod train_dashboard;
+mod train_validation;
 
 use std::process::ExitCode;
 
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Command::Eval(options) => eval::run(&options),
         Command::Score(options) => score::run(&options),
         Command::Dataset { command } => dataset::run(&command),
+        Command::Pretrain(options) => pretrain::run(&options),
         Command::Train(options) => train::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),

@@ -150,7 +150,7 @@ impl Vocabulary {
         )
     }
 
-    pub(super) fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
+    pub(crate) fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
         class_list::check(&classes, origin)?;
         Ok(Self {
             name: name.to_owned(),

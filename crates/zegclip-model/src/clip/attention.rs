@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use zegclip_kernels::{Activation, linear, self_attention};
+use zegclip_kernels::{Activation, attention, linear, self_attention};
 
 use super::block::apply_linear;
 
@@ -42,6 +42,7 @@ impl SelfAttention {
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, width]`
     pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
+        let dtype = tokens.dtype();
         let qkv = apply_linear(&self.qkv, tokens, Activation::None);
         let extra = extra.map(|extra| (extra.key.clone(), extra.value.clone()));
         apply_linear(
@@ -49,6 +50,26 @@ impl SelfAttention {
             self_attention(qkv, self.heads, extra, causal),
             Activation::None,
         )
+        .cast(dtype)
+    }
+
+    /// What the first token attends to of all tokens.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, 1, width]`
+    pub fn forward_first(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [batch, _, width] = tokens.dims();
+        let weight = self.qkv.weight.val().narrow(1, 0, width);
+        let bias = self.qkv.bias.as_ref().map(|bias| bias.val().narrow(0, 0, width));
+        let query = linear(tokens.clone().narrow(1, 0, 1), weight, bias, Activation::None)
+            .reshape([batch, 1, self.heads, width / self.heads])
+            .swap_dims(1, 2);
+        let KeyValue { key, value } = self.key_value(tokens);
+        let attended = attention(query, key, value, None, false)
+            .swap_dims(1, 2)
+            .reshape([batch, 1, width]);
+        apply_linear(&self.out, attended, Activation::None)
     }
 
     /// Keys and values of tokens that others attend to but whose own output nobody reads.
@@ -63,7 +84,7 @@ impl SelfAttention {
             .bias
             .as_ref()
             .map(|bias| bias.val().narrow(0, width, 2 * width));
-        let both = linear(tokens, weight, bias, Activation::None)
+        let both = linear(tokens.cast(weight.dtype()), weight, bias, Activation::None)
             .reshape([batch, count, 2, self.heads, width / self.heads])
             .permute([2, 0, 3, 1, 4]); // [2, batch, heads, tokens, head_dim]
         KeyValue {

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+use zegclip_kernels::{Activation as Fused, linear};
 
 use super::block::ResidualAttentionBlock;
 use crate::config::VisionConfig;
@@ -70,7 +71,7 @@ impl PatchEmbedding {
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, grid[0] * grid[1], channels * patch * patch]);
         let weight = weight.reshape([width, channels * patch * patch]).transpose();
-        (patches.matmul(weight.unsqueeze::<3>()), grid)
+        (linear(patches, weight, None, Fused::None), grid)
     }
 }
 
@@ -141,7 +142,7 @@ impl ImageEncoder {
     /// - output: `[batch, tokens, embed_dim]`
     pub fn project(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_post.forward(tokens);
-        normed.matmul(self.proj.val().unsqueeze::<3>())
+        linear(normed, self.proj.val(), None, Fused::None)
     }
 
     /// Plain CLIP: the class token's feature, not normalised to unit length.
@@ -151,8 +152,12 @@ impl ImageEncoder {
     /// - output: `[batch, embed_dim]`
     pub fn forward(&self, image: Tensor<4>) -> Tensor<2> {
         let mut tokens = self.embed(image, ClassToken::Once).tokens;
-        for block in &self.blocks {
-            tokens = block.forward(tokens, None, false);
+        if let Some((last, blocks)) = self.blocks.split_last() {
+            for block in blocks {
+                tokens = block.forward(tokens, None, false);
+            }
+            // Nobody reads the patches after the last block.
+            tokens = last.forward_first(tokens);
         }
         self.project(tokens.narrow(1, 0, 1)).squeeze_dim::<2>(1)
     }
