@@ -17,6 +17,7 @@ mod interrupt;
 mod output;
 mod pretrain;
 mod progress;
+mod scenes;
 mod score;
 mod scored_dataset;
 mod segment;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Dataset { command } => dataset::run(&command),
         Command::Pretrain(options) => pretrain::run(&options),
         Command::Train(options) => train::run(&options),
+        Command::Scenes(options) => scenes::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Tokenize(options) => tokenize::run(&options),
