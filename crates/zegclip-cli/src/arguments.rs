@@ -36,6 +36,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DatasetCommand,
     },
+    /// Compose scenes of named pictures with labels and captions, as a data set
+    Scenes(ScenesOptions),
     /// Show what a weight file is and holds
     Inspect(InspectOptions),
     /// Convert any known weight format to a native file, or a native file to the authors' `.pth`
@@ -127,6 +129,31 @@ pub(crate) struct SegmentOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ScenesOptions {
+    /// New folder for photos, labels, captions.jsonl and dataset.toml
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Number of scenes
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000), value_name = "N")]
+    pub(crate) count: u64,
+    /// Width and height of a scene in pixels
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(32..=1024), value_name = "S")]
+    pub(crate) size: u32,
+    /// Another seed, other scenes
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub(crate) seed: u64,
+    /// Training scenes by known artists, strongly varied, or test scenes by an artist that no training sees
+    #[arg(long, default_value = "train")]
+    pub(crate) split: SplitName,
+    /// Who draws: known, unknown, all, or names separated by commas; by default known for train, unknown for test
+    #[arg(long, value_name = "WHO")]
+    pub(crate) artists: Option<String>,
+    /// Folder with pictures.json and STYLE/NAME.png; else the embedded pictures
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectOptions {
     /// Weight file, index of shards, or folder with one
     pub(crate) file: PathBuf,
@@ -188,6 +215,12 @@ pub(crate) enum MethodName {
     #[default]
     ZegClip,
     MaskClip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    Train,
+    Test,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]

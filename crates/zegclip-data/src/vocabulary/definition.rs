@@ -215,6 +215,15 @@ impl Vocabulary {
         }
     }
 
+    /// The same vocabulary under another name.
+    #[must_use]
+    pub fn renamed(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self
+        }
+    }
+
     /// What the vocabulary is called: `voc20`, a file's name, `custom`.
     pub fn name(&self) -> &str {
         &self.name
