@@ -1,7 +1,8 @@
 //! Ctrl-C: the first one asks to stop, the second one ends the program at once.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::failure::Failure;
 
@@ -14,4 +15,20 @@ pub(crate) fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
         .and_then(|_| signal_hook::flag::register(SIGINT, stop.clone()))
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
     Ok(stop)
+}
+
+/// Does `work`, which looks at a flag of its own: ours, which the signal sets, is handed on to it.
+pub(crate) fn while_watching<T>(stop: &AtomicBool, watched: &AtomicBool, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                watched.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
 }

@@ -15,8 +15,10 @@ mod inputs;
 mod inspect;
 mod interrupt;
 mod output;
+mod pretrain;
 mod process_memory;
 mod progress;
+mod scenes;
 mod score;
 mod scored_dataset;
 mod segment;
@@ -32,6 +34,10 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 use failure::Failure;
 
+/// Tensors of like size come and go all the time.
+#[global_allocator]
+static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
@@ -39,7 +45,9 @@ fn main() -> ExitCode {
         Command::Eval(options) => eval::run(&options),
         Command::Score(options) => score::run(&options),
         Command::Dataset { command } => dataset::run(&command),
+        Command::Pretrain(options) => pretrain::run(&options),
         Command::Train(options) => train::run(&options),
+        Command::Scenes(options) => scenes::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Tokenize(options) => tokenize::run(&options),

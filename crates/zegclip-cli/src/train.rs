@@ -1,20 +1,18 @@
 //! `zegclip train`
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use clap::Args;
 use zegclip::{DeviceName, OpenDevice};
 use zegclip_model::device;
 use zegclip_train::{
-    EvaluationScores, ExampleMasks, Outcome, RunDirectory, Snapshot, Step, TrainConfig, TrainData, TrainError,
-    TrainObserver, Trainer,
+    Configuration, EvaluationScores, ExampleMasks, Outcome, RunDirectory, Snapshot, Step, TrainConfig, TrainData,
+    TrainError, TrainObserver, Trainer,
 };
 
 use crate::arguments::parse_device;
 use crate::failure::Failure;
-use crate::interrupt::interruptible;
+use crate::interrupt::{interruptible, while_watching};
 use crate::output::{self, message};
 use crate::train_dashboard::Dashboard;
 use crate::train_validation::Validation;
@@ -80,19 +78,7 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
         validation: Validation::new(&config, first, &stop)?,
     };
     let watched = trainer.interrupter();
-    let done = AtomicBool::new(false);
-    let outcome = std::thread::scope(|scope| {
-        // The trainer has a flag of its own; the signal sets ours.
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                watched.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
-        let outcome = trainer.run(&mut observer);
-        done.store(true, Ordering::Relaxed);
-        outcome
-    });
+    let outcome = while_watching(&stop, &watched, || trainer.run(&mut observer));
     observer.dashboard.close();
     match outcome.map_err(|error| advise(error, &directory, &options.device))? {
         Outcome::Finished => output::line(trainer.run_directory().model_path().display()),

@@ -106,6 +106,18 @@ pub fn decode_image(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Result<
     Ok(to_rgb8(image))
 }
 
+/// Decodes a picture with its transparency, `[height, width, 4]`; a picture without is opaque.
+///
+/// # Errors
+/// As [`decode_image`].
+pub(crate) fn decode_rgba(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Result<image::RgbaImage, DataError> {
+    limits.check_bytes(bytes.len() as u64, origin)?;
+    let (decoder, orientation) = open(bytes, origin, limits)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| damaged(origin, &error))?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgba8())
+}
+
 /// `(width, height)` of a photo after orientation, without decoding its pixels.
 ///
 /// # Errors

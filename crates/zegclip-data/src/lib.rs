@@ -38,6 +38,7 @@ pub mod palette;
 mod photo_png;
 mod prefetch;
 mod resize;
+pub mod scenes;
 mod seen_classes;
 mod suggestion;
 mod toml_table;

@@ -27,6 +27,16 @@ pub(crate) fn floats(tensor: &FlexTensor) -> &[f32] {
     &tensor.storage::<f32>()[tensor.layout().start_offset()..][..count]
 }
 
+/// A tensor whose whole storage is its elements in order, so that an operator may work in place (and copies if it is shared).
+pub(crate) fn owned(x: FlexTensor) -> FlexTensor {
+    let elements = x.layout().num_elements();
+    if x.is_contiguous() && x.layout().start_offset() == 0 && x.bytes().len() == elements * size_of::<f32>() {
+        x
+    } else {
+        x.to_contiguous()
+    }
+}
+
 /// A tensor whose strides are not negative: copied unless they are so already.
 pub(crate) fn forward_strides(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().strides().iter().all(|stride| *stride >= 0) {

@@ -63,7 +63,7 @@ impl QuickGeluKernel for Flex {
         if !flex::is_f32(&x) {
             return compose::<Self>(x);
         }
-        let mut x = owned(x);
+        let mut x = flex::owned(x);
         quick_gelu_in_place(InstructionSet::best(), x.storage_mut::<f32>());
         x
     }
@@ -73,19 +73,9 @@ impl QuickGeluKernel for Flex {
             return compose_backward::<Self>(x, gradient);
         }
         let x = flex::contiguous(x);
-        let mut gradient = owned(gradient);
+        let mut gradient = flex::owned(gradient);
         quick_gelu_backward_in_place(InstructionSet::best(), flex::floats(&x), gradient.storage_mut::<f32>());
         gradient
-    }
-}
-
-/// A tensor whose whole storage is its elements in order, so that an operator may work in place (and copies if it is shared).
-fn owned(x: FlexTensor) -> FlexTensor {
-    let elements = x.layout().num_elements();
-    if x.is_contiguous() && x.layout().start_offset() == 0 && x.bytes().len() == elements * size_of::<f32>() {
-        x
-    } else {
-        x.to_contiguous()
     }
 }
 

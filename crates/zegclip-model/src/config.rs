@@ -44,11 +44,15 @@ pub struct TextConfig {
     pub heads: usize,
     /// Longest token sequence, start and end tokens included.
     pub context_length: usize,
-    /// Number of rows of the token embedding.
+    /// Number of token ids.
     pub vocabulary_size: usize,
     /// Non-linearity of the perceptrons.
     #[serde(default)]
     pub activation: Activation,
+    /// Ids that have a row of their own in the token embedding, in rising order; all others share one more row, the last. A
+    /// model of a small world knows some hundred of CLIP's 49,408 tokens. `None`: every id has its row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_tokens: Option<Vec<u32>>,
 }
 
 /// How learned prompt tokens enter the image encoder (paper, section 3.2 and its ablation).
@@ -222,6 +226,13 @@ impl VisionConfig {
 }
 
 impl TextConfig {
+    /// Rows of the token embedding.
+    pub fn embedding_rows(&self) -> usize {
+        self.kept_tokens
+            .as_ref()
+            .map_or(self.vocabulary_size, |kept| kept.len() + 1)
+    }
+
     /// The text encoder of ViT-B/32 and ViT-B/16.
     pub fn base() -> Self {
         Self {
@@ -231,6 +242,7 @@ impl TextConfig {
             context_length: 77,
             vocabulary_size: 49_408,
             activation: Activation::QuickGelu,
+            kept_tokens: None,
         }
     }
 

@@ -1,13 +1,14 @@
 //! Cross-attention decoder whose last attention scores *are* the masks (paper, section 3.4).
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 
 use zegclip_kernels::attention;
 
 use crate::config::DecoderConfig;
+use crate::layer_norm::LayerNorm;
 
 /// Attention from class queries to patch features.
 #[derive(Module, Debug)]
@@ -110,10 +111,10 @@ impl DecoderLayer {
         let hidden = config.ffn_ratio * width;
         Self {
             cross_attention: CrossAttention::new(width, config.heads, config.dropout, device),
-            norm2: LayerNormConfig::new(width).init(device),
+            norm2: LayerNorm::new(width, device),
             linear1: LinearConfig::new(width, hidden).init(device),
             linear2: LinearConfig::new(hidden, width).init(device),
-            norm3: LayerNormConfig::new(width).init(device),
+            norm3: LayerNorm::new(width, device),
             dropout: DropoutConfig::new(config.dropout).init(),
         }
     }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, FloatDType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clip::{Clip, TextEncoder};
+use crate::clip::{Clip, ImageEncoder, TextEncoder};
 use crate::config::{
     Activation, ClipConfig, DecoderConfig, PromptConfig, PromptForm, RelationForm, TextConfig, VisionConfig,
     ZegClipConfig,
@@ -44,6 +44,8 @@ pub struct Hints {
 pub struct NativeMetadata {
     /// The segmentation model.
     pub config: Option<ZegClipConfig>,
+    /// The image encoder of a plain CLIP; that of a segmentation model is part of `config`.
+    pub vision: Option<VisionConfig>,
     /// The text encoder, if there is one.
     pub text: Option<TextConfig>,
     /// Class list with palette, templates and seen classes, as the TOML of a vocabulary.
@@ -76,6 +78,9 @@ impl NativeMetadata {
             config: json("config")?
                 .map(|value| serde_json::from_value(value).map_err(|error| parse("config", error)))
                 .transpose()?,
+            vision: json("vision")?
+                .map(|value| serde_json::from_value(value).map_err(|error| parse("vision", error)))
+                .transpose()?,
             text: json("text")?
                 .map(|value| serde_json::from_value(value).map_err(|error| parse("text", error)))
                 .transpose()?,
@@ -97,6 +102,12 @@ impl NativeMetadata {
             self.config
                 .as_ref()
                 .and_then(|config| serde_json::to_string(config).ok()),
+        );
+        put(
+            "vision",
+            self.vision
+                .as_ref()
+                .and_then(|vision| serde_json::to_string(vision).ok()),
         );
         put(
             "text",
@@ -201,6 +212,25 @@ pub fn load_zegclip(
     })
 }
 
+/// The plain image encoder in `file` and the width of its features.
+///
+/// # Errors
+/// [`ModelError::MissingPart`] if there is none, and for tensors that are missing or do not fit.
+pub fn load_image_encoder(
+    file: &WeightFile,
+    hints: &Hints,
+    device: &Device,
+    dtype: FloatDType,
+) -> Result<(ImageEncoder, usize), ModelError> {
+    if !file.parts().image_encoder {
+        return Err(missing_image_encoder(file));
+    }
+    let (config, embed_dim) = vision_config(file, hints)?;
+    let encoder = ImageEncoder::new(&config, embed_dim, device);
+    let encoder = load_parameters(encoder, "image_encoder", file, device, dtype)?;
+    Ok((encoder, embed_dim))
+}
+
 /// Sizes of the text encoder in `file` and the width of its features.
 ///
 /// # Errors
@@ -211,6 +241,14 @@ pub fn text_config(file: &WeightFile, hints: &Hints) -> Result<(TextConfig, usiz
     require_published_mlp(file, text.width, text.mlp_width)?;
     let embed_dim = text.embed_dim.ok_or_else(|| missing_text_encoder(file))?;
     if let Some(config) = NativeMetadata::read(file)?.and_then(|metadata| metadata.text) {
+        let kept = config.kept_tokens.as_deref().unwrap_or_default();
+        if !kept.is_sorted_by(|a, b| a < b) {
+            return Err(ModelError::Mismatch(broken_header(
+                file,
+                "text",
+                "`kept_tokens` must rise",
+            )));
+        }
         return Ok((config, embed_dim));
     }
     let config = TextConfig {
@@ -223,6 +261,7 @@ pub fn text_config(file: &WeightFile, hints: &Hints) -> Result<(TextConfig, usiz
         context_length: text.context_length,
         vocabulary_size: text.vocab_size,
         activation: activation(architecture.activation),
+        kept_tokens: None,
     };
     require_heads(file, "text", config.width, config.heads)?;
     Ok((config, embed_dim))
@@ -292,7 +331,9 @@ fn vision_config(file: &WeightFile, hints: &Hints) -> Result<(VisionConfig, usiz
             vision.positions
         ))
     })?;
-    let config = VisionConfig {
+    let stated = NativeMetadata::read(file)?
+        .and_then(|metadata| metadata.vision.or(metadata.config.map(|config| config.vision)));
+    let config = stated.unwrap_or(VisionConfig {
         patch_size: vision.patch_size,
         width: vision.width,
         layers: vision.layers,
@@ -302,7 +343,7 @@ fn vision_config(file: &WeightFile, hints: &Hints) -> Result<(VisionConfig, usiz
             .unwrap_or((vision.width / HEAD_DIM).max(1)),
         position_grid,
         activation: activation(architecture.activation),
-    };
+    });
     require_heads(file, "vision", config.width, config.heads)?;
     Ok((config, embed_dim))
 }

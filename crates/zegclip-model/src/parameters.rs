@@ -258,6 +258,20 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<f32>) 
     (shape, values)
 }
 
+/// Positions `[1 + grid², width]` of the image encoder on another square grid, resized bilinearly; that of the class token
+/// stays.
+///
+/// # Shapes
+/// - output: `[1 + new_grid², width]`
+pub fn resized_positions(positions: Tensor<2>, new_grid: usize) -> Tensor<2> {
+    let device = positions.device();
+    let (shape, values) = read(positions);
+    let (rows, width) = (shape[0], shape[1]);
+    let new_rows = 1 + new_grid * new_grid;
+    let values = resize_positions(&values, rows, new_rows, width);
+    Tensor::from_data(TensorData::new(values, [new_rows, width]), &device)
+}
+
 /// Whether both shapes are a class position and a square grid of the same width, of different sizes.
 fn is_grid(found: &[usize], expected: &[usize]) -> bool {
     let square = |rows: usize| rows > 1 && (rows - 1).isqrt().pow(2) == rows - 1;

@@ -4,11 +4,12 @@
 //! enter a block only as keys and values; the result is the published one, token for token.
 
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 use crate::clip::{ClassToken, ImageEncoder, KeyValue, l2_normalise};
 use crate::config::{PromptConfig, PromptForm, VisionConfig};
+use crate::layer_norm::LayerNorm;
 
 /// PyTorch's default for the norm that the release puts before `ln_post`.
 const PROMPT_NORM_EPSILON: f64 = 1e-6;
@@ -65,9 +66,7 @@ impl Prompts {
             prompt_embeddings: first,
             deep_prompt_embeddings: deep,
             prompt_proj: prompt_projection(width, device),
-            prompt_norm: LayerNormConfig::new(width)
-                .with_epsilon(PROMPT_NORM_EPSILON)
-                .init(device),
+            prompt_norm: LayerNorm::new(width, device).with_epsilon(PROMPT_NORM_EPSILON),
             prompt_dropout: DropoutConfig::new(dropout).init(),
             shallow: form == PromptForm::Shallow,
             first_deep_block,

@@ -11,7 +11,7 @@ use zegclip_model::loss::LossConfig;
 
 use crate::{OptimiserConfig, ScheduleConfig, TrainError};
 
-/// Everything that a run is made of. See [`TrainConfig::from_toml`](Self::from_toml) for its text form.
+/// Everything that a run is made of. See [`Configuration`](crate::Configuration) for its text form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
@@ -281,11 +281,8 @@ impl TrainConfig {
         self.iterations / 2
     }
 
-    /// Looks at ranges and contradictions that a type cannot exclude.
-    ///
-    /// # Errors
-    /// [`TrainError::Value`] with the key and what to do.
-    pub fn validate(&self) -> Result<(), TrainError> {
+    /// [`Configuration::validate`](crate::Configuration::validate).
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
         let fail = |key, value: &dyn std::fmt::Display, reason: &str| {
             Err(TrainError::Value {
                 key,

@@ -2,22 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use zegclip_model::config::ClipConfig;
 
 use crate::{TrainConfig, TrainError};
 
-/// Keys that change nothing about the result, so that a run may go on with other values.
-const FREE_KEYS: [&str; 3] = ["run", "data.threads", "data.batches_ahead"];
+/// A configuration of a run in its text form.
+pub trait Configuration: Sized + Clone + Serialize + DeserializeOwned {
+    /// Keys that change nothing about the result, so that a run may go on with other values.
+    const FREE_KEYS: &'static [&'static str];
 
-impl TrainConfig {
+    /// A configuration with a value for every key that exists.
+    fn every_key() -> Self;
+
+    /// Looks at ranges and contradictions that a type cannot exclude.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] with the key and what to do.
+    fn validate(&self) -> Result<(), TrainError>;
+
     /// Reads a TOML and puts `overrides` (`a.b=value`, value in TOML or a plain word) over it. What neither names has its
-    /// published value.
+    /// default.
     ///
     /// # Errors
     /// [`TrainError::Config`] for text that is no such TOML, [`TrainError::UnknownKey`] with the nearest key that exists, and
     /// those of [`validate`](Self::validate).
-    pub fn from_file(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
+    fn from_file(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
         Self::from_toml(&text, &format!("`{}`", path.display()), overrides)
     }
@@ -26,7 +38,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// Those of [`from_file`](Self::from_file).
-    pub fn from_toml(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
+    fn from_toml(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
         let config = |message: String| TrainError::Config {
             origin: origin.to_owned(),
             message,
@@ -38,7 +50,7 @@ impl TrainConfig {
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             config(format!("{line}{}", one_line(error.message())))
         })?;
-        let known = every_key()?;
+        let known = to_table(&Self::every_key())?;
         check_keys(&table, &known, "", origin)?;
         for text in overrides {
             let origin = format!("`--set {text}`");
@@ -56,39 +68,66 @@ impl TrainConfig {
     ///
     /// # Errors
     /// [`TrainError::Config`] if a path is no UTF-8.
-    pub fn to_toml(&self) -> Result<String, TrainError> {
-        toml::to_string(self).map_err(|error| TrainError::Config {
-            origin: "the configuration".to_owned(),
-            message: one_line(&error.to_string()),
-        })
+    fn to_toml(&self) -> Result<String, TrainError> {
+        toml::to_string(self).map_err(unwritable)
     }
 
     /// The first key in which two configurations differ that matters for the result: key, value here, value there.
     ///
     /// # Errors
     /// [`TrainError::Config`] if a path is no UTF-8.
-    pub fn first_difference(&self, other: &Self) -> Result<Option<(String, String, String)>, TrainError> {
-        Ok(difference(&self.to_table()?, &other.to_table()?, ""))
+    fn first_difference(&self, other: &Self) -> Result<Option<(String, String, String)>, TrainError> {
+        Ok(difference(&to_table(self)?, &to_table(other)?, "", Self::FREE_KEYS))
     }
 
-    fn to_table(&self) -> Result<Table, TrainError> {
-        Table::try_from(self).map_err(|error| TrainError::Config {
-            origin: "the configuration".to_owned(),
-            message: one_line(&error.to_string()),
-        })
+    /// Fails if `given` is another configuration than `self`, which `path` was made with.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherConfig`].
+    fn require_same(&self, given: &Self, path: &Path) -> Result<(), TrainError> {
+        match self.first_difference(given)? {
+            None => Ok(()),
+            Some((key, recorded, given)) => Err(TrainError::OtherConfig {
+                path: path.to_owned(),
+                key,
+                recorded,
+                given,
+            }),
+        }
     }
 }
 
-/// A configuration with a value for every key that exists.
-fn every_key() -> Result<Table, TrainError> {
-    let mut config = TrainConfig::default();
-    config.model.clip = Some(PathBuf::new());
-    config.model.initial = Some(PathBuf::new());
-    config.model.untrained_clip = Some(ClipConfig::vit_b16());
-    config.data.split = Some(String::new());
-    config.run.evaluation_split = Some(String::new());
-    config.optimiser.clip_norm = Some(1.0);
-    config.to_table()
+impl Configuration for TrainConfig {
+    const FREE_KEYS: &'static [&'static str] = &["run", "data.threads", "data.batches_ahead"];
+
+    fn every_key() -> Self {
+        let mut config = Self::default();
+        config.model.clip = Some(PathBuf::new());
+        config.model.initial = Some(PathBuf::new());
+        config.model.untrained_clip = Some(ClipConfig::vit_b16());
+        if let Some(clip) = &mut config.model.untrained_clip {
+            clip.text.kept_tokens = Some(Vec::new());
+        }
+        config.data.split = Some(String::new());
+        config.run.evaluation_split = Some(String::new());
+        config.optimiser.clip_norm = Some(1.0);
+        config
+    }
+
+    fn validate(&self) -> Result<(), TrainError> {
+        self.check()
+    }
+}
+
+fn to_table(config: &impl Serialize) -> Result<Table, TrainError> {
+    Table::try_from(config).map_err(unwritable)
+}
+
+fn unwritable(error: toml::ser::Error) -> TrainError {
+    TrainError::Config {
+        origin: "the configuration".to_owned(),
+        message: one_line(&error.to_string()),
+    }
 }
 
 fn check_keys(table: &Table, known: &Table, place: &str, origin: &str) -> Result<(), TrainError> {
@@ -114,8 +153,20 @@ fn check_keys(table: &Table, known: &Table, place: &str, origin: &str) -> Result
                 hint,
             });
         };
-        if let (Value::Table(table), Value::Table(expected)) = (value, expected) {
-            check_keys(table, expected, &format!("{place}{key}."), origin)?;
+        match (value, expected) {
+            (Value::Table(table), Value::Table(expected)) => {
+                check_keys(table, expected, &format!("{place}{key}."), origin)?;
+            }
+            (Value::Array(tables), Value::Array(expected)) => {
+                let Some(Value::Table(expected)) = expected.first() else {
+                    continue;
+                };
+                for (index, table) in tables.iter().enumerate() {
+                    let Value::Table(table) = table else { continue };
+                    check_keys(table, expected, &format!("{place}{key}.{index}."), origin)?;
+                }
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -142,27 +193,41 @@ fn put(table: &mut Table, text: &str, origin: &str) -> Result<(), TrainError> {
     let mut keys: Vec<&str> = path.trim().split('.').collect();
     let last = keys.pop().unwrap_or_default();
     let mut place = table;
-    for key in keys {
+    let mut keys = keys.into_iter().peekable();
+    while let Some(key) = keys.next() {
         let entry = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
-        let Value::Table(inner) = entry else {
-            return fail(&format!("`{key}` is a value, not a table"));
+        place = match entry {
+            Value::Table(inner) => inner,
+            // An element of a list of tables is named by its place: `stages.0.iterations`.
+            Value::Array(list) => {
+                let count = list.len();
+                let element = keys.next().and_then(|index| list.get_mut(index.parse::<usize>().ok()?));
+                let Some(Value::Table(inner)) = element else {
+                    return fail(&format!(
+                        "`{key}` is a list of {count}; name an element, as `{key}.0`, and a key of it"
+                    ));
+                };
+                inner
+            }
+            _ => return fail(&format!("`{key}` is a value, not a table")),
         };
-        place = inner;
     }
     place.insert(last.to_owned(), value);
     Ok(())
 }
 
-fn difference(ours: &Table, theirs: &Table, place: &str) -> Option<(String, String, String)> {
+fn difference(ours: &Table, theirs: &Table, place: &str, free: &[&str]) -> Option<(String, String, String)> {
     let absent = || "absent".to_owned();
     let keys = ours.keys().chain(theirs.keys().filter(|key| !ours.contains_key(*key)));
     for key in keys {
         let path = format!("{place}{key}");
-        if FREE_KEYS.contains(&path.as_str()) {
+        if free.contains(&path.as_str()) {
             continue;
         }
         let found = match (ours.get(key), theirs.get(key)) {
-            (Some(Value::Table(ours)), Some(Value::Table(theirs))) => difference(ours, theirs, &format!("{path}.")),
+            (Some(Value::Table(ours)), Some(Value::Table(theirs))) => {
+                difference(ours, theirs, &format!("{path}."), free)
+            }
             (ours, theirs) if ours == theirs => None,
             (ours, theirs) => Some((
                 path,

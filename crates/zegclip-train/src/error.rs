@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use zegclip_data::DataError;
 use zegclip_data::datasets::DatasetError;
+use zegclip_data::scenes::SceneError;
 use zegclip_model::ModelError;
 use zegclip_model::weights::WeightError;
 
@@ -64,6 +65,17 @@ pub enum TrainError {
         /// Some of the class names.
         classes: String,
         /// What was looked at and what to do.
+        reason: String,
+    },
+    /// There are no scenes to be composed.
+    #[error(transparent)]
+    Scenes(#[from] SceneError),
+    /// A list of images and captions is none.
+    #[error("`{path}`: {reason}; write a line `{{\"image\": PATH, \"captions\": [TEXT, …]}}` for each image")]
+    Pairs {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
         reason: String,
     },
     /// The device failed.

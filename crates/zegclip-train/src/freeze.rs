@@ -34,8 +34,13 @@ pub fn trainable(model: ZegClip, train_image_encoder: bool, checkpointing: bool,
     }
 }
 
+/// Puts all of a module on the autodiff device.
+pub fn all_trainable<M: Module>(module: M) -> M {
+    module.map(&mut Track { strategy: None })
+}
+
 /// The same values on the plain device, for inference.
-pub fn plain(model: &ZegClip) -> ZegClip {
+pub fn plain<M: Module>(model: &M) -> M {
     model.clone().map(&mut Plain)
 }
 

@@ -1,5 +1,7 @@
 //! Lines of `metrics.jsonl`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A line of `metrics.jsonl`: means over the iterations since the line before, or an evaluation.
@@ -13,6 +15,12 @@ pub struct MetricsLine {
     /// Weighted dice loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_dice: Option<f64>,
+    /// Contrastive loss of pre-training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_contrastive: Option<f64>,
+    /// Scale of the similarities in pre-training, the inverse of the temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logit_scale: Option<f64>,
     /// Learning rate of the last iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
@@ -25,6 +33,28 @@ pub struct MetricsLine {
     /// Scores of an evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<EvaluationScores>,
+    /// Scores of an evaluation in pre-training, by the name of the split.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clip_scores: BTreeMap<String, ClipScores>,
+}
+
+/// How well plain CLIP tells images and texts of a split, in percent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClipScores {
+    /// Images of one thing whose name is the best of all names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top1: Option<f64>,
+    /// Among the five best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5: Option<f64>,
+    /// Images whose own caption is the best of all captions.
+    pub image_to_text_r1: f64,
+    /// Among the five best.
+    pub image_to_text_r5: f64,
+    /// Captions whose own image is the best of all images.
+    pub text_to_image_r1: f64,
+    /// Among the five best.
+    pub text_to_image_r5: f64,
 }
 
 /// Scores in percent; `None` where there is no such class.

@@ -147,6 +147,7 @@ impl ModelSetup {
         };
         let metadata = NativeMetadata {
             config: Some(self.config.clone()),
+            vision: None,
             text,
             vocabulary: Some(vocabulary.to_toml()),
             provenance: Some("trained by zegclip".to_owned()),
@@ -326,7 +327,7 @@ fn divides(key: &'static str, heads: usize, width: usize) -> Result<(), TrainErr
 }
 
 /// Draws all initial values now. burn draws a value at its first use, which would depend on what is used first.
-fn drawn<M: Module>(module: M) -> M {
+pub(crate) fn drawn<M: Module>(module: M) -> M {
     struct Draw;
     impl ModuleMapper for Draw {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -58,9 +58,19 @@ pub struct Moments {
     pub second: Tensor<1>,
 }
 
+/// What is not decayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exempt {
+    /// Nothing, as published, or norms.
+    Norms(bool),
+    /// Norms, biases, embeddings and the temperature, as in CLIP.
+    AllButMatrices,
+}
+
 /// The optimiser.
 #[derive(Debug, Clone)]
 pub struct AdamW {
+    exempt: Exempt,
     config: OptimiserConfig,
     moments: BTreeMap<String, Moments>,
 }
@@ -69,9 +79,24 @@ impl AdamW {
     /// An optimiser that has not stepped yet.
     pub fn new(config: OptimiserConfig) -> Self {
         Self {
+            exempt: Exempt::Norms(!config.decay_norms),
             config,
             moments: BTreeMap::new(),
         }
+    }
+
+    /// Decays matrices of weights only: not norms, biases, embeddings and CLIP's temperature.
+    #[must_use]
+    pub fn decaying_matrices_only(self) -> Self {
+        Self {
+            exempt: Exempt::AllButMatrices,
+            ..self
+        }
+    }
+
+    /// Forgets the state of a parameter, whose shape changes for example.
+    pub fn forget(&mut self, name: &str) {
+        self.moments.remove(name);
     }
 
     /// Goes on with recorded state.
@@ -98,11 +123,11 @@ impl AdamW {
     }
 
     fn decay(&self, name: &str) -> f64 {
-        if self.config.decay_norms || !is_norm(name) {
-            self.config.weight_decay
-        } else {
-            0.0
-        }
+        let exempt = match self.exempt {
+            Exempt::Norms(norms) => norms && is_norm(name),
+            Exempt::AllButMatrices => !is_matrix(name),
+        };
+        if exempt { 0.0 } else { self.config.weight_decay }
     }
 
     /// New values of one parameter: `[values]`.
@@ -110,24 +135,110 @@ impl AdamW {
         let [beta1, beta2] = self.config.betas;
         let previous = self.moments.remove(name);
         let step = previous.as_ref().map_or(0, |moments| moments.step) + 1;
-        let (first, second) = match previous {
-            Some(Moments { first, second, .. }) => (
-                first.clone() + (gradient.clone() - first) * (1.0 - beta1),
-                second * beta2 + gradient.powi_scalar(2) * (1.0 - beta2),
-            ),
-            None => (
-                gradient.clone() * (1.0 - beta1),
-                gradient.powi_scalar(2) * (1.0 - beta2),
-            ),
-        };
         let exponent = step.min(i32::MAX as u64) as i32;
-        let correction1 = 1.0 - beta1.powi(exponent);
-        let correction2 = 1.0 - beta2.powi(exponent);
-        let value = value * (1.0 - rate * self.decay(name));
-        let denominator = second.clone().sqrt() / correction2.sqrt() + self.config.epsilon;
-        let updated = value - first.clone() / denominator * (rate / correction1);
+        let numbers = Numbers {
+            beta1,
+            beta2,
+            kept: 1.0 - rate * self.decay(name),
+            root_correction2: (1.0 - beta2.powi(exponent)).sqrt(),
+            epsilon: self.config.epsilon,
+            rate: rate / (1.0 - beta1.powi(exponent)),
+        };
+        let (first, second) = match previous {
+            Some(Moments { first, second, .. }) => (first, second),
+            None => (gradient.zeros_like(), gradient.zeros_like()),
+        };
+        let state = [value, gradient, first, second];
+        let [value, first, second] = match on_host::update(state, &numbers) {
+            Ok(updated) => updated,
+            Err(state) => numbers.composed(state),
+        };
         self.moments.insert(name.to_owned(), Moments { step, first, second });
-        updated
+        value
+    }
+}
+
+/// What an update of one parameter multiplies and adds.
+struct Numbers {
+    beta1: f64,
+    beta2: f64,
+    /// What decay leaves of a value.
+    kept: f64,
+    root_correction2: f64,
+    epsilon: f64,
+    /// The learning rate over the correction of the first moment.
+    rate: f64,
+}
+
+impl Numbers {
+    /// The update on any device, from value, gradient and moments to value and moments.
+    fn composed(&self, [value, gradient, first, second]: [Tensor<1>; 4]) -> [Tensor<1>; 3] {
+        let first = first.clone() + (gradient.clone() - first) * (1.0 - self.beta1);
+        let second = second * self.beta2 + gradient.powi_scalar(2) * (1.0 - self.beta2);
+        let denominator = second.clone().sqrt() / self.root_correction2 + self.epsilon;
+        let value = value * self.kept - first.clone() / denominator * self.rate;
+        [value, first, second]
+    }
+}
+
+/// The same in one pass over memory.
+mod on_host {
+    use burn::backend::Flex;
+    use burn::tensor::{DType, Tensor, TensorData};
+    use rayon::prelude::*;
+
+    use super::Numbers;
+
+    /// Values that a task updates.
+    const CHUNK: usize = 1 << 14;
+
+    /// Gives the state back if it does not lie in the processor's memory as f32.
+    pub(super) fn update(state: [Tensor<1>; 4], numbers: &Numbers) -> Result<[Tensor<1>; 3], [Tensor<1>; 4]> {
+        let here = |tensor: &Tensor<1>| {
+            let plain = tensor.clone().try_into_primitive::<Flex>();
+            plain.is_ok_and(|tensor| tensor.dtype() == DType::F32)
+        };
+        if !state.iter().all(here) {
+            return Err(state);
+        }
+        let device = state[0].device();
+        let [mut value, gradient, mut first, mut second] = state.map(values);
+        // The order of operations is that of the composed update, so that both round alike.
+        let (new1, beta2) = ((1.0 - numbers.beta1) as f32, numbers.beta2 as f32);
+        let (new2, kept) = ((1.0 - numbers.beta2) as f32, numbers.kept as f32);
+        let (root, epsilon, rate) = (
+            numbers.root_correction2 as f32,
+            numbers.epsilon as f32,
+            numbers.rate as f32,
+        );
+        let chunks = value
+            .par_chunks_mut(CHUNK)
+            .zip(gradient.par_chunks(CHUNK))
+            .zip(first.par_chunks_mut(CHUNK))
+            .zip(second.par_chunks_mut(CHUNK));
+        chunks.for_each(|(((value, gradient), first), second)| {
+            let moments = first.iter_mut().zip(second);
+            for ((value, &gradient), (first, second)) in value.iter_mut().zip(gradient).zip(moments) {
+                *first += (gradient - *first) * new1;
+                *second = *second * beta2 + gradient * gradient * new2;
+                let denominator = second.sqrt() / root + epsilon;
+                *value = *value * kept - *first / denominator * rate;
+            }
+        });
+        let tensor = |values: Vec<f32>| {
+            let count = values.len();
+            Tensor::from_data(TensorData::new(values, [count]), &device)
+        };
+        Ok([value, first, second].map(tensor))
+    }
+
+    /// Takes the memory over where nobody else has it.
+    fn values(tensor: Tensor<1>) -> Vec<f32> {
+        let data = tensor.into_data();
+        if data.as_slice::<f32>().is_ok() {
+            return data.try_into_vec::<f32>().unwrap_or_default();
+        }
+        data.iter::<f32>().collect()
     }
 }
 
@@ -135,6 +246,12 @@ impl AdamW {
 fn is_norm(name: &str) -> bool {
     name.split('.')
         .any(|part| part.starts_with("norm") || part.ends_with("_norm") || part.starts_with("ln_"))
+}
+
+/// Whether a parameter is a matrix of weights, by its checkpoint name.
+fn is_matrix(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    !(is_norm(name) || last.ends_with("bias") || name.contains("embedding") || last == "logit_scale")
 }
 
 struct Update<'a> {
@@ -176,5 +293,27 @@ mod tests {
         }
         assert!(!is_norm("decode_head.decoder_1.layers.0.linear1.bias"));
         assert!(!is_norm("backbone.prompt_proj.weight"));
+    }
+
+    #[test]
+    fn clip_decays_its_matrices() {
+        for name in [
+            "backbone.conv1.weight",
+            "backbone.proj",
+            "backbone.transformer.resblocks.0.attn.in_proj_weight",
+            "text_encoder.text_projection",
+        ] {
+            assert!(is_matrix(name), "{name}");
+        }
+        for name in [
+            "backbone.ln_pre.weight",
+            "backbone.class_embedding",
+            "text_encoder.token_embedding.weight",
+            "text_encoder.positional_embedding",
+            "backbone.transformer.resblocks.0.attn.in_proj_bias",
+            "logit_scale",
+        ] {
+            assert!(!is_matrix(name), "{name}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use zegclip_data::evaluation::{EXAMPLE_STYLE, ShownExample};
 use zegclip_data::{Vocabulary, write_atomically};
 
 use crate::line_plot::{Curve, line_plot};
-use crate::{MetricsLine, RunDirectory, TrainConfig, TrainError};
+use crate::{Configuration, MetricsLine, RunDirectory, TrainConfig, TrainError};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222;\
     background:#fff}svg{width:100%;height:auto}pre{background:#f4f4f4;padding:1rem;overflow:auto}\

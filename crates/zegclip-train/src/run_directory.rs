@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use zegclip_data::write_atomically;
 
 use crate::checkpoint::Checkpoint;
-use crate::{MetricsLine, TrainConfig, TrainError};
+use crate::{Configuration, MetricsLine, TrainError};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -32,7 +32,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`TrainError::RunExists`] if there is one, [`TrainError::Io`] and [`TrainError::Data`] if it cannot be written.
-    pub fn create(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+    pub fn create(path: &Path, config: &impl Configuration) -> Result<Self, TrainError> {
         let run = Self { path: path.to_owned() };
         if run.config_path().exists() {
             return Err(TrainError::RunExists { path: path.to_owned() });
@@ -131,9 +131,9 @@ impl RunDirectory {
     /// The configuration as run.
     ///
     /// # Errors
-    /// [`TrainError::Io`], and those of [`TrainConfig::from_file`].
-    pub fn config(&self) -> Result<TrainConfig, TrainError> {
-        TrainConfig::from_file(&self.config_path(), &[])
+    /// [`TrainError::Io`], and those of [`Configuration::from_file`].
+    pub fn config<C: Configuration>(&self) -> Result<C, TrainError> {
+        C::from_file(&self.config_path(), &[])
     }
 
     /// Iterations of the checkpoints in order.
@@ -255,6 +255,7 @@ impl RunDirectory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TrainConfig;
     use std::collections::BTreeMap;
 
     fn run(folder: &Path) -> RunDirectory {
@@ -336,11 +337,8 @@ mod tests {
         let line = |iteration| MetricsLine {
             iteration,
             loss_mask: Some(1.0),
-            loss_dice: None,
             lr: Some(0.1),
-            seconds: None,
-            images_per_second: None,
-            scores: None,
+            ..MetricsLine::default()
         };
         for iteration in [1, 2, 3] {
             run.log(&line(iteration)).unwrap();

@@ -38,7 +38,7 @@ impl RunningMeans {
             lr: Some(last.rate),
             seconds: Some(seconds / steps),
             images_per_second: Some(batch_size as f64 * steps / seconds.max(f64::MIN_POSITIVE)),
-            scores: None,
+            ..MetricsLine::default()
         }
     }
 }

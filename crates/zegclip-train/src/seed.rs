@@ -7,6 +7,7 @@ pub(crate) enum Drawn {
     UntrainedTextEncoder,
     Head,
     Iteration(u64),
+    Clip,
     /// A part of a batch, whatever device computes it.
     Part(u64, u64),
 }
@@ -19,6 +20,7 @@ pub(crate) fn seed_of(run: u64, drawn: Drawn) -> u64 {
         Drawn::UntrainedTextEncoder => (2, 0),
         Drawn::Head => (3, 0),
         Drawn::Iteration(iteration) => (4, iteration),
+        Drawn::Clip => (5, 0),
     };
     mix(mix(mix(run) ^ stream) ^ number)
 }
@@ -39,7 +41,12 @@ mod tests {
     fn seeds_do_not_meet() {
         let mut seeds: Vec<u64> = (0..4)
             .flat_map(|run| {
-                let fixed = [Drawn::UntrainedImageEncoder, Drawn::UntrainedTextEncoder, Drawn::Head];
+                let fixed = [
+                    Drawn::UntrainedImageEncoder,
+                    Drawn::UntrainedTextEncoder,
+                    Drawn::Head,
+                    Drawn::Clip,
+                ];
                 fixed
                     .into_iter()
                     .chain((0..500).map(Drawn::Iteration))

@@ -17,7 +17,7 @@ use crate::running_means::RunningMeans;
 use crate::shares::{Share, compute};
 use crate::step::{Losses, Objective};
 use crate::text_feature_cache::TextFeatureCache;
-use crate::{AdamW, MetricsLine, RunDirectory, TrainConfig, TrainData, TrainError};
+use crate::{AdamW, Configuration, MetricsLine, RunDirectory, TrainConfig, TrainData, TrainError};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Trainer {
     /// whatever keeps the model from being made.
     pub fn new(config: TrainConfig, data: TrainData, run: RunDirectory, device: &Device) -> Result<Self, TrainError> {
         config.validate()?;
-        require_same(&run.config()?, &config, &run.config_path())?;
+        run.config::<TrainConfig>()?.require_same(&config, &run.config_path())?;
         let device = device.clone().without_autodiff();
         let cache = TextFeatureCache::new(run.text_features_path());
         let (setup, mut model) = ModelSetup::new(&config, data.vocabulary(), cache, &device)?;
@@ -69,11 +69,7 @@ impl Trainer {
         if let Some(checkpoint) = run.latest()? {
             let path = run.checkpoint_path(checkpoint.iteration);
             let origin = format!("`{}`", path.display());
-            require_same(
-                &TrainConfig::from_toml(&checkpoint.config, &origin, &[])?,
-                &config,
-                &path,
-            )?;
+            TrainConfig::from_toml(&checkpoint.config, &origin, &[])?.require_same(&config, &path)?;
             let (restored, moments) = checkpoint.restore(model, &path, &device)?;
             model = restored;
             optimiser = optimiser.with_moments(moments);
@@ -348,19 +344,7 @@ impl Trainer {
     }
 }
 
-fn require_same(recorded: &TrainConfig, given: &TrainConfig, path: &std::path::Path) -> Result<(), TrainError> {
-    match recorded.first_difference(given)? {
-        None => Ok(()),
-        Some((key, recorded, given)) => Err(TrainError::OtherConfig {
-            path: path.to_owned(),
-            key,
-            recorded,
-            given,
-        }),
-    }
-}
-
-fn remaining((begun, first): (Instant, u64), iteration: u64, iterations: u64) -> f64 {
+pub(crate) fn remaining((begun, first): (Instant, u64), iteration: u64, iterations: u64) -> f64 {
     let done = iteration.saturating_sub(first).max(1) as f64;
     begun.elapsed().as_secs_f64() / done * iterations.saturating_sub(iteration) as f64
 }

@@ -19,6 +19,10 @@ pub enum Draw {
     Photometric = 4,
     /// Order of the samples in an epoch.
     Order = 5,
+    /// A composed scene.
+    Scene = 6,
+    /// Which of an image's captions.
+    Caption = 7,
 }
 
 /// A stream of random numbers; equal names give equal numbers, on every platform.

@@ -1,7 +1,15 @@
 //! The vocabularies that are compiled in, one TOML file each in `assets/vocabularies`.
 
 /// In the order of messages: benchmarks before settings of them.
-pub(super) const NAMES: &[&str] = &["voc20", "coco171", "context59", "context60", "context59-zs10"];
+pub(super) const NAMES: &[&str] = &[
+    "voc20",
+    "coco171",
+    "context59",
+    "context60",
+    "context59-zs10",
+    "demo",
+    "voc-pictures",
+];
 
 pub(super) fn text(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -10,6 +18,8 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
         "context59" => include_str!("../../../../assets/vocabularies/context59.toml"),
         "context60" => include_str!("../../../../assets/vocabularies/context60.toml"),
         "context59-zs10" => include_str!("../../../../assets/vocabularies/context59-zs10.toml"),
+        "demo" => include_str!("../../../../assets/vocabularies/demo.toml"),
+        "voc-pictures" => include_str!("../../../../assets/vocabularies/voc-pictures.toml"),
         _ => return None,
     })
 }

@@ -24,7 +24,7 @@ impl Class {
     }
 
     /// Reads `sofa|couch`: a name and its synonyms. Spaces around names do not count.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut names = text.split('|').map(|name| name.trim().to_owned());
         Self {
             name: names.next().unwrap_or_default(),

@@ -150,7 +150,7 @@ impl Vocabulary {
         )
     }
 
-    pub(super) fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
+    pub(crate) fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
         class_list::check(&classes, origin)?;
         Ok(Self {
             name: name.to_owned(),
@@ -212,6 +212,15 @@ impl Vocabulary {
             encoding: LabelEncoding::identity(classes.len()),
             classes,
             ..self.clone()
+        }
+    }
+
+    /// The same vocabulary under another name.
+    #[must_use]
+    pub fn renamed(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self
         }
     }
 

@@ -1,11 +1,13 @@
 //! Memory of the kernels: aligned, reused, and without the zeroing that would be overwritten at once.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
 use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
+use rayon::prelude::*;
 
 /// A cache line of floats. Vectors that straddle two lines cost twice, so buffers are made of lines.
 #[repr(C, align(64))]
@@ -87,6 +89,30 @@ pub(crate) unsafe fn filled_by(len: usize, fill: impl FnOnce(&OutputCells<'_>)) 
     let mut floats = Vec::<f32>::with_capacity(len);
     fill(&OutputCells::new(floats.as_mut_ptr(), len));
     // SAFETY: the capacity is at least `len`, and `fill` has written all of it.
+    unsafe { floats.set_len(len) };
+    floats
+}
+
+/// `len` floats, written in parts of `chunk` (the last may be shorter) on all threads; a single one stays on this thread.
+///
+/// # Safety
+/// `write`, called with the index of each part, writes every float of it.
+pub(crate) unsafe fn filled_in_chunks(
+    len: usize,
+    chunk: usize,
+    write: impl Fn(usize, &mut [MaybeUninit<f32>]) + Sync,
+) -> Vec<f32> {
+    let mut floats = Vec::<f32>::with_capacity(len);
+    let cells = &mut floats.spare_capacity_mut()[..len];
+    if len <= chunk {
+        write(0, cells);
+    } else {
+        cells
+            .par_chunks_mut(chunk)
+            .enumerate()
+            .for_each(|(index, cells)| write(index, cells));
+    }
+    // SAFETY: the capacity is at least `len`, and `write` has written all of it.
     unsafe { floats.set_len(len) };
     floats
 }

@@ -12,6 +12,7 @@ mod column_sums;
 mod elementwise;
 mod exponential;
 mod instruction_set;
+mod layer_norm;
 mod matrix;
 mod prefetch;
 mod product;
@@ -24,6 +25,7 @@ pub(crate) use buffer::{OutputCells, filled_by};
 pub(crate) use column_sums::column_sums;
 pub(crate) use elementwise::{quick_gelu_backward_in_place, quick_gelu_in_place};
 pub(crate) use instruction_set::InstructionSet;
+pub(crate) use layer_norm::{ParameterGradients, layer_norm, layer_norm_gradients, layer_norm_x_gradient};
 pub(crate) use matrix::Matrix;
 pub(crate) use product::{PackedMatrix, multiply, pack};
 

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use zegclip_kernels::{Activation, linear, self_attention};
+use zegclip_kernels::{Activation, attention, linear, self_attention};
 
 use super::block::apply_linear;
 
@@ -51,6 +51,45 @@ impl SelfAttention {
             Activation::None,
         )
         .cast(dtype)
+    }
+
+    /// What the first token attends to of all tokens.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, 1, width]`
+    pub fn forward_first(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [batch, _, width] = tokens.dims();
+        let weight = self.qkv.weight.val().narrow(1, 0, width);
+        let bias = self.qkv.bias.as_ref().map(|bias| bias.val().narrow(0, 0, width));
+        let query = linear(tokens.clone().narrow(1, 0, 1), weight, bias, Activation::None)
+            .reshape([batch, 1, self.heads, width / self.heads])
+            .swap_dims(1, 2);
+        let KeyValue { key, value } = self.key_value(tokens);
+        let attended = attention(query, key, value, None, false)
+            .swap_dims(1, 2)
+            .reshape([batch, 1, width]);
+        apply_linear(&self.out, attended, Activation::None)
+    }
+
+    /// The output of tokens that attend to themselves alone: their projected values.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn values(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [_, _, width] = tokens.dims();
+        let weight = self.qkv.weight.val().narrow(1, 2 * width, width);
+        let bias = self
+            .qkv
+            .bias
+            .as_ref()
+            .map(|bias| bias.val().narrow(0, 2 * width, width));
+        apply_linear(
+            &self.out,
+            linear(tokens, weight, bias, Activation::None),
+            Activation::None,
+        )
     }
 
     /// Keys and values of tokens that others attend to but whose own output nobody reads.

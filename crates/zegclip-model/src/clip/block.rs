@@ -1,13 +1,14 @@
 //! CLIP's residual block: pre-norm attention and a two-layer perceptron.
 
 use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::{Activation as Fused, linear};
 
 use super::attention::{KeyValue, SelfAttention};
 use crate::config::Activation;
+use crate::layer_norm::LayerNorm;
 
 /// Hidden width of the perceptron over the width of a token.
 const MLP_RATIO: usize = 4;
@@ -33,9 +34,9 @@ impl ResidualAttentionBlock {
     /// A block with random weights.
     pub fn new(width: usize, heads: usize, activation: Activation, device: &Device) -> Self {
         Self {
-            ln_1: LayerNormConfig::new(width).init(device),
+            ln_1: LayerNorm::new(width, device),
             attention: SelfAttention::new(width, heads, device),
-            ln_2: LayerNormConfig::new(width).init(device),
+            ln_2: LayerNorm::new(width, device),
             mlp_fc: LinearConfig::new(width, MLP_RATIO * width).init(device),
             mlp_proj: LinearConfig::new(MLP_RATIO * width, width).init(device),
             activation,
@@ -50,7 +51,31 @@ impl ResidualAttentionBlock {
     /// - output: `[batch, tokens, width]`
     pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
         let attended = self.attention.forward(self.ln_1.forward(tokens.clone()), extra, causal);
-        let tokens = tokens + attended;
+        self.perceptron(tokens + attended)
+    }
+
+    /// As [`forward`](Self::forward) without extra tokens, for the first token alone: what a class feature needs of the last
+    /// block.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, 1, width]`
+    pub fn forward_first(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let attended = self.attention.forward_first(self.ln_1.forward(tokens.clone()));
+        self.perceptron(tokens.narrow(1, 0, 1) + attended)
+    }
+
+    /// As [`forward`](Self::forward) with every token attending to itself alone.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn forward_values(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let own = self.attention.values(self.ln_1.forward(tokens.clone()));
+        self.perceptron(tokens + own)
+    }
+
+    fn perceptron(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_2.forward(tokens.clone());
         let hidden = match self.activation {
             Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, Fused::QuickGelu),

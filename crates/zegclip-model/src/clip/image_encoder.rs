@@ -1,12 +1,14 @@
 //! CLIP's image encoder (ViT) without its prompts.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+use zegclip_kernels::{Activation as Fused, linear};
 
 use super::block::ResidualAttentionBlock;
 use crate::config::VisionConfig;
 use crate::interpolate::resize_bilinear;
+use crate::layer_norm::LayerNorm;
 
 /// How often the class embedding is added to the class token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl PatchEmbedding {
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, grid[0] * grid[1], channels * patch * patch]);
         let weight = weight.reshape([width, channels * patch * patch]).transpose();
-        (patches.matmul(weight.unsqueeze::<3>()), grid)
+        (linear(patches, weight, None, Fused::None), grid)
     }
 }
 
@@ -99,11 +101,11 @@ impl ImageEncoder {
             },
             class_embedding: scale.init([width], device),
             positional_embedding: scale.init([1 + position_grid * position_grid, width], device),
-            ln_pre: LayerNormConfig::new(width).init(device),
+            ln_pre: LayerNorm::new(width, device),
             blocks: (0..layers)
                 .map(|_| ResidualAttentionBlock::new(width, heads, activation, device))
                 .collect(),
-            ln_post: LayerNormConfig::new(width).init(device),
+            ln_post: LayerNorm::new(width, device),
             proj: scale.init([width, embed_dim], device),
         }
     }
@@ -140,7 +142,7 @@ impl ImageEncoder {
     /// - output: `[batch, tokens, embed_dim]`
     pub fn project(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_post.forward(tokens);
-        normed.matmul(self.proj.val().unsqueeze::<3>())
+        linear(normed, self.proj.val(), None, Fused::None)
     }
 
     /// Plain CLIP: the class token's feature, not normalised to unit length.
@@ -150,8 +152,12 @@ impl ImageEncoder {
     /// - output: `[batch, embed_dim]`
     pub fn forward(&self, image: Tensor<4>) -> Tensor<2> {
         let mut tokens = self.embed(image, ClassToken::Once).tokens;
-        for block in &self.blocks {
-            tokens = block.forward(tokens, None, false);
+        if let Some((last, blocks)) = self.blocks.split_last() {
+            for block in blocks {
+                tokens = block.forward(tokens, None, false);
+            }
+            // Nobody reads the patches after the last block.
+            tokens = last.forward_first(tokens);
         }
         self.project(tokens.narrow(1, 0, 1)).squeeze_dim::<2>(1)
     }

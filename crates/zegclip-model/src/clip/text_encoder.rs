@@ -1,11 +1,14 @@
 //! CLIP's text encoder: a causal transformer read at the end-of-text token.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use zegclip_kernels::{Activation as Fused, linear};
 
 use super::block::ResidualAttentionBlock;
+use super::tokenizer::Tokenizer;
 use crate::config::TextConfig;
+use crate::layer_norm::LayerNorm;
 
 /// Sequences that go through the encoder together.
 const BATCH: usize = 64;
@@ -13,7 +16,8 @@ const BATCH: usize = 64;
 /// The text transformer.
 #[derive(Module, Debug)]
 pub struct TextEncoder {
-    /// `[vocabulary_size, width]`
+    /// `[vocabulary_size, width]`, or a row for each kept token and one for all others (see
+    /// [`TextConfig::kept_tokens`])
     pub token_embedding: Param<Tensor<2>>,
     /// `[context_length, width]`
     pub positional_embedding: Param<Tensor<2>>,
@@ -23,6 +27,8 @@ pub struct TextEncoder {
     pub ln_final: LayerNorm,
     /// To the joint embedding: `[width, embed_dim]`, no bias.
     pub text_projection: Param<Tensor<2>>,
+    #[module(skip)]
+    kept_tokens: Option<Vec<u32>>,
 }
 
 impl TextEncoder {
@@ -31,13 +37,32 @@ impl TextEncoder {
         let normal = |std: f64| Initializer::Normal { mean: 0.0, std };
         let TextConfig { width, .. } = *config;
         Self {
-            token_embedding: normal(0.02).init([config.vocabulary_size, width], device),
+            token_embedding: normal(0.02).init([config.embedding_rows(), width], device),
             positional_embedding: normal(0.01).init([config.context_length, width], device),
             blocks: (0..config.layers)
                 .map(|_| ResidualAttentionBlock::new(width, config.heads, config.activation, device))
                 .collect(),
-            ln_final: LayerNormConfig::new(width).init(device),
+            ln_final: LayerNorm::new(width, device),
             text_projection: normal((width as f64).powf(-0.5)).init([width, embed_dim], device),
+            kept_tokens: config.kept_tokens.clone(),
+        }
+    }
+
+    /// Tokens of a text that these weights never saw: they share one row of the embedding, so that their feature says
+    /// nothing. Empty for weights with all tokens.
+    pub fn unknown_tokens(&self, text: &str) -> Vec<u32> {
+        let Some(kept) = &self.kept_tokens else {
+            return Vec::new();
+        };
+        let ids = Tokenizer::clip().encode(text, self.context_length()).ids;
+        ids.into_iter().filter(|id| kept.binary_search(id).is_err()).collect()
+    }
+
+    /// The row of the embedding that belongs to a token.
+    fn row(&self, id: u32) -> i64 {
+        match &self.kept_tokens {
+            None => i64::from(id),
+            Some(kept) => kept.binary_search(&id).unwrap_or(kept.len()) as i64,
         }
     }
 
@@ -88,7 +113,7 @@ impl TextEncoder {
         let mut ends = vec![0i64; batch];
         for (row, sequence) in sequences.iter().enumerate() {
             for (slot, &id) in ids[row * length..].iter_mut().zip(*sequence) {
-                *slot = i64::from(id);
+                *slot = self.row(id);
             }
             ends[row] = (row * length + sequence.len() - 1) as i64;
         }
@@ -105,6 +130,7 @@ impl TextEncoder {
             tokens = block.forward(tokens, None, true);
         }
         let last = tokens.reshape([batch * length, width]).select(0, ends);
-        self.ln_final.forward(last).matmul(self.text_projection.val())
+        let normed = self.ln_final.forward(last);
+        linear(normed, self.text_projection.val(), None, Fused::None)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
 use zegclip_data::{LabelMap, RgbImage, Vocabulary, encode_label_png};
-use zegclip_train::{Outcome, RunDirectory, Step, TrainConfig, TrainData, TrainError, Trainer};
+use zegclip_train::{Configuration, Outcome, RunDirectory, Step, TrainConfig, TrainData, TrainError, Trainer};
 
 const SIDE: u32 = 40;
 const DESCRIPTION: &str = r#"

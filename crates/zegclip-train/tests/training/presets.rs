@@ -5,7 +5,7 @@ use std::path::Path;
 use zegclip_data::TrainingSetting;
 use zegclip_data::datasets::DatasetSpec;
 use zegclip_model::ZegClipConfig;
-use zegclip_train::{OptimiserConfig, ScheduleConfig, TrainConfig};
+use zegclip_train::{Configuration, OptimiserConfig, ScheduleConfig, TrainConfig};
 
 #[test]
 fn every_preset_is_the_published_recipe() {

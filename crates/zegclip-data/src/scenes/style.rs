@@ -1,0 +1,238 @@
+//! How a drawing may look when somebody else has drawn it: colours, outlines, flatness.
+
+use super::color::{ColorShift, Rgb, luminance};
+use super::noise::{Dice, step};
+use super::settings::Augmentation;
+use super::sprite::Sprite;
+use crate::transforms::RandomStream;
+
+/// What colours mean for a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Made things come in any colour.
+    Made,
+    /// Animals come in several.
+    Animal,
+    /// A lemon of another colour is no lemon.
+    Colored,
+}
+
+impl Kind {
+    pub(super) fn of_group(group: &str) -> Self {
+        match group {
+            "animal" | "person" => Self::Animal,
+            "food" | "plant" | "nature" => Self::Colored,
+            _ => Self::Made,
+        }
+    }
+}
+
+/// The looks of one picture.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    shift: ColorShift,
+    /// Steps of brightness, if few.
+    posterize: Option<f32>,
+    /// Light across the picture: direction and strength.
+    shade: [f32; 2],
+    /// Share of darkening or lightening towards the rim.
+    rim: f32,
+    outline: Option<Outline>,
+    /// Lines on paper instead of areas.
+    sketch: Option<(Rgb, Rgb)>,
+    /// Levels by which colours are coarser than the shape.
+    pub(super) flatten: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outline {
+    color: Rgb,
+    radius: f32,
+}
+
+impl Style {
+    pub(super) fn draw(stream: &mut RandomStream, kind: Kind, augmentation: Augmentation) -> Self {
+        let mild = Self {
+            shift: ColorShift::new(
+                stream.range(-0.08, 0.08),
+                stream.range(0.85, 1.15),
+                stream.range(0.9, 1.1),
+                stream.range(0.92, 1.08),
+            ),
+            posterize: None,
+            shade: [0.0, 0.0],
+            rim: 0.0,
+            outline: None,
+            sketch: None,
+            flatten: 0,
+        };
+        match augmentation {
+            Augmentation::Mild => mild,
+            Augmentation::Strong => Self::draw_strong(stream, kind),
+        }
+    }
+
+    fn draw_strong(stream: &mut RandomStream, kind: Kind) -> Self {
+        let (usual, rare) = match kind {
+            Kind::Made => (0.5, std::f32::consts::PI),
+            Kind::Animal => (0.2, 0.7),
+            Kind::Colored => (0.13, 0.25),
+        };
+        let hue = if stream.chance(0.25) { rare } else { usual };
+        let saturation = if stream.chance(0.07) {
+            stream.range(0.0, 0.25)
+        } else {
+            stream.range(0.55, 1.6)
+        };
+        let shift = ColorShift::new(
+            stream.range(-hue, hue),
+            saturation,
+            stream.range(0.7, 1.35),
+            stream.range(0.75, 1.25),
+        );
+        let angle = stream.range(0.0, std::f32::consts::TAU);
+        let strength = if stream.chance(0.5) {
+            stream.range(0.0, 0.35)
+        } else {
+            0.0
+        };
+        let outline = stream.chance(0.25).then(|| Outline {
+            color: if stream.chance(0.12) {
+                [1.0; 3]
+            } else {
+                super::color::hsv(stream.range(0.0, 360.0), stream.range(0.0, 0.6), stream.range(0.0, 0.3))
+            },
+            radius: stream.range(0.012, 0.035),
+        });
+        let sketch = stream.chance(0.03).then(|| {
+            let paper = stream.range(0.85, 1.0);
+            (
+                [paper, paper, paper * stream.range(0.9, 1.0)],
+                [stream.range(0.0, 0.3); 3],
+            )
+        });
+        Self {
+            shift,
+            posterize: stream.chance(0.12).then(|| stream.range(3.0, 6.0)),
+            shade: [angle.cos() * strength, angle.sin() * strength],
+            rim: if stream.chance(0.3) {
+                stream.range(-0.35, 0.25)
+            } else {
+                0.0
+            },
+            outline,
+            sketch,
+            flatten: if stream.chance(0.15) { stream.integer(1, 2) } else { 0 },
+        }
+    }
+
+    /// Pixels that the outline adds around a picture of `size` pixels.
+    pub(super) fn margin(&self, size: f32) -> usize {
+        self.outline_radius(size).map_or(0, |radius| radius.ceil() as usize)
+    }
+
+    fn outline_radius(&self, size: f32) -> Option<f32> {
+        self.outline.map(|outline| (outline.radius * size).max(0.8))
+    }
+
+    /// Restyles a picture of `size` pixels.
+    pub(super) fn apply(&self, sprite: &mut Sprite, size: f32) {
+        if let Some((paper, ink)) = self.sketch {
+            sketch(sprite, paper, ink);
+        }
+        self.recolor(sprite, size);
+        if let (Some(outline), Some(radius)) = (self.outline, self.outline_radius(size)) {
+            draw_outline(sprite, outline.color, radius);
+        }
+    }
+
+    fn recolor(&self, sprite: &mut Sprite, size: f32) {
+        let (width, height) = (sprite.width, sprite.height);
+        let half = [width as f32 / 2.0, height as f32 / 2.0];
+        let shaded = self.shade != [0.0, 0.0] || self.rim != 0.0;
+        for (y, row) in sprite.pixels.chunks_exact_mut(width.max(1)).enumerate() {
+            for (x, pixel) in row.iter_mut().enumerate() {
+                let opacity = pixel[3];
+                if opacity < 0.004 {
+                    continue;
+                }
+                let color = [pixel[0], pixel[1], pixel[2]].map(|value| value / opacity);
+                let mut color = if self.sketch.is_some() {
+                    color
+                } else {
+                    self.shift.apply(color)
+                };
+                if let Some(steps) = self.posterize {
+                    color = color.map(|value| (value * steps).round() / steps);
+                }
+                if shaded {
+                    let across = 2.0 * (x as f32 - half[0]) / size;
+                    let down = 2.0 * (y as f32 - half[1]) / size;
+                    let light = 1.0
+                        + self.shade[0] * across
+                        + self.shade[1] * down
+                        + self.rim * (across * across + down * down).min(1.0);
+                    color = color.map(|value| (value * light).clamp(0.0, 1.0));
+                }
+                *pixel = [color[0] * opacity, color[1] * opacity, color[2] * opacity, opacity];
+            }
+        }
+    }
+}
+
+/// Dark lines where brightness changes, paper elsewhere.
+fn sketch(sprite: &mut Sprite, paper: Rgb, ink: Rgb) {
+    let width = sprite.width;
+    let grey = |pixel: &[f32; 4]| luminance([pixel[0], pixel[1], pixel[2]]);
+    let before = sprite.pixels.iter().map(grey).collect::<Vec<_>>();
+    let value = |position: usize| before.get(position).copied().unwrap_or_default();
+    for (position, pixel) in sprite.pixels.iter_mut().enumerate() {
+        let slope = (value(position + 1) - value(position.saturating_sub(1)))
+            .abs()
+            .max((value(position + width) - value(position.saturating_sub(width))).abs());
+        let color = super::color::mix(paper, ink, step(0.06, 0.3, slope));
+        *pixel = [color[0] * pixel[3], color[1] * pixel[3], color[2] * pixel[3], pixel[3]];
+    }
+}
+
+/// A rim of one colour around the shape; it is part of the thing.
+fn draw_outline(sprite: &mut Sprite, color: Rgb, radius: f32) {
+    let (width, height) = (sprite.width, sprite.height);
+    let reach = radius.ceil() as usize;
+    let opacities = sprite.pixels.iter().map(|pixel| pixel[3]).collect::<Vec<_>>();
+    // Grown by a square with soft ends: first along rows, then along columns.
+    let weight = |distance: usize| (radius + 1.0 - distance as f32).clamp(0.0, 1.0);
+    let mut across = vec![0.0_f32; opacities.len()];
+    for (line, grown) in opacities
+        .chunks_exact(width.max(1))
+        .zip(across.chunks_exact_mut(width.max(1)))
+    {
+        for (x, grown) in grown.iter_mut().enumerate() {
+            let window = x.saturating_sub(reach)..(x + reach + 1).min(width);
+            *grown = window
+                .filter_map(|other| line.get(other).map(|value| value * weight(other.abs_diff(x))))
+                .fold(0.0, f32::max);
+        }
+    }
+    for y in 0..height {
+        for x in 0..width {
+            let window = y.saturating_sub(reach)..(y + reach + 1).min(height);
+            let grown = window
+                .filter_map(|other| {
+                    across
+                        .get(other * width + x)
+                        .map(|value| value * weight(other.abs_diff(y)))
+                })
+                .fold(0.0, f32::max);
+            let Some(pixel) = sprite.pixels.get_mut(y * width + x) else {
+                continue;
+            };
+            // Only what the picture leaves free: its own half-transparent inside stays so.
+            let behind = (grown - pixel[3]).max(0.0);
+            for (value, outline) in pixel.iter_mut().zip(color) {
+                *value += outline * behind;
+            }
+            pixel[3] += behind;
+        }
+    }
+}

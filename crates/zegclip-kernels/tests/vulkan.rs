@@ -1,0 +1,83 @@
+//! The operators on a Vulkan adapter against the same on the processor, results and gradients. Without an adapter (Mesa's
+//! software driver is one) nothing is compared; `ZEGCLIP_REQUIRE_GPU=1` makes its absence a failure.
+#![allow(clippy::print_stdout, reason = "a test says that it compared nothing")]
+
+mod common;
+
+use burn::backend::wgpu::WgpuBackend;
+use burn::tensor::{Device, Tensor};
+use common::{assert_close, random};
+use zegclip_kernels::{Activation, attention, layer_norm, linear, quick_gelu, self_attention};
+
+/// Opened by the only test of this file: a second time would be an error.
+fn adapter() -> Option<Device> {
+    match Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init() {
+        Ok(device) => Some(device),
+        Err(error) => {
+            assert!(std::env::var_os("ZEGCLIP_REQUIRE_GPU").is_none(), "{error}");
+            println!("no Vulkan adapter: {error}");
+            None
+        }
+    }
+}
+
+/// Applies an operator to random tensors of `shapes` and compares its result and the gradients of all of them.
+fn compare<const D: usize, const N: usize, const E: usize>(
+    name: &str,
+    gpu: &Device,
+    shapes: [[usize; D]; N],
+    operator: impl Fn([Tensor<D>; N]) -> Tensor<E>,
+) {
+    let run = |device: &Device| {
+        let device = device.clone().autodiff();
+        let mut seed = 0;
+        let inputs = shapes.map(|shape| {
+            seed += 1;
+            random(shape, seed, &device).require_grad()
+        });
+        let output = operator(inputs.clone());
+        let factors = random(output.dims(), 99, &device);
+        let gradients = (output.clone() * factors).sum().backward();
+        (output.inner(), inputs.map(|input| input.grad(&gradients)))
+    };
+    let (output, gradients) = run(gpu);
+    let (expected, expected_gradients) = run(&Device::flex());
+    assert_close(name, output, expected, 1e-5);
+    for (index, (actual, expected)) in gradients.into_iter().zip(expected_gradients).enumerate() {
+        let (Some(actual), Some(expected)) = (actual, expected) else {
+            panic!("{name}: input {index} has no gradient");
+        };
+        assert_close(&format!("{name}, gradient {index}"), actual, expected, 1e-4);
+    }
+}
+
+#[test]
+fn operators_equal_those_on_the_processor() {
+    let Some(gpu) = adapter() else { return };
+    compare(
+        "layer norm",
+        &gpu,
+        [[2, 3, 20], [1, 1, 20], [1, 1, 20]],
+        |[x, gamma, beta]| {
+            let (gamma, beta) = (gamma.reshape([20]), beta.reshape([20]));
+            layer_norm(x, gamma, Some(beta), 1e-5)
+        },
+    );
+    compare("QuickGELU", &gpu, [[2, 3, 20]], |[x]| quick_gelu(x));
+    compare(
+        "linear",
+        &gpu,
+        [[2, 5, 7], [1, 7, 9], [1, 1, 9]],
+        |[x, weight, bias]| {
+            let (weight, bias) = (weight.squeeze_dim::<2>(0), bias.reshape([9]));
+            linear(x, weight, Some(bias), Activation::QuickGelu)
+        },
+    );
+    let shapes = [[2, 2, 5, 4], [2, 2, 6, 4], [2, 2, 6, 3], [1, 2, 3, 4], [1, 2, 3, 3]];
+    compare("attention", &gpu, shapes, |[q, k, v, extra_k, extra_v]| {
+        attention(q, k, v, Some((extra_k, extra_v)), true)
+    });
+    compare("self-attention", &gpu, [[2, 5, 12]], |[qkv]| {
+        self_attention(qkv, 2, None, false)
+    });
+}

@@ -1,0 +1,87 @@
+//! Batches of pairs, made ahead by threads.
+
+use zegclip_data::{Prefetch, ThreadFailed, normalise};
+use zegclip_model::clip::Tokenizer;
+
+use super::config::{PretrainConfig, StageConfig};
+use super::source::{PairSource, is_true_of};
+use super::step::ClipBatch;
+use crate::TrainError;
+
+/// A pair as the model takes it.
+#[derive(Debug)]
+struct Prepared {
+    image: Vec<f32>,
+    tokens: Vec<u32>,
+    mentions: Vec<u64>,
+    contents: Vec<u64>,
+}
+
+/// Batches of a stage in order. The same ones whatever the number of threads, from any iteration on.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    pairs: Prefetch<Prepared, TrainError>,
+    batch_size: usize,
+    size: usize,
+}
+
+impl From<ThreadFailed> for TrainError {
+    fn from(failed: ThreadFailed) -> Self {
+        Self::Device(failed.to_string())
+    }
+}
+
+impl Batches {
+    /// Starts the threads for the iterations `from..to` of the run, which all belong to `stage`.
+    pub(crate) fn start(
+        source: &PairSource,
+        config: &PretrainConfig,
+        stage: &StageConfig,
+        [from, to]: [u64; 2],
+    ) -> Result<Self, TrainError> {
+        let pairs = source.stage(stage)?;
+        let (context, stage) = (config.model.text.context_length, stage.clone());
+        let (batch_size, size) = (stage.batch_size, stage.image_size);
+        let per_batch = batch_size as u64;
+        let make = move |position: u64| {
+            let pair = pairs.pair([position / per_batch, position % per_batch], &stage)?;
+            Ok(Prepared {
+                image: normalise(&pair.image),
+                tokens: Tokenizer::clip().encode(&pair.caption, context).ids,
+                mentions: pair.mentions,
+                contents: pair.contents,
+            })
+        };
+        let ahead = config.data.batches_ahead.max(1).saturating_mul(batch_size);
+        let positions = from.saturating_mul(per_batch)..to.saturating_mul(per_batch);
+        let pairs = Prefetch::start(config.data.threads, ahead, positions, make)
+            .map_err(|error| TrainError::Device(format!("cannot start a thread: {error}")))?;
+        Ok(Self {
+            pairs,
+            batch_size,
+            size,
+        })
+    }
+
+    /// The next batch; `None` at the end of the stage.
+    pub(crate) fn next_batch(&mut self) -> Result<Option<ClipBatch>, TrainError> {
+        let mut found = Vec::with_capacity(self.batch_size);
+        for pair in self.pairs.by_ref().take(self.batch_size) {
+            found.push(pair?);
+        }
+        if found.len() < self.batch_size {
+            return Ok(None);
+        }
+        let left_out = found
+            .iter()
+            .flat_map(|image| found.iter().map(|text| is_true_of(&text.mentions, &image.contents)))
+            .collect();
+        let images = found.iter().flat_map(|pair| pair.image.iter().copied()).collect();
+        Ok(Some(ClipBatch {
+            images,
+            size: self.size,
+            tokens: found.into_iter().map(|pair| pair.tokens).collect(),
+            left_out,
+        }))
+    }
+}

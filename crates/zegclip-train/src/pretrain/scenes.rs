@@ -1,0 +1,174 @@
+//! Pairs of composed scenes, made as they are needed.
+
+use std::path::Path;
+
+use zegclip_data::scenes::{Artists, Ground, Scene, SceneSettings, Scenes};
+use zegclip_data::transforms::{Draw, RandomStream};
+use zegclip_data::{ClassIndex, Vocabulary};
+
+use super::config::StageConfig;
+use super::source::{Classified, HeldOut, Pair};
+use crate::TrainError;
+
+/// Facts of counts lie behind those of classes.
+const COUNTS: u64 = 1 << 16;
+
+/// The scenes of a stage.
+#[derive(Debug)]
+pub(crate) struct StageScenes {
+    scenes: Scenes,
+    seed: u64,
+}
+
+impl StageScenes {
+    pub(crate) fn open(pictures: Option<&Path>, stage: &StageConfig, seed: u64) -> Result<Self, TrainError> {
+        let settings = settings(stage, SceneSettings::train(stage.image_size as u32, seed));
+        Ok(Self {
+            scenes: open(pictures, settings)?,
+            seed,
+        })
+    }
+
+    /// A scene and one of its captions.
+    pub(crate) fn pair(&self, [iteration, slot]: [u64; 2], batch: u64) -> Pair {
+        let scene = self
+            .scenes
+            .compose(iteration.saturating_mul(batch).saturating_add(slot));
+        let mut stream = RandomStream::new(self.seed, iteration, slot, Draw::Caption);
+        let caption = stream.below(scene.captions.len() as u64) as usize;
+        pair(scene, caption, self.scenes.vocabulary())
+    }
+}
+
+/// Every text that a caption may be made of.
+pub(crate) fn texts(pictures: Option<&Path>) -> Result<Vec<String>, TrainError> {
+    Ok(open(pictures, SceneSettings::train(32, 0))?.caption_phrases())
+}
+
+/// Test scenes of artists that training sees and of those that it does not.
+pub(crate) fn held_out(pictures: Option<&Path>, stage: &StageConfig, count: usize) -> Result<Vec<HeldOut>, TrainError> {
+    let splits = [("known_artists", Artists::Known), ("unknown_artist", Artists::Unknown)];
+    splits
+        .into_iter()
+        .map(|(name, artists)| {
+            let all = settings(stage, SceneSettings::test(stage.image_size as u32, 0, artists));
+            let single = SceneSettings {
+                pictures: 1..=1,
+                ..all.clone()
+            };
+            let (single, all) = (open(pictures, single)?, open(pictures, all)?);
+            let classes = single.vocabulary().classes().iter();
+            Ok(HeldOut {
+                name: name.to_owned(),
+                classes: classes
+                    .map(|class| class.names().map(str::to_owned).collect())
+                    .collect(),
+                classified: (0..count as u64)
+                    .filter_map(|index| classified(single.compose(index)))
+                    .collect(),
+                pairs: (0..count as u64)
+                    .map(|index| pair(all.compose(index), 0, all.vocabulary()))
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+fn open(pictures: Option<&Path>, settings: SceneSettings) -> Result<Scenes, TrainError> {
+    Ok(match pictures {
+        None => Scenes::embedded(settings)?,
+        Some(folder) => Scenes::from_dir(folder, settings)?,
+    })
+}
+
+fn settings(stage: &StageConfig, all: SceneSettings) -> SceneSettings {
+    let [fewest, most] = stage.pictures;
+    let [smallest, largest] = stage.picture_size;
+    SceneSettings {
+        pictures: fewest..=most,
+        picture_size: smallest..=largest,
+        ..all
+    }
+}
+
+fn classified(scene: Scene) -> Option<Classified> {
+    let [picture] = scene.pictures.as_slice() else {
+        return None;
+    };
+    let class = picture.class.index();
+    let also_true = scene.classes().into_iter().map(ClassIndex::index);
+    Some(Classified {
+        also_true: also_true.filter(|other| *other != class).collect(),
+        class,
+        image: scene.image,
+    })
+}
+
+/// Captions name every picture and its number, and some name the grounds.
+fn pair(scene: Scene, caption: usize, vocabulary: &Vocabulary) -> Pair {
+    let caption = scene.captions.get(caption).cloned().unwrap_or_default();
+    let mut things: Vec<u64> = scene
+        .pictures
+        .iter()
+        .map(|picture| u64::from(picture.class.get()))
+        .collect();
+    things.sort_unstable();
+    let (mut mentions, mut contents) = (Vec::new(), Vec::new());
+    for same in things.chunk_by(|a, b| a == b) {
+        let Some(&class) = same.first() else { continue };
+        let number = class + COUNTS * same.len() as u64;
+        contents.extend([class, number]);
+        mentions.push(if same.len() > 1 { number } else { class });
+    }
+    for ground in &scene.grounds {
+        let Some(class) = vocabulary.find(ground.name()) else {
+            continue;
+        };
+        contents.push(u64::from(class.get()));
+        if names(&caption, *ground) {
+            mentions.push(u64::from(class.get()));
+        }
+    }
+    mentions.sort_unstable();
+    contents.sort_unstable();
+    Pair {
+        image: scene.image,
+        caption,
+        mentions,
+        contents,
+    }
+}
+
+/// Whether a caption has one of the names of a ground as whole words.
+fn names(caption: &str, ground: Ground) -> bool {
+    let caption = format!(" {} ", caption.replace(',', " "));
+    std::iter::once(ground.name())
+        .chain(ground.synonyms().iter().copied())
+        .any(|name| caption.contains(&format!(" {name} ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::is_true_of;
+    use super::*;
+
+    #[test]
+    fn grounds_are_found_as_words() {
+        assert!(names("a cat on the beach, lying", Ground::Sand));
+        assert!(names("a cat in front of a brick wall", Ground::BrickWall));
+        assert!(!names("a seal and a watermelon", Ground::Sea));
+    }
+
+    #[test]
+    fn a_caption_is_true_of_its_own_scene() {
+        let scenes = Scenes::embedded(SceneSettings::train(32, 5)).unwrap();
+        for index in 0..40 {
+            let scene = scenes.compose(index);
+            for caption in 0..scene.captions.len() {
+                let pair = pair(scene.clone(), caption, scenes.vocabulary());
+                assert!(is_true_of(&pair.mentions, &pair.contents), "{}", pair.caption);
+                assert!(pair.mentions.len() >= usize::from(!scene.pictures.is_empty()));
+            }
+        }
+    }
+}

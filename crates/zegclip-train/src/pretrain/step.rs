@@ -1,0 +1,131 @@
+//! One forward and backward pass over a batch of pairs, whole or in chunks.
+
+use std::collections::HashMap;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use zegclip_model::clip::Clip;
+
+use super::contrastive::contrastive_loss;
+use crate::gradients::Gradients;
+use crate::{TrainError, freeze};
+
+/// Pairs of an iteration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipBatch {
+    /// Normalised images, `[batch, 3, size, size]`.
+    pub images: Vec<f32>,
+    /// Side of the images in pixels.
+    pub size: usize,
+    /// Token ids of the captions, unpadded: `[batch]`.
+    pub tokens: Vec<Vec<u32>>,
+    /// Pairs that are no examples, see [`contrastive_loss`]: `[batch, batch]`.
+    pub left_out: Vec<bool>,
+}
+
+/// Loss and gradients of a batch.
+#[derive(Debug, Clone)]
+pub struct ClipSums {
+    /// The contrastive loss.
+    pub loss: f64,
+    /// Its gradients.
+    pub gradients: Gradients,
+}
+
+/// Features, loss and gradients of a model on the autodiff device.
+///
+/// With `chunk` below the batch, the features are first computed without a graph; the loss's gradients with respect to them
+/// are cached, and go back through the encoders chunk by chunk (Gao et al. 2021). The result is the same up to rounding.
+///
+/// # Errors
+/// [`TrainError::Device`] if the device fails.
+pub fn clip_forward_backward(
+    model: &Clip,
+    batch: &ClipBatch,
+    chunk: usize,
+    device: &Device,
+) -> Result<ClipSums, TrainError> {
+    let count = batch.tokens.len();
+    let (texts, place) = unique(&batch.tokens);
+    let place = Tensor::<1, Int>::from_data(TensorData::new(place, [count]), device);
+    let pixels = 3 * batch.size * batch.size;
+    let images = |from: usize, to: usize| {
+        let part = batch.images.get(from * pixels..to * pixels).unwrap_or_default();
+        let data = TensorData::new(part.to_vec(), [to - from, 3, batch.size, batch.size]);
+        Tensor::<4>::from_data(data, device)
+    };
+    let scale = model.logit_scale.val();
+    if chunk >= count {
+        let image_features = model.image_encoder.forward(images(0, count));
+        let text_features = model.text_encoder.forward(&texts).select(0, place);
+        let loss = contrastive_loss(image_features, text_features, scale, &batch.left_out);
+        let gradients = Gradients::collect(model, &loss.backward());
+        return Ok(ClipSums {
+            loss: scalar(loss)?,
+            gradients,
+        });
+    }
+    let plain = freeze::plain(model);
+    let chunks = |length: usize| {
+        let chunk = chunk.max(1);
+        (0..length)
+            .step_by(chunk)
+            .map(move |from| (from, (from + chunk).min(length)))
+    };
+    let image_features = chunks(count)
+        .map(|(from, to)| plain.image_encoder.forward(images(from, to)))
+        .collect();
+    let text_features = chunks(texts.len())
+        .map(|(from, to)| plain.text_encoder.forward(texts.get(from..to).unwrap_or_default()))
+        .collect();
+    let leaf = |features: Vec<Tensor<2>>| freeze::tracked(Tensor::cat(features, 0), None);
+    let (image_leaf, text_leaf) = (leaf(image_features), leaf(text_features));
+    let loss = contrastive_loss(
+        image_leaf.clone(),
+        text_leaf.clone().select(0, place),
+        scale,
+        &batch.left_out,
+    );
+    let cached = loss.backward();
+    // Of the parameters, only the temperature is part of this graph.
+    let mut gradients = Gradients::collect(model, &cached);
+    let missing = || TrainError::device("features got no gradient");
+    let image_gradient = image_leaf.grad(&cached).ok_or_else(missing)?;
+    let text_gradient = text_leaf.grad(&cached).ok_or_else(missing)?;
+    for (from, to) in chunks(count) {
+        let features = model.image_encoder.forward(images(from, to));
+        gradients.add(back(model, features, image_gradient.clone().narrow(0, from, to - from)));
+    }
+    for (from, to) in chunks(texts.len()) {
+        let features = model.text_encoder.forward(texts.get(from..to).unwrap_or_default());
+        gradients.add(back(model, features, text_gradient.clone().narrow(0, from, to - from)));
+    }
+    Ok(ClipSums {
+        loss: scalar(loss)?,
+        gradients,
+    })
+}
+
+/// Gradients of the parameters from that of the features.
+fn back(model: &Clip, features: Tensor<2>, gradient: Tensor<2>) -> Gradients {
+    // The derivative of this sum with respect to the features is `gradient`.
+    Gradients::collect(model, &(features * gradient).sum().backward())
+}
+
+/// Each sequence once, and which of them each text is. Captions of a small world repeat.
+fn unique(tokens: &[Vec<u32>]) -> (Vec<Vec<u32>>, Vec<i64>) {
+    let mut known: HashMap<&[u32], i64> = HashMap::new();
+    let mut texts = Vec::new();
+    let place = tokens.iter().map(|sequence| {
+        *known.entry(sequence).or_insert_with(|| {
+            texts.push(sequence.clone());
+            texts.len() as i64 - 1
+        })
+    });
+    let place = place.collect();
+    (texts, place)
+}
+
+fn scalar(value: Tensor<1>) -> Result<f64, TrainError> {
+    let data = value.inner().try_into_data().map_err(TrainError::device)?;
+    Ok(data.iter::<f64>().next().unwrap_or(f64::NAN))
+}
