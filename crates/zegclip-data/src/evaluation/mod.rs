@@ -12,6 +12,6 @@ mod state;
 
 pub use error::EvaluationError;
 pub use examples::{Example, Examples};
-pub use page::{Page, ShownExample};
+pub use page::{Page, ShownExample, html_of_all};
 pub use run::{Evaluation, Scored};
 pub use state::EvaluationState;
