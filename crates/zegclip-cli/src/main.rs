@@ -16,12 +16,15 @@ mod inspect;
 mod interrupt;
 mod output;
 mod pretrain;
+mod process_memory;
 mod progress;
 mod score;
 mod scored_dataset;
 mod segment;
 mod tokenize;
 mod train;
+mod train_dashboard;
+mod train_validation;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,10 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
+
+/// Tensors of like size come and go all the time.
+#[global_allocator]
+static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -15,6 +15,7 @@ const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 const HALF_WAY: &str = "half-way.safetensors";
 const REPORT: &str = "report.html";
+const TEXT_FEATURES: &str = "text-features";
 const PREFIX: &str = "iteration-";
 const EXTENSION: &str = ".safetensors";
 /// What unfinished files are called; a killed process may leave some.
@@ -88,6 +89,11 @@ impl RunDirectory {
     /// The report.
     pub fn report_path(&self) -> PathBuf {
         self.path.join(REPORT)
+    }
+
+    /// The folder of text features, which are computed once a run.
+    pub fn text_features_path(&self) -> PathBuf {
+        self.path.join(TEXT_FEATURES)
     }
 
     /// The checkpoint of the best hIoU.

@@ -26,8 +26,10 @@ const CLEAR: f32 = 0.1;
 /// The least share of a picture that later ones leave free, and that lies inside the scene.
 const MIN_VISIBLE: f32 = 0.55;
 const MIN_INSIDE: f32 = 0.75;
+/// The fewest pixels with its label that a picture may have: what is thinner or clearer than that is not to be seen.
+const MIN_LABELLED: usize = 12;
 /// Places that are tried for a picture, before a smaller one is, and before it is left out.
-const PLACES: usize = 6;
+const PLACES: usize = 8;
 const SMALLER: [f32; 3] = [1.0, 0.75, 0.55];
 
 /// Scenes with the same pictures and settings.
@@ -222,15 +224,10 @@ impl Canvas {
                 continue;
             };
             self.cast_shadow(picture, &pose, center, size, stream);
-            self.lay(&sprite, center, *class);
+            let whole = self.lay(&sprite, center, *class);
             for (placed, covered) in self.placed.iter_mut().zip(covered) {
                 placed.left -= covered.min(placed.left);
             }
-            let whole = self
-                .owners
-                .iter()
-                .filter(|&&owner| usize::from(owner) == self.placed.len() + 1)
-                .count();
             self.placed.push(Placed {
                 picture: PlacedPicture {
                     class: *class,
@@ -257,6 +254,9 @@ impl Canvas {
                 (low + high) / 2.0
             }
         };
+        // Most pictures stand free if there is room; the others may overlap anywhere.
+        let free = stream.chance(0.7);
+        let mut best: Option<([i32; 2], Vec<usize>)> = None;
         for _ in 0..PLACES {
             // A picture may stick out a little.
             let (out_x, out_y) = (0.8 * half_width, 0.8 * half_height);
@@ -269,17 +269,24 @@ impl Canvas {
                 _ => between(stream, out_y, size - out_y),
             };
             let center = [x.round() as i32, y.round() as i32];
-            if let Some(covered) = self.covered(sprite, center) {
+            let Some(covered) = self.covered(sprite, center) else {
+                continue;
+            };
+            let hidden = covered.iter().sum::<usize>();
+            if !free || hidden == 0 {
                 return Some((center, covered));
             }
+            if best.as_ref().is_none_or(|(_, covered)| hidden < covered.iter().sum()) {
+                best = Some((center, covered));
+            }
         }
-        None
+        best
     }
 
     /// Pixels of each earlier picture that the sprite would hide, unless they are too many.
     fn covered(&self, sprite: &Sprite, center: [i32; 2]) -> Option<Vec<usize>> {
         let mut covered = vec![0; self.placed.len()];
-        let (mut inside, mut all) = (0, 0);
+        let (mut inside, mut all, mut labelled) = (0, 0, 0);
         let size = self.size as i32;
         for (y, row) in (center[1] - sprite.height as i32 / 2..).zip(sprite.pixels.chunks_exact(sprite.width.max(1))) {
             for (x, pixel) in (center[0] - sprite.width as i32 / 2..).zip(row) {
@@ -291,6 +298,7 @@ impl Canvas {
                     continue;
                 }
                 inside += 1;
+                labelled += usize::from(pixel[3] >= OPAQUE);
                 let owner = self.owners.get((y * size + x) as usize).copied().unwrap_or_default();
                 if let Some(count) = usize::from(owner)
                     .checked_sub(1)
@@ -304,7 +312,8 @@ impl Canvas {
             self.placed.iter().zip(&covered).any(|(placed, &covered)| {
                 (placed.left.saturating_sub(covered) as f32) < MIN_VISIBLE * placed.whole as f32
             });
-        (!hidden && inside as f32 >= MIN_INSIDE * all as f32 && inside > 0).then_some(covered)
+        let is_inside = inside as f32 >= MIN_INSIDE * all as f32;
+        (!hidden && is_inside && labelled >= MIN_LABELLED).then_some(covered)
     }
 
     fn cast_shadow(&mut self, picture: &Mipmap, pose: &Pose, center: [i32; 2], size: f32, stream: &mut RandomStream) {
@@ -330,10 +339,12 @@ impl Canvas {
         });
     }
 
-    fn lay(&mut self, sprite: &Sprite, center: [i32; 2], class: ClassIndex) {
+    /// Paints the picture over everything and tells how many pixels are now its own.
+    fn lay(&mut self, sprite: &Sprite, center: [i32; 2], class: ClassIndex) -> usize {
         let left = center[0] - sprite.width as i32 / 2;
         let top = center[1] - sprite.height as i32 / 2;
         let number = self.placed.len() as u8 + 1;
+        let mut own = 0;
         self.visit(left, top, sprite.width, &sprite.pixels, |color, label, owner, pixel| {
             let opacity = pixel[3];
             for (value, over) in color.iter_mut().zip(pixel) {
@@ -342,10 +353,12 @@ impl Canvas {
             if opacity >= OPAQUE {
                 *label = class.get();
                 *owner = number;
+                own += 1;
             } else if opacity > CLEAR {
                 *label = LabelMap::IGNORE;
             }
         });
+        own
     }
 
     /// Calls `each` with every pixel under a block of `width` columns, whose corner is at `(left, top)`.

@@ -17,7 +17,16 @@ const STUFF: &[&str] = &[
     "luggage",
 ];
 /// Names of which there is only one.
-const UNIQUE: &[&str] = &["sky", "sea"];
+const UNIQUE: &[&str] = &["sky", "sea", "sun", "moon"];
+/// What counts things that have no singular.
+const MEASURES: &[(&str, &str)] = &[
+    ("grapes", "bunches of"),
+    ("cherries", "pairs of"),
+    ("scissors", "pairs of"),
+    ("glasses", "pairs of"),
+    ("spectacles", "pairs of"),
+    ("drawers", "chests of"),
+];
 const IRREGULAR: &[(&str, &str)] = &[
     ("sheep", "sheep"),
     ("fish", "fish"),
@@ -57,9 +66,10 @@ pub(super) fn several(count: usize, name: &str) -> String {
     if is_one_of(name, STUFF) {
         return format!("some {name}");
     }
-    match WORDS.get(count) {
-        Some(word) => format!("{word} {}", plural(name)),
-        None => format!("many {}", plural(name)),
+    let count = WORDS.get(count).copied().unwrap_or("many");
+    match MEASURES.iter().find(|(thing, _)| thing.eq_ignore_ascii_case(name)) {
+        Some((_, measure)) => format!("{count} {measure} {name}"),
+        None => format!("{count} {}", plural(name)),
     }
 }
 
@@ -135,5 +145,6 @@ mod tests {
         assert_eq!(several(2, "lemon"), "two lemons");
         assert_eq!(several(9, "lemon"), "many lemons");
         assert_eq!(several(2, "cheese"), "some cheese");
+        assert_eq!(several(3, "scissors"), "three pairs of scissors");
     }
 }

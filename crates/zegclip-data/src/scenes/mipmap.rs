@@ -2,6 +2,8 @@
 
 use image::RgbaImage;
 
+use super::noise::floor;
+
 /// Sizes kept: whole, half, quarter, eighth, sixteenth.
 const LEVELS: usize = 5;
 /// Opacity from which a pixel counts as part of the picture.
@@ -76,11 +78,11 @@ impl Mipmap {
         if !(x > -1.0 && y > -1.0 && x < *width as f32 && y < *height as f32) {
             return [0.0; 4];
         }
-        let (left, top) = (x.floor(), y.floor());
-        let (across, down) = (x - left, y - top);
-        let (left, top) = (left as isize, top as isize);
-        let at = |x: isize, y: isize| {
-            let inside = x >= 0 && y >= 0 && (x as usize) < *width;
+        let (left, top) = (floor(x), floor(y));
+        let (across, down) = (x - left as f32, y - top as f32);
+        let at = |x: i32, y: i32| {
+            // Negative numbers become too large ones.
+            let inside = (x as usize) < *width && (y as usize) < *height;
             let pixel = inside.then(|| pixels.get(y as usize * width + x as usize)).flatten();
             pixel.copied().unwrap_or_default().map(f32::from)
         };

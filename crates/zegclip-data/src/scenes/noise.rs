@@ -48,9 +48,8 @@ impl Noise {
 
     /// In `[0, 1]`, 0.5 on average; one bump has the size of 1.
     pub(super) fn at(&self, x: f32, y: f32) -> f32 {
-        let (left, top) = (x.floor(), y.floor());
-        let (across, down) = (smooth(x - left), smooth(y - top));
-        let (left, top) = (left as i32, top as i32);
+        let (left, top) = (floor(x), floor(y));
+        let (across, down) = (smooth(x - left as f32), smooth(y - top as f32));
         let row = |y: i32| {
             let start = (y & MASK) as usize * SIDE;
             let value = |x: i32| {
@@ -81,6 +80,17 @@ impl Noise {
     }
 }
 
+/// The next whole number below. [`f32::floor`] is a call of the system's library on processors without its instruction.
+pub(super) fn floor(value: f32) -> i32 {
+    let whole = value as i32;
+    whole - i32::from((whole as f32) > value)
+}
+
+/// What is left above [`floor`].
+pub(super) fn fraction(value: f32) -> f32 {
+    value - floor(value) as f32
+}
+
 pub(super) fn smooth(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
@@ -88,4 +98,10 @@ pub(super) fn smooth(t: f32) -> f32 {
 /// 0 below `low`, 1 above `high`, smooth between.
 pub(super) fn step(low: f32, high: f32, value: f32) -> f32 {
     smooth(((value - low) / (high - low)).clamp(0.0, 1.0))
+}
+
+/// Like the sine of `turns`, from -1 to 1, without its cost: parabolas.
+pub(super) fn wave(turns: f32) -> f32 {
+    let t = 2.0 * fraction(turns) - 1.0;
+    4.0 * t * (t.abs() - 1.0)
 }

@@ -11,7 +11,7 @@ pub(super) struct Pose {
     pub(super) inverse: [[f32; 2]; 2],
     /// Half the size of the turned picture in the scene, `[x, y]`.
     pub(super) half: [f32; 2],
-    /// Waves that bend the picture: amplitude in the picture's pixels, frequency, phase; along x and y.
+    /// Waves that bend the picture: amplitude in the picture's pixels, turns a pixel, phase in turns; along x and y.
     pub(super) bend: Option<[[f32; 3]; 2]>,
 }
 
@@ -56,8 +56,8 @@ impl Pose {
                 let longest = width.max(height);
                 [
                     stream.range(0.0, 0.04) * longest,
-                    stream.range(0.6, 1.8) * std::f32::consts::TAU / length,
-                    stream.range(0.0, std::f32::consts::TAU),
+                    stream.range(0.6, 1.8) / length,
+                    stream.range(0.0, 1.0),
                 ]
             })
         });

@@ -1,6 +1,7 @@
 //! A picture drawn at its size, ready to be laid on a scene.
 
 use super::mipmap::Mipmap;
+use super::noise::wave;
 use super::pose::Pose;
 use super::style::Style;
 
@@ -71,11 +72,4 @@ fn visit(picture: &Mipmap, pose: &Pose, width: usize, height: usize, mut each: i
             each(x, y);
         }
     }
-}
-
-/// Like a sine, without its cost: parabolas of period 2π.
-fn wave(angle: f32) -> f32 {
-    let turns = angle * (1.0 / std::f32::consts::TAU);
-    let t = 2.0 * (turns - turns.floor()) - 1.0;
-    4.0 * t * (1.0 - t.abs())
 }

@@ -2,7 +2,7 @@
 
 use super::color::{Rgb, hsv, mix, scale};
 use super::ground::Ground;
-use super::noise::{Dice, Noise, step};
+use super::noise::{Dice, Noise, floor, fraction, step, wave};
 use crate::transforms::RandomStream;
 
 /// A ground with its random looks. Places on it, `(u, v)`, have the unit of a scene's side.
@@ -71,12 +71,12 @@ impl Texture {
     fn flower(&self, place: &Place<'_>, color: Rgb) -> Rgb {
         const CELLS: f32 = 9.0;
         let (x, y) = (place.u * CELLS, place.v * CELLS);
-        let (column, row) = (x.floor() as i32, y.floor() as i32);
+        let (column, row) = (floor(x), floor(y));
         if place.noise.cell(column, row) > 0.25 {
             return color;
         }
         let center = |seed: i32| 0.25 + 0.5 * place.noise.cell(column + seed, row);
-        let distance = (x - x.floor() - center(101)).hypot(y - y.floor() - center(211));
+        let distance = (fraction(x) - center(101)).hypot(fraction(y) - center(211));
         let petals = if self.dials[4] > 0.5 {
             [0.97, 0.95, 0.9]
         } else {
@@ -89,7 +89,7 @@ impl Texture {
     fn sand(&self, place: &Place<'_>, fade: impl Fn(f32) -> f32) -> Rgb {
         let [light, dark, pebble] = self.colors;
         let bend = place.cloudy(3.2);
-        let ripples = (std::f32::consts::TAU * (place.v * (5.0 + 8.0 * self.dials[0]) + 2.2 * bend)).sin();
+        let ripples = wave(place.v * (5.0 + 8.0 * self.dials[0]) + 2.2 * bend);
         let strength = 0.35 * step(0.25, 0.6, self.dials[1]) * fade(14.0);
         let grain = (place.at(120.0) - 0.5) * fade(90.0) + (place.at(55.0) - 0.5) * fade(50.0);
         let shade = 0.5 + 0.5 * strength * ripples + 0.45 * grain + 0.7 * (bend - 0.5);
@@ -141,14 +141,13 @@ impl Texture {
         let rows = 7.0 + 5.0 * self.dials[0];
         let columns = rows / (2.0 + 0.8 * self.dials[1]);
         let y = place.v * rows + 0.04 * place.at(9.0);
-        let row = y.floor();
-        let x = place.u * columns + 0.5 * row.rem_euclid(2.0) + 0.03 * place.at(7.0);
-        let column = x.floor();
-        let hue = place.noise.cell(column as i32, row as i32);
+        let row = floor(y);
+        let x = place.u * columns + 0.5 * (row & 1) as f32 + 0.03 * place.at(7.0);
+        let hue = place.noise.cell(floor(x), row);
         let rough = 0.16 * (place.at(40.0) - 0.5) * fade(40.0) + 0.2 * (place.at(15.0) - 0.5);
-        let face = scale(mix(brick, other, hue), 0.92 + 0.2 * (hue * 7.0).fract() + rough);
+        let face = scale(mix(brick, other, hue), 0.92 + 0.2 * fraction(hue * 7.0) + rough);
         // Distance to the joint in rows; light from above left gives each brick an edge.
-        let (inner_x, inner_y) = ((x - column) * rows / columns, y - row);
+        let (inner_x, inner_y) = (fraction(x) * rows / columns, fraction(y));
         let (right, lower) = (rows / columns - inner_x, 1.0 - inner_y);
         let joint = inner_x.min(right).min(inner_y).min(lower);
         let width = 0.05 + 0.05 * self.dials[2];
@@ -162,20 +161,19 @@ impl Texture {
         let [light, dark, gap] = self.colors;
         let planks = 4.0 + 4.0 * self.dials[0];
         let y = place.v * planks;
-        let row = y.floor();
-        let shift = place.noise.cell(row as i32, 17);
+        let row = floor(y);
+        let shift = place.noise.cell(row, 17);
         let x = place.u * (0.9 + 0.8 * self.dials[1]) + 3.0 * shift;
-        let column = x.floor();
-        let plank = place.noise.cell(column as i32, row as i32);
+        let plank = place.noise.cell(floor(x), row);
         // Year rings: stretched noise, another piece for every plank.
         let (along, across) = (place.u * 2.6 + 13.0 * plank, place.v * planks + 29.0 * plank);
         let rings = place.noise.at(along, across * 1.3) * 5.0 + across;
-        let ring = ((rings - rings.floor()) * 2.0 - 1.0).abs();
+        let ring = (fraction(rings) * 2.0 - 1.0).abs();
         let fibre = (place.noise.at(along * 5.0, across * 11.0) - 0.5) * fade(planks * 6.0);
         let tone = 0.35 * ring + 0.4 * plank + 0.5 * fibre + 0.15;
         let color = mix(dark, light, tone.clamp(0.0, 1.0));
-        let edge = (y - row).min(1.0 - (y - row)) / planks;
-        let end = (x - column).min(1.0 - (x - column)) / 1.3;
+        let edge = fraction(y).min(1.0 - fraction(y)) / planks;
+        let end = fraction(x).min(1.0 - fraction(x)) / 1.3;
         mix(gap, color, step(0.001, 0.007, edge.min(end)))
     }
 
@@ -192,8 +190,7 @@ impl Texture {
         let worn = 0.75 + 0.25 * step(0.3, 0.5, place.at(22.0));
         let painted = |middle: f32| step(width, width - 0.012, (u - middle).abs());
         let paint = if self.dials[3] < 0.65 {
-            let dash = place.v * 2.2;
-            painted(center) * step(0.62, 0.58, dash - dash.floor())
+            painted(center) * step(0.62, 0.58, fraction(place.v * 2.2))
         } else if self.dials[3] < 0.85 {
             painted(center - 0.42).max(painted(center + 0.42))
         } else {

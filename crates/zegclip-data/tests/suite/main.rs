@@ -5,4 +5,5 @@ mod image_resize;
 mod images;
 mod metrics;
 mod recordings;
+mod scenes;
 mod vocabularies;

@@ -263,7 +263,7 @@ fn bad_lists_have_one_clear_message_each() {
     assert_eq!(
         unknown,
         "there is no vocabulary `coco17` (did you mean `coco171`?); built in are `voc20`, `coco171`, `context59`, \
-         `context60`, `context59-zs10`, else give the path of a file"
+         `context60`, `context59-zs10`, `demo`, `voc-pictures`, else give the path of a file"
     );
     let seen = Vocabulary::from_names("cat, dog")
         .unwrap()
