@@ -21,16 +21,17 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// Curves over the iterations `0..=last`, from zero upwards or, where positive values differ too much for that, on a
-/// logarithmic axis; `None` without a point. Points that are no numbers are left out.
-pub(crate) fn line_plot(title: &str, unit: &str, curves: &[Curve], last: u64) -> Option<String> {
+/// Curves over the iterations `0..=last`, from zero upwards or, if `logarithmic` and positive values differ too much for that,
+/// on a logarithmic axis; `None` without a point. Points that are no numbers are left out.
+pub(crate) fn line_plot(title: &str, unit: &str, curves: &[Curve], last: u64, logarithmic: bool) -> Option<String> {
     let curves: Vec<(&str, Vec<(f64, f64)>)> = curves
         .iter()
         .map(|curve| (curve.name, thinned(&curve.points)))
         .filter(|(_, points)| !points.is_empty())
         .collect();
     let values = || curves.iter().flat_map(|(_, points)| points.iter().map(|(_, y)| *y));
-    let axis = Axis::of(values().reduce(f64::min)?, values().reduce(f64::max)?);
+    let (lowest, highest) = (values().reduce(f64::min)?, values().reduce(f64::max)?);
+    let axis = Axis::of(if logarithmic { lowest } else { 0.0 }, highest);
     let end = last.max(1) as f64;
     let [left, right, upper, lower] = AREA;
     let x = |value: f64| left + value / end * (right - left);
@@ -251,8 +252,8 @@ mod tests {
             .collect();
         let thin = thinned(&points);
         assert!(thin.len() <= MOST_POINTS && thin.iter().all(|(_, y)| *y == 3.0));
-        assert!(line_plot("t", "u", &[curve(vec![(1.0, f64::INFINITY)])], 5).is_none());
-        let svg = line_plot("t", "u", &[curve(points)], 2000).unwrap();
+        assert!(line_plot("t", "u", &[curve(vec![(1.0, f64::INFINITY)])], 5, true).is_none());
+        let svg = line_plot("t", "u", &[curve(points)], 2000, true).unwrap();
         assert!(!svg.contains("NaN") && svg.contains(">1000</text>"), "{svg}");
     }
 }

@@ -79,7 +79,7 @@ fn report(lines: &[MetricsLine], config: &TrainConfig, examples: &[ExampleMasks]
         ("Scores", "percent", &scores),
         ("Learning rate", "rate", &rates),
     ] {
-        if let Some(svg) = line_plot(title, unit, curves, done) {
+        if let Some(svg) = line_plot(title, unit, curves, done, unit == "loss") {
             let _ = write!(html, "<h2>{title}</h2>{svg}");
         }
     }
