@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: everything that has to pass. `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`.
+//! `cargo xtask ablation`: the paper's claims, re-run on composed scenes.
 
+mod ablation;
 mod bench;
 
 use std::path::{Path, PathBuf};
@@ -9,8 +11,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["ci"] => ci(),
+        ["ablation", options @ ..] => ablation::run(options),
         ["bench", options @ ..] => bench::run(options),
-        _ => Err("usage: cargo xtask ci | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N]".to_owned()),
+        _ => Err(format!(
+            "usage: cargo xtask ci | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] | {}",
+            ablation::USAGE
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
