@@ -1,6 +1,8 @@
 //! `cargo xtask ci`: everything that has to pass. `cargo xtask kill`: a training run that is killed 20 times.
-//! `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`.
+//! `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`. `cargo xtask ablation`: the paper's claims, re-run
+//! on composed scenes.
 
+mod ablation;
 mod bench;
 
 use std::path::{Path, PathBuf};
@@ -12,8 +14,12 @@ fn main() -> ExitCode {
         ["ci"] => ci(),
         ["kill"] => kill("20"),
         ["kill", "--kills", kills] => kill(kills),
+        ["ablation", options @ ..] => ablation::run(options),
         ["bench", options @ ..] => bench::run(options),
-        _ => Err("usage: cargo xtask ci | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N]".to_owned()),
+        _ => Err(format!(
+            "usage: cargo xtask ci | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] | {}",
+            ablation::USAGE
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -144,3 +144,16 @@ fn a_list_says_what_is_wrong_with_it() {
     let error = pretrainer.run(&mut |_: &PretrainStep| ()).unwrap_err().to_string();
     assert!(error.contains("a.png"), "{error}");
 }
+
+#[test]
+fn a_run_starts_from_a_file() {
+    let runs = Runs::new();
+    let losses = runs.finish("a", &["stages.0.iterations=30"]);
+    let initial = format!("model.initial={}", runs.path("a/model.safetensors").display());
+    // The first batch is new, but not the world.
+    let further = runs.finish("b", &[&initial, "seed=3", "stages.0.image_size=48"]);
+    assert!(further[0] < losses[0] - 0.1, "{} {}", further[0], losses[0]);
+    let other = runs.config(&[&initial, "model.vision.width=64"]);
+    let error = runs.pretrainer("c", &other).unwrap_err().to_string();
+    assert!(error.contains("conv1") && error.contains("shape"), "{error}");
+}

@@ -17,7 +17,7 @@ fn preset(name: &str) -> PretrainConfig {
 fn vit_b16_is_the_published_one() {
     let config = preset("vit-b16.toml");
     let last = config.stages.last().unwrap();
-    assert_eq!(config.clip_config(last, None), ClipConfig::vit_b16());
+    assert_eq!(config.clip_config(last), ClipConfig::vit_b16());
 }
 
 #[test]

@@ -38,12 +38,14 @@ impl Runs {
 
     pub(crate) fn pretrainer(&self, name: &str, config: &PretrainConfig) -> Result<Pretrainer, TrainError> {
         let path = self.path(name);
+        let source = PairSource::open(config)?;
+        let config = &config.clone().with_tokens(&source)?;
         let run = if path.exists() {
             RunDirectory::open(&path)?
         } else {
             RunDirectory::create(&path, config)?
         };
-        Pretrainer::new(config.clone(), PairSource::open(config)?, run, &Device::flex())
+        Pretrainer::new(config.clone(), source, run, &Device::flex())
     }
 
     /// A whole run: its losses.
