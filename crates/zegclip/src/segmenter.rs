@@ -45,7 +45,7 @@ pub enum Method {
 /// What makes masks.
 #[derive(Debug)]
 pub(crate) enum Model {
-    ZegClip { model: ZegClip, folded: Folded },
+    ZegClip { model: Box<ZegClip>, folded: Folded },
     MaskClip(ImageEncoder),
 }
 
@@ -53,7 +53,7 @@ impl Model {
     pub(crate) fn zegclip(model: ZegClip) -> Self {
         Self::ZegClip {
             folded: model.fold(),
-            model,
+            model: Box::new(model),
         }
     }
 

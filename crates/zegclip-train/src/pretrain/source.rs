@@ -69,7 +69,7 @@ pub enum PairSource {
 /// Images and captions of a stage.
 #[derive(Debug)]
 pub(crate) enum StagePairs {
-    Scenes(StageScenes),
+    Scenes(Box<StageScenes>),
     Files(Arc<Jsonl>),
 }
 
@@ -100,7 +100,7 @@ impl PairSource {
     pub(crate) fn stage(&self, stage: &StageConfig) -> Result<StagePairs, TrainError> {
         Ok(match self {
             Self::Scenes { pictures, seed } => {
-                StagePairs::Scenes(StageScenes::open(pictures.as_deref(), stage, *seed)?)
+                StagePairs::Scenes(Box::new(StageScenes::open(pictures.as_deref(), stage, *seed)?))
             }
             Self::Files(list) => StagePairs::Files(list.clone()),
         })
