@@ -8,6 +8,7 @@ use zegclip_data::Vocabulary;
 use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, NativeMetadata, device, load_zegclip, zegclip_config};
 
+use crate::demo_model::{DEMO_MODEL_NAME, demo_model};
 use crate::text::{TextFeatureFile, TextSource};
 use crate::{DeviceName, Error, Segmenter};
 
@@ -25,7 +26,8 @@ pub enum Precision {
 /// Options of loading. Only the weights are needed.
 #[derive(Debug, Clone)]
 pub struct SegmenterBuilder {
-    weights: PathBuf,
+    /// `None`: the demo model.
+    weights: Option<PathBuf>,
     clip: Option<PathBuf>,
     text_features: Option<PathBuf>,
     device: DeviceName,
@@ -38,7 +40,15 @@ impl SegmenterBuilder {
     /// Weights of a trained model: a native file or the authors' checkpoint.
     pub fn new(weights: impl AsRef<Path>) -> Self {
         Self {
-            weights: weights.as_ref().to_owned(),
+            weights: Some(weights.as_ref().to_owned()),
+            ..Self::demo()
+        }
+    }
+
+    /// The demo model, which is compiled in; see [`demo_model`].
+    pub fn demo() -> Self {
+        Self {
+            weights: None,
             clip: None,
             text_features: None,
             device: DeviceName::Auto,
@@ -95,7 +105,11 @@ impl SegmenterBuilder {
     /// # Errors
     /// [`Error::Model`] for files, sizes and devices; [`Error::NoF16`]; [`Error::TextFeatureFile`].
     pub fn load(self) -> Result<Segmenter, Error> {
-        let weights = WeightFile::open(&self.weights)?;
+        let weights = match &self.weights {
+            Some(path) => WeightFile::open(path)?,
+            None => WeightFile::from_bytes(DEMO_MODEL_NAME, demo_model())?,
+        };
+        let name = self.weights.unwrap_or_else(|| DEMO_MODEL_NAME.into());
         let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
         let config = zegclip_config(&weights, clip.as_ref(), &self.hints)?;
         let metadata = NativeMetadata::read(&weights)?;
@@ -113,7 +127,7 @@ impl SegmenterBuilder {
         let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
         let vocabulary = metadata
             .and_then(|metadata| metadata.vocabulary)
-            .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", self.weights.display())))
+            .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", name.display())))
             .transpose()?;
         let encoder = if weights.parts().text_encoder {
             Some(weights)
@@ -125,7 +139,7 @@ impl SegmenterBuilder {
             encoder,
             hints: self.hints,
             width: config.embed_dim,
-            weights: self.weights,
+            weights: name,
         };
         Ok(Segmenter::new(
             model, config, device, dtype, text, vocabulary, self.batch,
