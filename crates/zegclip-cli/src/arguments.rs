@@ -72,6 +72,9 @@ pub(crate) struct ModelOptions {
     /// Type of the numbers to compute with
     #[arg(long, default_value = "f32")]
     pub(crate) precision: PrecisionName,
+    /// `maskclip`: plain CLIP without training for segmentation, from CLIP's own weights in `--weights`
+    #[arg(long, default_value = "zegclip")]
+    pub(crate) method: MethodName,
     /// Windows that go through the model together
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     pub(crate) batch: u16,
@@ -194,7 +197,7 @@ pub(crate) struct InspectOptions {
 pub(crate) struct ConvertOptions {
     /// Weights in any known format
     pub(crate) input: PathBuf,
-    /// `.safetensors`: a native file; `.pth`: a checkpoint of the authors' code
+    /// `.safetensors`: a native file; `.pth`: a checkpoint of the authors' code, or of plain CLIP a state dict of OpenCLIP
     pub(crate) output: PathBuf,
     /// CLIP's own weights, for the encoders that the input lacks
     #[arg(long, value_name = "FILE")]
@@ -234,6 +237,15 @@ pub(crate) struct DevicesOptions {
 pub(crate) enum PrecisionName {
     F32,
     F16,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub(crate) enum MethodName {
+    #[default]
+    ZegClip,
+    MaskClip,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -11,7 +11,7 @@ use zegclip_data::evaluation::{Page, html_of_all};
 use zegclip_data::metrics::{Scores, evaluation_json};
 use zegclip_data::{resize_bilinear, resize_labels_nearest, write_atomically};
 
-use crate::arguments::{DemoOptions, ModelOptions, PrecisionName};
+use crate::arguments::{DemoOptions, MethodName, ModelOptions, PrecisionName};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::output;
@@ -36,6 +36,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
         device: options.device,
         precision: PrecisionName::F32,
         batch: 1,
+        method: MethodName::ZegClip,
     })?;
     let settings = DemoSettings {
         scenes: options.count,

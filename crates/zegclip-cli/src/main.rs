@@ -17,6 +17,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod pretrain;
+mod process_memory;
 mod progress;
 mod scenes;
 mod score;
@@ -24,6 +25,8 @@ mod scored_dataset;
 mod segment;
 mod tokenize;
 mod train;
+mod train_dashboard;
+mod train_validation;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,10 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
+
+/// Tensors of like size come and go all the time.
+#[global_allocator]
+static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -4,11 +4,12 @@
 //! this crate, on other devices composed from burn's operators, and with a gradient of its own under autodiff.
 //!
 //! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
-//! not to zero memory that is overwritten, to keep freed blocks, and to prefetch.
+//! not to zero memory that is overwritten, to prefetch, and in the allocator that programs may install.
 
 mod attention;
 mod cpu;
 mod flex;
+mod keeping_allocator;
 mod layer_norm;
 mod linear;
 mod optional;
@@ -16,6 +17,7 @@ mod quick_gelu;
 
 pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
 pub use cpu::Activation;
+pub use keeping_allocator::KeepingAllocator;
 pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};
 pub use linear::{LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear};
 pub use optional::{OptionalPair, OptionalTensor};

@@ -109,6 +109,7 @@ impl Configuration for TrainConfig {
             clip.text.kept_tokens = Some(Vec::new());
         }
         config.data.split = Some(String::new());
+        config.run.evaluation_split = Some(String::new());
         config.optimiser.clip_norm = Some(1.0);
         config
     }

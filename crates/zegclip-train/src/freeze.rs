@@ -5,8 +5,9 @@
 //! kernels and keeps nothing for a backward pass.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, GradientCheckpointingStrategy, Tensor};
+use burn::tensor::{Device, FloatDType, GradientCheckpointingStrategy, Tensor};
 use zegclip_model::ZegClip;
+use zegclip_model::clip::ImageEncoder;
 
 /// Puts prompts, relation descriptor and decoder on the autodiff device, and the image encoder if it is trained too; the rest
 /// stays plain. With `checkpointing`, cheap activations are computed again in the backward pass instead of being kept.
@@ -43,6 +44,19 @@ pub fn plain<M: Module>(model: &M) -> M {
     model.clone().map(&mut Plain)
 }
 
+/// Brings the matrices of the blocks to a smaller type. Tokens, norms and sums stay as they are: the values and gradients
+/// that go from block to block are not rounded, only what a block adds to them.
+#[must_use]
+pub fn with_matrices_in(mut encoder: ImageEncoder, dtype: FloatDType) -> ImageEncoder {
+    let mut to = ToType(dtype);
+    for block in &mut encoder.blocks {
+        block.attention = block.attention.clone().map(&mut to);
+        block.mlp_fc = block.mlp_fc.clone().map(&mut to);
+        block.mlp_proj = block.mlp_proj.clone().map(&mut to);
+    }
+    encoder
+}
+
 /// A leaf whose gradient is kept.
 pub(crate) fn tracked<const D: usize>(value: Tensor<D>, strategy: Option<GradientCheckpointingStrategy>) -> Tensor<D> {
     let value = value.inner().autodiff();
@@ -58,6 +72,14 @@ struct Track {
 }
 
 struct Plain;
+
+struct ToType(FloatDType);
+
+impl ModuleMapper for ToType {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        Param::initialized(param.id, param.val().cast(self.0))
+    }
+}
 
 impl ModuleMapper for Track {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

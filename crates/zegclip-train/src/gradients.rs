@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use zegclip_model::parameters::parameter_names;
 
 use crate::TrainError;
+use crate::replica::data;
 
 /// A gradient for each parameter that got one, flattened in row-major order: `[values]`, on the plain device.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,18 @@ impl Gradients {
             };
             self.0.insert(name, sum);
         }
+    }
+
+    /// The same on another device.
+    ///
+    /// # Errors
+    /// [`TrainError::Device`] if a device fails.
+    pub fn moved_to(self, device: &Device) -> Result<Self, TrainError> {
+        let moved = self
+            .0
+            .into_iter()
+            .map(|(name, gradient)| Ok((name, Tensor::from_data(data(gradient)?, device))));
+        moved.collect::<Result<_, TrainError>>().map(Self)
     }
 
     /// Every gradient times `factor`.

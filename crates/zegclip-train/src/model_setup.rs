@@ -13,8 +13,9 @@ use zegclip_model::{Hints, NativeMetadata, ZegClip, clip_config, load_text_encod
 
 use crate::checkpoint::Checkpoint;
 use crate::seed::{Drawn, seed_of};
+use crate::text_feature_cache::TextFeatureCache;
 use crate::text_features::{encoded, missing, published};
-use crate::{TrainConfig, TrainError, freeze};
+use crate::{FrozenPrecision, TrainConfig, TrainError, freeze};
 
 /// What training starts from.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub(crate) struct ModelSetup {
     pub(crate) text_features: Tensor<2>,
     clip: ClipSource,
     published_text_features: bool,
+    cache: TextFeatureCache,
+    seed: u64,
+    frozen_precision: FrozenPrecision,
     device: Device,
 }
 
@@ -41,23 +45,17 @@ impl ModelSetup {
     pub(crate) fn new(
         config: &TrainConfig,
         vocabulary: &Vocabulary,
+        cache: TextFeatureCache,
         device: &Device,
     ) -> Result<(Self, ZegClip), TrainError> {
         let device = &device.clone().without_autodiff();
+        let frozen_precision = config.model.frozen_precision;
+        frozen_precision.require_on(device)?;
         let (clip, vision, embed_dim) = Self::clip(config, device)?;
         let model_config = model_config(config, vision, embed_dim)?;
-        let image_encoder = match &clip {
-            ClipSource::File(file) => {
-                let encoder = ImageEncoder::new(&model_config.vision, embed_dim, device);
-                load_parameters(encoder, "image_encoder", file, device, FloatDType::F32)?
-            }
-            ClipSource::Untrained(..) => {
-                device.seed(seed_of(config.seed, Drawn::UntrainedImageEncoder));
-                drawn(ImageEncoder::new(&model_config.vision, embed_dim, device))
-            }
-        };
+        let image_encoder = image_encoder(&clip, &model_config, config.seed, device)?;
         let published_text_features = config.model.published_text_features;
-        let text_features = text_features(&clip, published_text_features, vocabulary, embed_dim, device)?;
+        let text_features = text_features(&clip, published_text_features, vocabulary, embed_dim, &cache, device)?;
         device.seed(seed_of(config.seed, Drawn::Head));
         let head = drawn(ZegClip {
             image_encoder,
@@ -72,12 +70,18 @@ impl ModelSetup {
         if let Some(initial) = &config.model.initial {
             model = start_from(model, initial, config, device)?;
         }
+        if frozen_precision != FrozenPrecision::F32 {
+            model.image_encoder = freeze::with_matrices_in(model.image_encoder, frozen_precision.dtype());
+        }
         let device = device.clone();
         let setup = Self {
             config: model_config,
             text_features,
             clip,
             published_text_features,
+            cache,
+            seed: config.seed,
+            frozen_precision,
             device,
         };
         Ok((setup, model))
@@ -90,16 +94,25 @@ impl ModelSetup {
             self.published_text_features,
             vocabulary,
             self.config.embed_dim,
+            &self.cache,
             &self.device,
         )
     }
 
     /// Writes a plain model with its text encoder and class list: a file that `segment` needs nothing else for.
     pub(crate) fn write(&self, model: &ZegClip, vocabulary: &Vocabulary, path: &Path) -> Result<(), TrainError> {
-        let parameters = export_parameters(model, "");
+        let mut model = model.clone();
+        if self.frozen_precision != FrozenPrecision::F32 {
+            // The file gets CLIP as it was, not what is left of it in a smaller type.
+            model.image_encoder = image_encoder(&self.clip, &self.config, self.seed, &self.device)?;
+        }
+        let parameters = export_parameters(&model, "");
         let untrained = match &self.clip {
-            ClipSource::Untrained(encoder, _) => export_parameters(encoder.as_ref(), "text_encoder"),
-            ClipSource::File(_) => Vec::new(),
+            // Text features of the release are not this encoder's: whoever has it in the file would take it for theirs.
+            ClipSource::Untrained(encoder, _) if !self.published_text_features => {
+                export_parameters(encoder.as_ref(), "text_encoder")
+            }
+            ClipSource::Untrained(..) | ClipSource::File(_) => Vec::new(),
         };
         let mut tensors: Vec<OutputTensor<'_>> = parameters
             .iter()
@@ -113,7 +126,7 @@ impl ModelSetup {
             })
             .collect();
         let text = match &self.clip {
-            ClipSource::Untrained(_, text) => {
+            ClipSource::Untrained(_, text) if !self.published_text_features => {
                 tensors.extend(untrained.iter().map(|parameter| {
                     OutputTensor::from_f32(
                         &parameter.name,
@@ -130,7 +143,7 @@ impl ModelSetup {
                 }
                 Some(zegclip_model::text_config(file, &Hints::default())?.0)
             }
-            ClipSource::File(_) => None,
+            ClipSource::Untrained(..) | ClipSource::File(_) => None,
         };
         let metadata = NativeMetadata {
             config: Some(self.config.clone()),
@@ -173,16 +186,43 @@ impl ModelSetup {
     }
 }
 
+fn image_encoder(
+    clip: &ClipSource,
+    config: &ZegClipConfig,
+    seed: u64,
+    device: &Device,
+) -> Result<ImageEncoder, TrainError> {
+    let encoder = ImageEncoder::new(&config.vision, config.embed_dim, device);
+    match clip {
+        ClipSource::File(file) => Ok(load_parameters(
+            encoder,
+            "image_encoder",
+            file,
+            device,
+            FloatDType::F32,
+        )?),
+        ClipSource::Untrained(..) => {
+            device.seed(seed_of(seed, Drawn::UntrainedImageEncoder));
+            Ok(drawn(encoder))
+        }
+    }
+}
+
 fn text_features(
     clip: &ClipSource,
     from_release: bool,
     vocabulary: &Vocabulary,
     embed_dim: usize,
+    cache: &TextFeatureCache,
     device: &Device,
 ) -> Result<Tensor<2>, TrainError> {
     if from_release {
         return published(vocabulary, embed_dim, device);
     }
+    cache.get_or(vocabulary, device, || encoded_by(clip, vocabulary, device))
+}
+
+fn encoded_by(clip: &ClipSource, vocabulary: &Vocabulary, device: &Device) -> Result<Tensor<2>, TrainError> {
     match clip {
         ClipSource::Untrained(encoder, _) => encoded(encoder, vocabulary),
         ClipSource::File(file) if file.parts().text_encoder => {

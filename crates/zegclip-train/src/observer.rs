@@ -7,7 +7,7 @@ use zegclip_data::Vocabulary;
 use zegclip_model::{ZegClip, ZegClipConfig};
 
 use crate::model_setup::ModelSetup;
-use crate::{EvaluationScores, Losses, TrainError};
+use crate::{EvaluationScores, ExampleMasks, Losses, TrainError};
 
 /// One iteration that was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,7 @@ impl Snapshot<'_> {
     }
 
     /// Text features of a class list, for example of all classes to be scored: `[classes, embed_dim]`. They never change in a
-    /// run, so compute them once.
+    /// run, which computes them once and keeps them in its folder.
     ///
     /// # Errors
     /// [`TrainError::NoTextFeatures`], or those of the text encoder.
@@ -91,6 +91,12 @@ pub trait TrainObserver {
     fn evaluate(&mut self, snapshot: &Snapshot<'_>) -> Option<EvaluationScores> {
         let _ = snapshot;
         None
+    }
+
+    /// Photos with the model's masks for the report, which is written at evaluations and when the run ends or is interrupted.
+    fn examples(&mut self, snapshot: &Snapshot<'_>) -> Vec<ExampleMasks> {
+        let _ = snapshot;
+        Vec::new()
     }
 }
 

@@ -2,35 +2,40 @@
 
 use std::fmt::Write as _;
 
-use zegclip_data::write_atomically;
+use zegclip_data::evaluation::{EXAMPLE_STYLE, ShownExample};
+use zegclip_data::{Vocabulary, write_atomically};
 
+use crate::line_plot::{Curve, line_plot};
 use crate::{Configuration, MetricsLine, RunDirectory, TrainConfig, TrainError};
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 280.0;
-/// Space for the numbers beside the axes.
-const MARGIN: f64 = 60.0;
-/// Distinguishable with any kind of colour vision (Okabe and Ito).
-const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222;\
+    background:#fff}svg{width:100%;height:auto}pre{background:#f4f4f4;padding:1rem;overflow:auto}\
+    table{border-collapse:collapse}td,th{padding:.1em .8em .1em 0;text-align:right}\
+    .wide{width:min(110rem,94vw);margin-left:50%;transform:translateX(-50%)}";
 
-/// A named line of points `(iteration, value)`.
-struct Curve {
-    name: &'static str,
-    points: Vec<(f64, f64)>,
+/// Photos with their labels and what the model makes of them.
+#[derive(Debug)]
+pub struct ExampleMasks {
+    /// What photos these are, such as `training photos`.
+    pub title: String,
+    /// Their classes.
+    pub vocabulary: Vocabulary,
+    /// The photos.
+    pub images: Vec<ShownExample>,
 }
 
 /// Writes the report of a run, finished or not, from its metrics.
 ///
 /// # Errors
 /// [`TrainError::Io`], [`TrainError::Data`].
-pub fn write_report(run: &RunDirectory, config: &TrainConfig) -> Result<(), TrainError> {
-    let html = report(&run.metrics()?, config)?;
+pub fn write_report(run: &RunDirectory, config: &TrainConfig, examples: &[ExampleMasks]) -> Result<(), TrainError> {
+    let html = report(&run.metrics()?, config, examples)?;
     Ok(write_atomically(&run.report_path(), |file| {
         file.write_all(html.as_bytes())
     })?)
 }
 
-fn report(lines: &[MetricsLine], config: &TrainConfig) -> Result<String, TrainError> {
+fn report(lines: &[MetricsLine], config: &TrainConfig, examples: &[ExampleMasks]) -> Result<String, TrainError> {
     let curve = |name, value: fn(&MetricsLine) -> Option<f64>| Curve {
         name,
         points: lines
@@ -52,11 +57,10 @@ fn report(lines: &[MetricsLine], config: &TrainConfig) -> Result<String, TrainEr
         }),
     ];
     let done = lines.iter().map(|line| line.iteration).max().unwrap_or_default();
-    let mut html = String::from(concat!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>ZegCLIP training</title><style>",
-        "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}",
-        "svg{width:100%;height:auto}pre{background:#f4f4f4;padding:1rem;overflow:auto}</style></head><body>",
-    ));
+    let mut html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>ZegCLIP training</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}{EXAMPLE_STYLE}</style></head><body>"
+    );
     let state = if done >= config.iterations {
         "finished"
     } else {
@@ -69,14 +73,27 @@ fn report(lines: &[MetricsLine], config: &TrainConfig) -> Result<String, TrainEr
         config.iterations,
         escape(&config.data.dataset),
     );
-    for (title, curves) in [
-        ("Losses", &losses[..]),
-        ("Scores in percent", &scores),
-        ("Learning rate", &rates),
+    html.push_str(&last_line(lines));
+    for (title, unit, curves) in [
+        ("Losses", "loss", &losses[..]),
+        ("Scores", "percent", &scores),
+        ("Learning rate", "rate", &rates),
     ] {
-        if let Some(svg) = plot(title, curves) {
+        if let Some(svg) = line_plot(title, unit, curves, done) {
             let _ = write!(html, "<h2>{title}</h2>{svg}");
         }
+    }
+    for ExampleMasks {
+        title,
+        vocabulary,
+        images,
+    } in examples.iter().filter(|examples| !examples.images.is_empty())
+    {
+        let _ = write!(html, "<div class=\"wide\"><h2>{}</h2>", escape(title));
+        for image in images {
+            html.push_str(&image.html(vocabulary)?);
+        }
+        html.push_str("</div>");
     }
     let _ = writeln!(
         html,
@@ -86,86 +103,30 @@ fn report(lines: &[MetricsLine], config: &TrainConfig) -> Result<String, TrainEr
     Ok(html)
 }
 
-/// A line plot; `None` without a point.
-fn plot(title: &str, curves: &[Curve]) -> Option<String> {
-    let curves: Vec<&Curve> = curves.iter().filter(|curve| !curve.points.is_empty()).collect();
-    let points = || {
-        curves
-            .iter()
-            .flat_map(|curve| curve.points.iter())
-            .filter(|(_, y)| y.is_finite())
+/// The newest numbers as a table.
+fn last_line(lines: &[MetricsLine]) -> String {
+    let loss = lines.iter().rev().find(|line| line.loss_mask.is_some());
+    let scores = lines.iter().rev().find_map(|line| line.scores);
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let mut row = |name, value: Option<f64>, digits: usize| {
+        rows.extend(value.map(|value| (name, format!("{value:.digits$}"))));
     };
-    let range = |value: fn(&(f64, f64)) -> f64| {
-        points().map(value).fold(None, |range: Option<(f64, f64)>, value| {
-            Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
-        })
-    };
-    let ((left, right), (_, top)) = (range(|point| point.0)?, range(|point| point.1)?);
-    let (left, right) = (left.min(right - 1.0), right);
-    let top = if top > 0.0 { top } else { 1.0 };
-    let x = |value: f64| MARGIN + (value - left) / (right - left) * (WIDTH - 2.0 * MARGIN);
-    let y = |value: f64| HEIGHT - 40.0 - value / top * (HEIGHT - 70.0);
-    let mut svg =
-        format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\" font-size=\"12\">");
-    for quarter in 0..=4 {
-        let value = top * f64::from(quarter) / 4.0;
-        let _ = write!(
-            svg,
-            "<line x1=\"{MARGIN}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{1:.1}\" stroke=\"#ddd\"/><text x=\"{2:.1}\" y=\"{3:.1}\" text-anchor=\"end\">{4}</text>",
-            WIDTH - MARGIN,
-            y(value),
-            MARGIN - 6.0,
-            y(value) + 4.0,
-            number(value),
-        );
+    row("mask loss", loss.and_then(|line| line.loss_mask), 4);
+    row("dice loss", loss.and_then(|line| line.loss_dice), 4);
+    row("seconds an iteration", loss.and_then(|line| line.seconds), 3);
+    row("images a second", loss.and_then(|line| line.images_per_second), 2);
+    row("hIoU", scores.and_then(|scores| scores.hiou), 1);
+    row("mIoU seen", scores.and_then(|scores| scores.miou_seen), 1);
+    row("mIoU unseen", scores.and_then(|scores| scores.miou_unseen), 1);
+    row("pixel accuracy", scores.and_then(|scores| scores.pixel_accuracy), 1);
+    if rows.is_empty() {
+        return String::new();
     }
-    for (at, anchor) in [(left, "start"), (right, "end")] {
-        let _ = write!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{at}</text>",
-            x(at),
-            HEIGHT - 22.0
-        );
-    }
-    let _ = write!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">iteration</text>",
-        WIDTH / 2.0,
-        HEIGHT - 22.0
-    );
-    for (index, (curve, colour)) in curves.iter().zip(COLOURS).enumerate() {
-        let drawn: Vec<String> = curve
-            .points
-            .iter()
-            .filter(|(_, value)| value.is_finite())
-            .map(|(iteration, value)| format!("{:.1},{:.1}", x(*iteration), y(value.max(0.0))))
-            .collect();
-        let shape = match drawn.as_slice() {
-            [only] => {
-                let (x, y) = only.split_once(',').unwrap_or_default();
-                format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{colour}\"/>")
-            }
-            _ => format!(
-                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>",
-                drawn.join(" ")
-            ),
-        };
-        let place = MARGIN + 150.0 * index as f64;
-        let _ = write!(
-            svg,
-            "{shape}<text x=\"{place:.1}\" y=\"14\" fill=\"{colour}\">{}</text>",
-            curve.name
-        );
-    }
-    Some(svg + "</svg>")
-}
-
-fn number(value: f64) -> String {
-    if value != 0.0 && value.abs() < 0.01 {
-        format!("{value:.1e}")
-    } else {
-        format!("{value:.2}")
-    }
+    let rows: String = rows
+        .into_iter()
+        .map(|(name, value)| format!("<tr><td>{name}</td><td>{value}</td></tr>"))
+        .collect();
+    format!("<table>{rows}</table>")
 }
 
 fn escape(text: &str) -> String {
@@ -179,6 +140,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::EvaluationScores;
+    use zegclip_data::{ClassIndex, LabelMap, RgbImage};
 
     fn line(iteration: u64, mask: f64) -> MetricsLine {
         MetricsLine {
@@ -199,7 +161,7 @@ mod tests {
         });
         let mut config = TrainConfig::default();
         config.data.dataset = "a<b>=\"c\"".to_owned();
-        let html = report(&lines, &config).unwrap();
+        let html = report(&lines, &config, &[]).unwrap();
         assert_eq!(html.matches("<svg").count(), 3);
         assert!(
             html.contains("<polyline") && html.contains("<circle") && html.contains(">hIoU<"),
@@ -212,8 +174,28 @@ mod tests {
     }
 
     #[test]
+    fn masks_lie_inside_the_page() {
+        let vocabulary = Vocabulary::from_names("cow, <grass>").unwrap();
+        let labels = LabelMap::filled(8, 6, ClassIndex::new(0));
+        let prediction = LabelMap::from_fn(8, 6, |x, _| ClassIndex::new(u16::from(x > 3)));
+        let photo = RgbImage::new(8, 6);
+        let image = ShownExample::scored("farm", &photo, &labels, &prediction, &vocabulary).unwrap();
+        let examples = ExampleMasks {
+            title: "training photos".to_owned(),
+            vocabulary,
+            images: vec![image],
+        };
+        let html = report(&[], &TrainConfig::default(), &[examples]).unwrap();
+        assert_eq!(html.matches("src=\"data:image/jpeg;base64,").count(), 4);
+        assert!(
+            html.contains("farm <span>mIoU 25.0") && html.contains("&lt;grass&gt;") && html.contains("training photos"),
+            "{html}"
+        );
+    }
+
+    #[test]
     fn a_run_without_lines_has_a_report() {
-        let html = report(&[], &TrainConfig::default()).unwrap();
+        let html = report(&[], &TrainConfig::default(), &[]).unwrap();
         assert!(!html.contains("<svg") && html.ends_with("</html>\n"));
     }
 }

@@ -15,6 +15,7 @@ const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 const HALF_WAY: &str = "half-way.safetensors";
 const REPORT: &str = "report.html";
+const TEXT_FEATURES: &str = "text-features";
 const PREFIX: &str = "iteration-";
 const EXTENSION: &str = ".safetensors";
 /// What unfinished files are called; a killed process may leave some.
@@ -65,6 +66,21 @@ impl RunDirectory {
         Ok(run)
     }
 
+    /// Removes what [`create`](Self::create) made for a run that then could not start, so that the next try may take the same
+    /// folder. Checkpoints and what is not of the run stay.
+    pub fn withdraw(&self) {
+        let checkpoints = self.path.join(CHECKPOINTS);
+        if std::fs::remove_dir(&checkpoints).is_err() {
+            return;
+        }
+        // Whatever cannot be removed is in nobody's way.
+        let _ = std::fs::remove_dir_all(self.text_features_path());
+        for file in [self.metrics_path(), self.config_path()] {
+            let _ = std::fs::remove_file(file);
+        }
+        let _ = std::fs::remove_dir(&self.path);
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -88,6 +104,11 @@ impl RunDirectory {
     /// The report.
     pub fn report_path(&self) -> PathBuf {
         self.path.join(REPORT)
+    }
+
+    /// The folder of text features, which are computed once a run.
+    pub fn text_features_path(&self) -> PathBuf {
+        self.path.join(TEXT_FEATURES)
     }
 
     /// The checkpoint of the best hIoU.
@@ -294,6 +315,19 @@ mod tests {
                 .to_string()
                 .contains("config.toml")
         );
+    }
+
+    #[test]
+    fn a_run_that_cannot_start_leaves_nothing_but_what_is_not_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = run(folder.path());
+        std::fs::create_dir(first.text_features_path()).unwrap();
+        first.withdraw();
+        assert!(!first.path().exists());
+        let second = run(folder.path());
+        second.save(&checkpoint(5), 2).unwrap();
+        second.withdraw();
+        assert!(second.config_path().exists());
     }
 
     #[test]

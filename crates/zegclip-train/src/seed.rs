@@ -8,11 +8,14 @@ pub(crate) enum Drawn {
     Head,
     Iteration(u64),
     Clip,
+    /// A part of a batch, whatever device computes it.
+    Part(u64, u64),
 }
 
 /// A seed for the device. Different draws of a run, and the same draw of different runs, have unrelated seeds.
 pub(crate) fn seed_of(run: u64, drawn: Drawn) -> u64 {
     let (stream, number) = match drawn {
+        Drawn::Part(iteration, part) => (seed_of(run, Drawn::Iteration(iteration)), part),
         Drawn::UntrainedImageEncoder => (1, 0),
         Drawn::UntrainedTextEncoder => (2, 0),
         Drawn::Head => (3, 0),
@@ -47,6 +50,7 @@ mod tests {
                 fixed
                     .into_iter()
                     .chain((0..500).map(Drawn::Iteration))
+                    .chain((0..500).map(|number| Drawn::Part(number / 4, number % 4)))
                     .map(move |drawn| seed_of(run, drawn))
             })
             .collect();

@@ -1,6 +1,6 @@
 //! One forward and backward pass over a part of a batch.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use zegclip_model::ZegClip;
 use zegclip_model::loss::{LossConfig, MaskTargets};
 
@@ -62,13 +62,27 @@ pub fn forward_backward(
     labels: &[u16],
     objective: &Objective,
 ) -> Result<Sums, TrainError> {
-    let [batch, _, rows, columns] = images.dims();
-    let device = images.device();
+    let [_, _, rows, columns] = images.dims();
     let masks = model.forward(images, text_features.clone());
-    let classes = masks.dims()[1];
+    backward(model, masks, labels, [rows, columns], objective)
+}
+
+/// What follows the forward pass: nothing in it draws random numbers.
+///
+/// # Shapes
+/// - `masks`: `[batch, classes, height, width]`, before σ
+/// - `labels`: `[batch, size[0], size[1]]`
+pub(crate) fn backward(
+    model: &ZegClip,
+    masks: Tensor<4>,
+    labels: &[u16],
+    size: [usize; 2],
+    objective: &Objective,
+) -> Result<Sums, TrainError> {
+    let [batch, classes, ..] = masks.dims();
     let mut labels = labels.to_vec();
-    pseudo_label(&mut labels, masks.clone(), &objective.unseen, [rows, columns])?;
-    let targets = MaskTargets::from_labels(&labels, [batch, rows, columns], classes, &device);
+    pseudo_label(&mut labels, masks.clone(), &objective.unseen, size)?;
+    let targets = MaskTargets::from_labels(&labels, [batch, size[0], size[1]], classes, &masks.device());
     let terms = objective.loss.forward(masks, &targets);
     let gradients = Gradients::collect(model, &terms.total().backward());
     Ok(Sums {
@@ -89,6 +103,14 @@ impl Sums {
         };
         self.normaliser += other.normaliser;
         self.gradients.add(other.gradients);
+    }
+
+    /// The same with gradients on another device.
+    pub(crate) fn moved_to(self, device: &Device) -> Result<Self, TrainError> {
+        Ok(Self {
+            gradients: self.gradients.moved_to(device)?,
+            ..self
+        })
     }
 
     /// Losses and gradients of the batch.

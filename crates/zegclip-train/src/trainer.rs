@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use zegclip_data::{Batch, Loader, LoaderSettings};
 use zegclip_model::ZegClip;
 
 use crate::checkpoint::{Best, Checkpoint};
 use crate::model_setup::ModelSetup;
 use crate::observer::{Snapshot, Step, TrainObserver};
+use crate::replica::Replica;
 use crate::report::write_report;
 use crate::running_means::RunningMeans;
-use crate::seed::{Drawn, seed_of};
-use crate::step::{Losses, Objective, Sums, forward_backward};
+use crate::shares::{Share, compute};
+use crate::step::{Losses, Objective};
+use crate::text_feature_cache::TextFeatureCache;
 use crate::{AdamW, Configuration, MetricsLine, RunDirectory, TrainConfig, TrainData, TrainError};
 
 /// How a run ended.
@@ -39,6 +41,7 @@ pub struct Trainer {
     device: Device,
     setup: ModelSetup,
     model: ZegClip,
+    replicas: Vec<Replica>,
     optimiser: AdamW,
     objective: Objective,
     iteration: u64,
@@ -59,7 +62,8 @@ impl Trainer {
         config.validate()?;
         run.config::<TrainConfig>()?.require_same(&config, &run.config_path())?;
         let device = device.clone().without_autodiff();
-        let (setup, mut model) = ModelSetup::new(&config, data.vocabulary(), &device)?;
+        let cache = TextFeatureCache::new(run.text_features_path());
+        let (setup, mut model) = ModelSetup::new(&config, data.vocabulary(), cache, &device)?;
         let mut optimiser = AdamW::new(config.optimiser.clone());
         let (mut iteration, mut best) = (0, None);
         if let Some(checkpoint) = run.latest()? {
@@ -86,12 +90,41 @@ impl Trainer {
             device,
             setup,
             model,
+            replicas: Vec::new(),
             optimiser,
             objective,
             iteration,
             best,
             interrupted,
         })
+    }
+
+    /// Shares each batch with further devices: every one computes an equal part, the sums and M are added on the first device,
+    /// which updates the parameters and sends them back. The result is that of one device but for the order of additions,
+    /// and for dropout, whose random numbers are those of the kind of device.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] if the batch cannot be shared equally, or a device does not compute in the type asked for;
+    /// [`TrainError::Device`] if one fails.
+    pub fn with_further_devices(mut self, devices: &[Device]) -> Result<Self, TrainError> {
+        let parts = self.config.accumulation * (1 + devices.len());
+        if !self.config.batch_size.is_multiple_of(parts) {
+            return Err(TrainError::Value {
+                key: "batch_size",
+                value: self.config.batch_size.to_string(),
+                reason: format!(
+                    "{} devices with `accumulation` = {} need a multiple of {parts}",
+                    1 + devices.len(),
+                    self.config.accumulation
+                ),
+            });
+        }
+        for device in devices {
+            self.config.model.frozen_precision.require_on(device)?;
+            self.replicas
+                .push(Replica::new(&self.model, &self.setup.text_features, device)?);
+        }
+        Ok(self)
     }
 
     /// Set it to `true`, from a signal handler for example, to end the run after the iteration in work.
@@ -126,6 +159,20 @@ impl Trainer {
     /// [`TrainError::NotFinite`], [`TrainError::Dataset`] for a file that cannot be read, [`TrainError::Data`] or
     /// [`TrainError::Io`] if the run cannot be written (its last checkpoint is whole), [`TrainError::Device`].
     pub fn run(&mut self, observer: &mut impl TrainObserver) -> Result<Outcome, TrainError> {
+        match self.iterate(observer) {
+            Ok(outcome) => {
+                self.report(observer)?;
+                Ok(outcome)
+            }
+            Err(error) => {
+                // Curves up to here; what went wrong is worth more than a report that cannot be written.
+                let _ = write_report(&self.run, &self.config, &[]);
+                Err(error)
+            }
+        }
+    }
+
+    fn iterate(&mut self, observer: &mut impl TrainObserver) -> Result<Outcome, TrainError> {
         let start = (Instant::now(), self.iteration);
         let mut loader = self.loader()?;
         let mut means = RunningMeans::default();
@@ -167,7 +214,6 @@ impl Trainer {
                 self.checkpoint()?.write(&self.run.half_way_path())?;
             }
             if interrupted && !last {
-                write_report(&self.run, &self.config)?;
                 return Ok(Outcome::Interrupted {
                     iteration: self.iteration,
                 });
@@ -175,8 +221,12 @@ impl Trainer {
         }
         self.setup
             .write(&self.model, &self.data.whole, &self.run.model_path())?;
-        write_report(&self.run, &self.config)?;
         Ok(Outcome::Finished)
+    }
+
+    fn report(&self, observer: &mut impl TrainObserver) -> Result<(), TrainError> {
+        let examples = observer.examples(&self.snapshot());
+        write_report(&self.run, &self.config, &examples)
     }
 
     fn loader(&self) -> Result<Loader, TrainError> {
@@ -197,27 +247,20 @@ impl Trainer {
 
     /// One update. Nothing is changed if the loss is no number.
     fn update(&mut self, batch: &Batch, rate: f64) -> Result<Losses, TrainError> {
-        // Dropout must not depend on what ran before.
-        self.device
-            .seed(seed_of(self.config.seed, Drawn::Iteration(self.iteration)));
-        let part = self.config.batch_size / self.config.accumulation;
-        let side = batch.size as usize;
-        let mut sums: Option<Sums> = None;
-        let parts = batch
-            .images
-            .chunks(part * 3 * side * side)
-            .zip(batch.labels.chunks(part * side * side));
-        for (images, labels) in parts {
-            let images = TensorData::new(images.to_vec(), [part, 3, side, side]);
-            let images = Tensor::<4>::from_data(images, &self.device);
-            let text = &self.setup.text_features;
-            let more = forward_backward(&self.model, text, images, labels, &self.objective)?;
-            match &mut sums {
-                Some(sums) => sums.add(more),
-                None => sums = Some(more),
-            }
-        }
-        let (losses, mut gradients) = sums.unwrap_or_default().finish();
+        let first = Share {
+            device: &self.device,
+            model: &self.model,
+            text_features: &self.setup.text_features,
+        };
+        let further = self.replicas.iter().map(|replica| Share {
+            device: &replica.device,
+            model: &replica.model,
+            text_features: &replica.text_features,
+        });
+        let shares: Vec<Share<'_>> = std::iter::once(first).chain(further).collect();
+        let place = (self.config.seed, self.iteration);
+        let sums = compute(&shares, batch, self.config.accumulation, place, &self.objective)?;
+        let (losses, mut gradients) = sums.finish();
         if !losses.total().is_finite() {
             return Err(self.not_finite(losses, batch));
         }
@@ -225,6 +268,9 @@ impl Trainer {
             gradients = gradients.clipped(longest)?;
         }
         self.model = self.optimiser.step(self.model.clone(), &gradients, rate);
+        for replica in &mut self.replicas {
+            replica.update(&self.model)?;
+        }
         Ok(losses)
     }
 
@@ -284,7 +330,7 @@ impl Trainer {
             });
             self.checkpoint()?.write(&self.run.best_path())?;
         }
-        Ok(())
+        if last { Ok(()) } else { self.report(observer) }
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {

@@ -15,6 +15,9 @@ use zegclip_model::NativeMetadata;
 use zegclip_model::parameters::export_parameters;
 use zegclip_model::weights::{Dtype, IfExists, OutputTensor, write_native};
 
+#[global_allocator]
+static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use zegclip_data::evaluation::{Evaluation, ShownExample};
-use zegclip_data::metrics::{Confusion, Scores};
+use zegclip_data::metrics::Confusion;
 use zegclip_data::scenes::{Artists, Scene, SceneSettings, Scenes};
 use zegclip_data::{DataError, LabelMap, Vocabulary};
 
@@ -46,7 +46,7 @@ pub struct DemoScene {
 /// Counts of a split.
 #[derive(Debug, Clone)]
 pub struct DemoResult {
-    /// What was counted; [`Scores::of`] tells the scores.
+    /// What was counted; [`Scores::of`](zegclip_data::metrics::Scores::of) tells the scores.
     pub confusion: Confusion,
     /// The first scenes.
     pub shown: Vec<DemoScene>,
@@ -164,29 +164,12 @@ impl DemoScene {
         self.scene.captions.first().map_or("", String::as_str)
     }
 
-    /// mIoU over the classes that occur in this scene, from 0 to 1.
-    ///
-    /// # Errors
-    /// [`DataError::PredictionSize`] if the prediction is not of the scene.
-    pub fn miou(&self, vocabulary: &Vocabulary) -> Result<f64, DataError> {
-        let mut confusion = Confusion::new(vocabulary);
-        confusion.add(&self.scene.labels, &self.prediction)?;
-        Ok(Scores::of(&confusion).miou.unwrap_or_default())
-    }
-
     /// The scene for a page.
     ///
     /// # Errors
-    /// As [`Self::miou`].
+    /// [`DataError::PredictionSize`] if the prediction is not of the scene.
     pub fn example(&self, vocabulary: &Vocabulary) -> Result<ShownExample, DataError> {
         let Scene { image, labels, .. } = &self.scene;
-        let miou = self.miou(vocabulary)?;
-        Ok(ShownExample::new(
-            self.caption(),
-            miou,
-            Some(image),
-            labels,
-            &self.prediction,
-        ))
+        ShownExample::scored(self.caption(), image, labels, &self.prediction, vocabulary)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::folder::FolderDescription;
 use super::layout::Place;
 use super::survey::Survey;
-use super::{Dataset, DatasetError, coco_stuff, context, voc};
+use super::{Dataset, DatasetError, coco_stuff, composed, context, voc};
 use crate::Vocabulary;
 use crate::suggestion::hint;
 use crate::toml_table::quoted;
@@ -36,6 +36,10 @@ enum Source {
     Folder {
         path: PathBuf,
         description: Arc<FolderDescription>,
+    },
+    Scenes {
+        /// Of pictures; empty for the embedded ones.
+        pictures: PathBuf,
     },
 }
 
@@ -93,7 +97,7 @@ const VALIDATION: &str = "val";
 const TRAINING: &str = "train";
 
 impl DatasetSpec {
-    /// Reads `NAME=DIR`, or the path of a TOML.
+    /// Reads `NAME=DIR`, the path of a TOML, `scenes`, or `scenes=DIR` with a folder of pictures.
     ///
     /// # Errors
     /// [`DatasetError::Spec`], [`DatasetError::UnknownDataset`], and [`DatasetError::Data`] for a wrong TOML.
@@ -103,6 +107,9 @@ impl DatasetSpec {
                 .extension()
                 .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
         };
+        if text.trim() == composed::SCENES {
+            return Self::scenes(None);
+        }
         match text.split_once('=') {
             Some((name, root)) if !root.is_empty() && !is_toml(name) => Self::new(name, Path::new(root)),
             _ if is_toml(text) => Self::from_toml(Path::new(text)),
@@ -119,6 +126,9 @@ impl DatasetSpec {
     /// [`DatasetError::UnknownDataset`], which names the nearest.
     pub fn new(name: &str, root: &Path) -> Result<Self, DatasetError> {
         let lower = name.trim().to_lowercase();
+        if lower == composed::SCENES {
+            return Self::scenes(Some(root));
+        }
         let alias = ALIASES
             .iter()
             .find(|(alias, _)| *alias == lower)
@@ -170,9 +180,30 @@ impl DatasetSpec {
         })
     }
 
+    /// Composed scenes of 128 × 128 pixels, of the pictures in a folder or the embedded ones. Splits: `train`,
+    /// `known_artists` and `unknown_artist`, the last two to be scored on.
+    ///
+    /// # Errors
+    /// [`DatasetError::Scenes`] if the folder holds no pictures.
+    pub fn scenes(pictures: Option<&Path>) -> Result<Self, DatasetError> {
+        let vocabulary = match pictures {
+            None => Vocabulary::built_in("demo")?,
+            Some(_) => composed::scenes(pictures, composed::settings(composed::TRAINING))?
+                .vocabulary()
+                .clone(),
+        };
+        Ok(Self {
+            source: Source::Scenes {
+                pictures: pictures.unwrap_or(Path::new("")).to_owned(),
+            },
+            vocabulary: Arc::new(vocabulary),
+        })
+    }
+
     /// The names that [`Self::new`] knows.
     pub fn names() -> Vec<&'static str> {
-        BENCHMARKS.iter().map(|benchmark| benchmark.name).collect()
+        let benchmarks = BENCHMARKS.iter().map(|benchmark| benchmark.name);
+        benchmarks.chain([composed::SCENES]).collect()
     }
 
     /// What the data set is called.
@@ -180,13 +211,16 @@ impl DatasetSpec {
         match &self.source {
             Source::Benchmark { benchmark, .. } => benchmark.name,
             Source::Folder { .. } => self.vocabulary.name(),
+            Source::Scenes { .. } => composed::SCENES,
         }
     }
 
-    /// The folder or TOML.
+    /// The folder or TOML; empty for scenes of the embedded pictures.
     pub fn path(&self) -> &Path {
         match &self.source {
-            Source::Benchmark { root: path, .. } | Source::Folder { path, .. } => path,
+            Source::Benchmark { root: path, .. } | Source::Folder { path, .. } | Source::Scenes { pictures: path } => {
+                path
+            }
         }
     }
 
@@ -203,6 +237,7 @@ impl DatasetSpec {
                 ..
             } => voc::TRAIN_AUG,
             Source::Benchmark { .. } => TRAINING,
+            Source::Scenes { .. } => composed::TRAINING,
             Source::Folder { description, .. } => first_of(description, TRAINING),
         }
     }
@@ -211,6 +246,7 @@ impl DatasetSpec {
     pub fn validation_split(&self) -> &str {
         match &self.source {
             Source::Benchmark { .. } => VALIDATION,
+            Source::Scenes { .. } => composed::KNOWN,
             Source::Folder { description, .. } => first_of(description, VALIDATION),
         }
     }
@@ -232,6 +268,10 @@ impl DatasetSpec {
     pub fn survey(&self, split: &str) -> Result<Dataset, DatasetError> {
         let survey: Survey = match &self.source {
             Source::Folder { description, .. } => description.survey(split)?,
+            Source::Scenes { pictures } => {
+                let pictures = (!pictures.as_os_str().is_empty()).then_some(pictures.as_path());
+                composed::survey(pictures, split)?
+            }
             Source::Benchmark { benchmark, root } => {
                 let place = Place {
                     dataset: benchmark.name,

@@ -8,10 +8,12 @@ mod error;
 mod examples;
 mod page;
 mod run;
+mod shown_example;
 mod state;
 
 pub use error::EvaluationError;
 pub use examples::{Example, Examples};
-pub use page::{Page, ShownExample, html_of_all};
+pub use page::{Page, html_of_all};
 pub use run::{Evaluation, Scored};
+pub use shown_example::{EXAMPLE_STYLE, ShownExample};
 pub use state::EvaluationState;

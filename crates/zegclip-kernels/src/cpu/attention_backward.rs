@@ -204,9 +204,10 @@ impl TileTask for Task<'_> {
                 for group in 0..groups {
                     let left = score_gradients[group * ROWS..][..ROWS].as_flattened();
                     let left: &[f32] = bytemuck::cast_slice(left);
+                    let left: [&[f32]; ROWS] = std::array::from_fn(|row| &left[row * width..]);
                     for panel in 0..head_panels {
                         let right = &key_columns[panel * keys + first_key..][..key_count];
-                        let tile = multiply_add_rows::<S, ROWS, NARROW>(simd, left, width, right);
+                        let tile = multiply_add_rows::<S, ROWS, NARROW>(simd, left, right);
                         let sums = &mut query_sums[(panel * query_groups + first_group + group) * ROWS..][..ROWS];
                         for row in 0..ROWS {
                             for vector in 0..NARROW {

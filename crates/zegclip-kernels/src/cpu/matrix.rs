@@ -56,6 +56,17 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Whether the elements of a row lie next to each other.
+    pub(crate) fn has_contiguous_rows(&self) -> bool {
+        self.column_stride == 1
+    }
+
+    /// A row of a matrix that [has contiguous rows](Self::has_contiguous_rows).
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        &self.data[row * self.row_stride..][..self.columns]
+    }
+
     /// One element.
     #[inline(always)]
     pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
@@ -88,11 +99,18 @@ pub(crate) fn interleave(
         let rows = matrix.rows(begin - first_row, end - begin);
         let lane = begin - group * width;
         let out = &mut out[group * group_len + first_column * width..][..matrix.columns * width];
-        if rows.row_stride == 1 {
-            for (column, out) in out.chunks_exact_mut(width).enumerate() {
-                let from = column * rows.column_stride;
-                out[lane..][..rows.rows].copy_from_slice(&rows.data[from..][..rows.rows]);
+        if rows.row_stride == 1 && rows.rows == width {
+            match width {
+                4 => copy_columns::<4>(rows, out),
+                6 => copy_columns::<6>(rows, out),
+                8 => copy_columns::<8>(rows, out),
+                12 => copy_columns::<12>(rows, out),
+                16 => copy_columns::<16>(rows, out),
+                48 => copy_columns::<48>(rows, out),
+                _ => copy_part_of_columns(rows, lane, width, out),
             }
+        } else if rows.row_stride == 1 {
+            copy_part_of_columns(rows, lane, width, out);
         } else if rows.column_stride == 1 {
             interleave_rows(rows, lane, width, out);
         } else {
@@ -102,6 +120,23 @@ pub(crate) fn interleave(
                 }
             }
         }
+    }
+}
+
+/// The case that columns are contiguous and as many rows as are interleaved: a known number of floats is copied without a call.
+fn copy_columns<const WIDTH: usize>(rows: Matrix<'_>, out: &mut [f32]) {
+    for (column, out) in out.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+        if let Some(from) = rows.data[column * rows.column_stride..].first_chunk() {
+            *out = *from;
+        }
+    }
+}
+
+/// The case that columns are contiguous.
+fn copy_part_of_columns(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32]) {
+    for (column, out) in out.chunks_exact_mut(width).enumerate() {
+        let from = column * rows.column_stride;
+        out[lane..][..rows.rows].copy_from_slice(&rows.data[from..][..rows.rows]);
     }
 }
 

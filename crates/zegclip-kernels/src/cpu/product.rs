@@ -11,7 +11,7 @@ use super::exponential::quick_gelu;
 use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, interleave, pad};
 use super::prefetch::prefetch;
-use super::tile::{self, TileShape, TileTask, multiply_add};
+use super::tile::{self, TileShape, TileTask, multiply_add, multiply_add_rows};
 
 /// Inner dimension that is multiplied before the next part of it is read: a panel of the right side of this depth stays in
 /// the first cache while the rows pass.
@@ -82,7 +82,12 @@ pub(crate) fn multiply(
         assert_eq!(bias.len(), right.columns, "length of the bias");
     }
     let shape = TileShape::of(right.instructions);
-    let packed_left = interleaved(left, shape.rows);
+    // Rows without gaps are read where they lie: packing them would take a good part of the time of a narrow product.
+    let packed_left = (!left.has_contiguous_rows()).then(|| interleaved(left, shape.rows));
+    let left_side = match &packed_left {
+        Some(packed) => Left::Packed(packed),
+        None => Left::Rows(left),
+    };
     let groups = left.rows.div_ceil(shape.rows);
     let panels = right.columns.div_ceil(shape.columns);
     let fill = |out: &OutputCells<'_>| {
@@ -91,7 +96,7 @@ pub(crate) fn multiply(
         let run_block = |index: usize| {
             let (row_block, column_block) = (index / column_blocks, index % column_blocks);
             let block = Block {
-                left: &packed_left,
+                left: left_side,
                 right,
                 bias,
                 activation,
@@ -118,9 +123,18 @@ fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
     count * index / parts..count * (index + 1) / parts
 }
 
+/// The left side of a product.
+#[derive(Clone, Copy)]
+enum Left<'a> {
+    /// As [`interleaved`] gives it.
+    Packed(&'a [f32]),
+    /// Rows without gaps.
+    Rows(Matrix<'a>),
+}
+
 /// A rectangle of the product.
 struct Block<'a> {
-    left: &'a [f32],
+    left: Left<'a>,
     right: &'a PackedMatrix,
     bias: Option<&'a [f32]>,
     activation: Activation,
@@ -136,7 +150,6 @@ impl TileTask for Block<'_> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
         let PackedMatrix { depth, columns, .. } = *self.right;
-        let left = self.left.as_chunks::<ROWS>().0;
         let right = S::as_simd_f32s(&self.right.panels).0.as_chunks::<VECTORS>().0;
         let width = VECTORS * S::F32_LANES;
         let depth_blocks = depth.div_ceil(DEPTH_BLOCK).max(1);
@@ -156,11 +169,22 @@ impl TileTask for Block<'_> {
                     bias = load_row(simd, &all[column..column + valid_columns]);
                 }
                 for group in self.groups.clone() {
-                    let left = &left[group * depth + first..][..count];
                     prefetch(&next[part(count, self.groups.len(), group - self.groups.start)]);
-                    let tile = multiply_add(simd, left, right, [[simd.splat_f32s(0.0); VECTORS]; ROWS]);
                     let row = group * ROWS;
                     let valid_rows = ROWS.min(self.rows - row);
+                    let tile = match self.left {
+                        Left::Packed(left) => {
+                            let left = &left.as_chunks::<ROWS>().0[group * depth + first..][..count];
+                            multiply_add(simd, left, right, [[simd.splat_f32s(0.0); VECTORS]; ROWS])
+                        }
+                        Left::Rows(left) => {
+                            // Past the last row its product is computed again, and dropped.
+                            let rows = std::array::from_fn(|index| {
+                                &left.row(row + index.min(valid_rows - 1))[first..first + count]
+                            });
+                            multiply_add_rows::<S, ROWS, VECTORS>(simd, rows, right)
+                        }
+                    };
                     // SAFETY: no other block has these rows and columns.
                     let mut out = unsafe {
                         self.out

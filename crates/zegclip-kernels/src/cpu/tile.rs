@@ -26,18 +26,14 @@ pub(crate) fn multiply_add<S: Simd, const ROWS: usize, const VECTORS: usize>(
     sums
 }
 
-/// The product of `ROWS` rows that lie `stride` apart and columns: `Σ left[r][p] · right[p]`.
+/// The product of `ROWS` rows and columns: `Σ left[r][p] · right[p]`.
 #[inline(always)]
 pub(crate) fn multiply_add_rows<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    left: &[f32],
-    stride: usize,
+    left: [&[f32]; ROWS],
     right: &[[S::f32s; VECTORS]],
 ) -> [[S::f32s; VECTORS]; ROWS] {
-    let mut rows = [&left[..right.len()]; ROWS];
-    for (index, row) in rows.iter_mut().enumerate() {
-        *row = &left[index * stride..][..right.len()];
-    }
+    let rows = left.map(|row| &row[..right.len()]);
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
     for (index, right) in right.iter().enumerate() {
         for row in 0..ROWS {

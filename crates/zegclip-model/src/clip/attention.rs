@@ -42,6 +42,7 @@ impl SelfAttention {
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, width]`
     pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
+        let dtype = tokens.dtype();
         let qkv = apply_linear(&self.qkv, tokens, Activation::None);
         let extra = extra.map(|extra| (extra.key.clone(), extra.value.clone()));
         apply_linear(
@@ -49,6 +50,7 @@ impl SelfAttention {
             self_attention(qkv, self.heads, extra, causal),
             Activation::None,
         )
+        .cast(dtype)
     }
 
     /// What the first token attends to of all tokens.
@@ -70,6 +72,26 @@ impl SelfAttention {
         apply_linear(&self.out, attended, Activation::None)
     }
 
+    /// The output of tokens that attend to themselves alone: their projected values.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn values(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [_, _, width] = tokens.dims();
+        let weight = self.qkv.weight.val().narrow(1, 2 * width, width);
+        let bias = self
+            .qkv
+            .bias
+            .as_ref()
+            .map(|bias| bias.val().narrow(0, 2 * width, width));
+        apply_linear(
+            &self.out,
+            linear(tokens, weight, bias, Activation::None),
+            Activation::None,
+        )
+    }
+
     /// Keys and values of tokens that others attend to but whose own output nobody reads.
     ///
     /// # Shapes
@@ -82,7 +104,7 @@ impl SelfAttention {
             .bias
             .as_ref()
             .map(|bias| bias.val().narrow(0, width, 2 * width));
-        let both = linear(tokens, weight, bias, Activation::None)
+        let both = linear(tokens.cast(weight.dtype()), weight, bias, Activation::None)
             .reshape([batch, count, 2, self.heads, width / self.heads])
             .permute([2, 0, 3, 1, 4]); // [2, batch, heads, tokens, head_dim]
         KeyValue {

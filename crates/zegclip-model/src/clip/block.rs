@@ -43,7 +43,8 @@ impl ResidualAttentionBlock {
         }
     }
 
-    /// Output tokens of the block; `extra` are attended to beside the tokens themselves.
+    /// Output tokens of the block; `extra` are attended to beside the tokens themselves. Attention and perceptron compute in
+    /// the type of their weights, norms and sums in that of the tokens.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
@@ -64,13 +65,24 @@ impl ResidualAttentionBlock {
         self.perceptron(tokens.narrow(1, 0, 1) + attended)
     }
 
+    /// As [`forward`](Self::forward) with every token attending to itself alone.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn forward_values(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let own = self.attention.values(self.ln_1.forward(tokens.clone()));
+        self.perceptron(tokens + own)
+    }
+
     fn perceptron(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_2.forward(tokens.clone());
         let hidden = match self.activation {
             Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, Fused::QuickGelu),
             Activation::Gelu => gelu(apply_linear(&self.mlp_fc, normed, Fused::None)),
         };
-        tokens + apply_linear(&self.mlp_proj, hidden, Fused::None)
+        let dtype = tokens.dtype();
+        tokens + apply_linear(&self.mlp_proj, hidden, Fused::None).cast(dtype)
     }
 
     /// What other tokens see of `tokens` in this block, without the work for their own output.
@@ -82,8 +94,10 @@ impl ResidualAttentionBlock {
     }
 }
 
-/// A linear layer and its activation through this project's kernels.
+/// A linear layer and its activation through this project's kernels, in the type of its weight: matrices may be kept in a
+/// smaller type than the tokens between the blocks.
 pub(crate) fn apply_linear<const D: usize>(layer: &Linear, x: Tensor<D>, activation: Fused) -> Tensor<D> {
+    let weight = layer.weight.val();
     let bias = layer.bias.as_ref().map(|bias| bias.val());
-    linear(x, layer.weight.val(), bias, activation)
+    linear(x.cast(weight.dtype()), weight, bias, activation)
 }

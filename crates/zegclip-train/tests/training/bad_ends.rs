@@ -13,9 +13,13 @@ fn resume_refuses_another_configuration() {
         .trainer("a", &farm.config(&["iterations=2", "optimiser.lr=1e-3"]))
         .unwrap_err()
         .to_string();
-    assert!(
-        error.contains("`optimiser.lr` is 2e-5 there and 0.001 now") || error.contains("`optimiser.lr`"),
-        "{error}"
+    assert_eq!(
+        error,
+        format!(
+            "`{}` was made with another configuration: `optimiser.lr` is 0.00002 there and 0.001 now; start a new run, or resume \
+             with the recorded one",
+            farm.path("a/config.toml").display()
+        )
     );
     // What changes nothing about the result may change.
     farm.trainer("a", &farm.config(&["iterations=2", "run.keep=7", "data.threads=1"]))
@@ -32,10 +36,18 @@ fn a_damaged_checkpoint_offers_the_one_before() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let error = farm.trainer("a", &config).unwrap_err().to_string();
-    assert!(
-        error.contains("damaged") && error.contains("iteration-00000004.safetensors"),
-        "{error}"
+    let checkpoints = farm.path("a/checkpoints");
+    let named = |iteration: u32| {
+        checkpoints
+            .join(format!("iteration-0000000{iteration}.safetensors"))
+            .display()
+            .to_string()
+    };
+    let (start, end) = (
+        format!("checkpoint `{}` is damaged (", named(6)),
+        format!("); remove it and resume again to go on from `{}`", named(4)),
     );
+    assert!(error.starts_with(&start) && error.ends_with(&end), "{error}");
     std::fs::remove_file(&path).unwrap();
     assert_eq!(farm.trainer("a", &config).unwrap().iteration(), 4);
 }
@@ -66,6 +78,17 @@ fn a_loss_that_is_no_number_stops_and_keeps_a_good_state() {
         samples.matches('`').count() == 8 && error.to_string().contains("optimiser.lr"),
         "{error}"
     );
+    let expected = format!(
+        "; the last good state is `{}`, which `model.initial` takes. Look at these samples, or start a new run with a lower \
+         `optimiser.lr`",
+        checkpoint.as_ref().expect("a checkpoint before").display()
+    );
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("iteration {iteration}: the loss is ")) && text.ends_with(&expected),
+        "{text}"
+    );
+    assert!(farm.path("a/report.html").is_file(), "the curves show what happened");
     let kept = Checkpoint::read(checkpoint.as_ref().expect("a checkpoint before")).unwrap();
     assert_eq!(kept.iteration, iteration - 1);
     assert!(
@@ -97,7 +120,10 @@ fn a_checkpoint_that_cannot_be_written_stops_with_the_last_one_whole() {
         }
     });
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("checkpoints"), "{error}");
+    assert!(
+        error.starts_with("cannot write `") && error.contains("checkpoints") && error.contains("No such file"),
+        "{error}"
+    );
     std::fs::rename(&moved, &checkpoints).unwrap();
     assert_eq!(
         RunDirectory::open(&farm.path("a"))
@@ -120,7 +146,18 @@ fn a_data_set_without_seen_classes_is_refused() {
     )
     .unwrap();
     let error = TrainData::open(&farm.config(&[])).unwrap_err().to_string();
-    assert!(error.contains("no seen class"), "{error}");
+    assert_eq!(
+        error,
+        "data set `farm` has no seen class, so that there is nothing to train on; mark classes as seen, or use `setting = \
+         \"full\"`"
+    );
+    assert_eq!(
+        TrainData::open(&farm.config(&["setting=full"]))
+            .unwrap()
+            .vocabulary()
+            .len(),
+        4
+    );
 }
 
 #[test]
@@ -138,6 +175,10 @@ fn sizes_that_do_not_fit_are_told_by_their_key() {
         (
             "model.untrained_clip.vision.heads=5",
             "`model.untrained_clip.vision.heads` = 5",
+        ),
+        (
+            "model.untrained_clip.text.heads=5",
+            "`model.untrained_clip.text.heads` = 5: it must divide the width 16",
         ),
         (
             "model.published_text_features=true",

@@ -98,6 +98,27 @@ impl Farm {
         TrainConfig::from_toml(CONFIG, "the test's configuration", &all).unwrap()
     }
 
+    /// As [`config`](Self::config) for overrides that name CLIP's weights instead of sizes.
+    pub(crate) fn clip_config(&self, overrides: &[&str]) -> TrainConfig {
+        let mut all = vec![format!("data.dataset={}", self.path("farm.toml").display())];
+        all.extend(overrides.iter().map(|text| (*text).to_owned()));
+        let own: String = CONFIG
+            .lines()
+            .filter(|line| {
+                !["[model.untrained_clip]", "embed_dim", "vision", "text"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        TrainConfig::from_toml(&own, "the test's configuration", &all).unwrap()
+    }
+
+    /// The total losses of a whole run with [`clip_config`](Self::clip_config).
+    pub(crate) fn train_clip(&self, run: &str, overrides: &[&str]) -> Vec<f64> {
+        self.losses(run, &self.clip_config(overrides))
+    }
+
     /// A trainer over a run directory, new or not.
     pub(crate) fn trainer(&self, run: &str, config: &TrainConfig) -> Result<Trainer, TrainError> {
         let path = self.path(run);
@@ -111,13 +132,18 @@ impl Farm {
 
     /// A whole run; the bytes of its model and the total losses of its iterations.
     pub(crate) fn train(&self, run: &str, overrides: &[&str]) -> (Vec<u8>, Vec<f64>) {
-        let mut trainer = self.trainer(run, &self.config(overrides)).unwrap();
+        let losses = self.losses(run, &self.config(overrides));
+        (model_bytes(&self.path(run)), losses)
+    }
+
+    fn losses(&self, run: &str, config: &TrainConfig) -> Vec<f64> {
+        let mut trainer = self.trainer(run, config).unwrap();
         let mut losses = Vec::new();
         let outcome = trainer
             .run(&mut |step: &Step| losses.push(step.losses.total()))
             .unwrap();
         assert_eq!(outcome, Outcome::Finished);
-        (model_bytes(&self.path(run)), losses)
+        losses
     }
 }
 

@@ -1,0 +1,139 @@
+//! Times training steps (forward, backward, update) for `cargo xtask bench`: one JSON object on stdout.
+//!
+//! `training_step voc|coco BATCH RUNS`: ZegCLIP at full size with 512×512 crops and a frozen image encoder.
+//! `training_step small BATCH RUNS`: a CLIP image encoder of width 192 with 6 layers on 8×8 patches, all of it trained.
+#![allow(clippy::print_stdout, reason = "an example is a program")]
+
+use std::error::Error;
+use std::time::Instant;
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Distribution, Tensor};
+use serde_json::json;
+use zegclip_model::clip::{ImageEncoder, l2_normalise};
+use zegclip_model::config::VisionConfig;
+use zegclip_model::{ZegClip, ZegClipConfig};
+use zegclip_train::{AdamW, Gradients, Objective, OptimiserConfig, forward_backward, freeze};
+
+/// Side of a crop in pixels.
+const CROP: usize = 512;
+/// Runs that are not counted.
+const WARM_UP: usize = 2;
+
+#[global_allocator]
+static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["small", batch, runs] => small(batch.parse()?, runs.parse()?),
+        [preset, batch, runs] => full(preset, batch.parse()?, runs.parse()?),
+        _ => Err("usage: training_step voc|coco|small BATCH RUNS".into()),
+    }
+}
+
+fn full(preset: &str, batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
+    let (config, seen) = match preset {
+        "voc" => (ZegClipConfig::voc(), 15),
+        "coco" => (ZegClipConfig::coco(), 156),
+        other => return Err(format!("no preset `{other}`").into()),
+    };
+    let device = Device::flex();
+    device.seed(1);
+    let text = l2_normalise(random([seen, config.embed_dim], &device));
+    let images = random([batch, 3, CROP, CROP], &device);
+    // Regions of six classes, and a strip without any.
+    let labels: Vec<u16> = (0..batch * CROP * CROP)
+        .map(|pixel| match (pixel / CROP % CROP / 32, pixel % CROP / 32) {
+            (0, _) => u16::MAX,
+            (row, column) => ((row * 7 + column * 3) % 6) as u16,
+        })
+        .collect();
+    let mut model = freeze::trainable(ZegClip::new(&config, &device), false, false, &device);
+    let mut optimiser = AdamW::new(OptimiserConfig::default());
+    let objective = Objective::default();
+    time(preset, batch, runs, || {
+        let sums = forward_backward(&model, &text, images.clone(), &labels, &objective)?;
+        let (losses, gradients) = sums.finish();
+        model = optimiser.step(model.clone(), &gradients, 1e-4);
+        Ok(losses.total())
+    })
+}
+
+fn small(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
+    let config = VisionConfig {
+        patch_size: 8,
+        width: 192,
+        layers: 6,
+        heads: 3,
+        position_grid: 8,
+        ..VisionConfig::vit_b16()
+    };
+    let device = Device::flex();
+    device.seed(1);
+    let text = l2_normalise(random([batch, 128], &device));
+    let images = random([batch, 3, 64, 64], &device);
+    let diagonal = Tensor::<2>::eye(batch, &device);
+    let mut model = ImageEncoder::new(&config, 128, &device.clone().autodiff());
+    let mut optimiser = AdamW::new(OptimiserConfig::default());
+    time("small", batch, runs, || {
+        let features = l2_normalise(model.forward(images.clone()));
+        let logits = features.matmul(text.clone().transpose()) * 14.0;
+        let loss = (log_softmax(logits, 1) * diagonal.clone()).sum().neg() / batch as f64;
+        let gradients = Gradients::collect(&model, &loss.backward());
+        model = optimiser.step(model.clone(), &gradients, 1e-4);
+        Ok(f64::from(loss.inner().into_scalar::<f32>()))
+    })
+}
+
+fn time(
+    work: &str,
+    batch: usize,
+    runs: usize,
+    mut step: impl FnMut() -> Result<f64, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let mut seconds = Vec::with_capacity(runs);
+    let mut processor_times = Vec::with_capacity(runs);
+    let mut losses = Vec::new();
+    for run in 0..WARM_UP + runs {
+        let (started, processor) = (Instant::now(), processor_seconds());
+        losses.push(step()?);
+        if run >= WARM_UP {
+            seconds.push(started.elapsed().as_secs_f64());
+            processor_times.push(processor_seconds() - processor);
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    processor_times.sort_by(f64::total_cmp);
+    println!(
+        "{}",
+        json!({
+            "engine": "zegclip", "work": work, "batch": batch, "runs": runs,
+            "cpu_min_s": processor_times[0], "cpu_s": processor_times[runs / 2], "median_s": seconds[runs / 2], "min_s": seconds[0], "max_s": seconds[runs - 1],
+            "first_loss": losses[0], "last_loss": losses[losses.len() - 1], "rss_peak_mb": peak_memory_mb(),
+        })
+    );
+    Ok(())
+}
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+/// Processor time of all threads so far; zero where Linux does not tell.
+fn processor_seconds() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let nanoseconds = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 / 1e9
+}
+
+/// Largest resident memory of this process, where the system tells.
+fn peak_memory_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}
