@@ -182,6 +182,9 @@ pub(crate) struct ScenesOptions {
     /// Folder with pictures.json and STYLE/NAME.png; else the embedded pictures
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: Option<PathBuf>,
+    /// Draw and label only what this vocabulary names (voc-pictures, …, or a file); other grounds are ignored
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) vocabulary: Option<String>,
 }
 
 #[derive(Debug, Args)]

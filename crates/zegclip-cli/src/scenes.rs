@@ -1,5 +1,6 @@
 //! `zegclip scenes`
 
+use zegclip_data::Vocabulary;
 use zegclip_data::scenes::{Artists, DATASET_FILE, SceneSettings, Scenes, check_free};
 
 use crate::arguments::{ScenesOptions, SplitName};
@@ -17,6 +18,9 @@ pub(crate) fn run(options: &ScenesOptions) -> Result<(), Failure> {
     };
     if let Some(artists) = &options.artists {
         settings.artists = Artists::parse(artists);
+    }
+    if let Some(vocabulary) = &options.vocabulary {
+        settings.vocabulary = Some(Vocabulary::from_name_or_file(vocabulary).map_err(Failure::usage)?);
     }
     let scenes = match &options.pictures {
         Some(folder) => Scenes::from_dir(folder, settings)?,

@@ -135,6 +135,33 @@ fn pictures_of_ones_own() {
 }
 
 #[test]
+fn scenes_of_vocs_classes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let more = ["--count", "40", "--size", "64", "--vocabulary", "voc-pictures"];
+    scenes(&out, &more).check(0, &["20 classes, 5 of them unseen"]);
+    let toml = out.join("dataset.toml").display().to_string();
+    let check = zegclip(&["dataset", "check", &toml, "--json"]);
+    check.check(0, &[]);
+    let report: Value = serde_json::from_str(&check.stdout).expect("JSON");
+    for class in report["classes"].as_array().expect("classes") {
+        let drawn = class["name"] != "dining table";
+        assert_eq!(class["pixels"].as_u64() > Some(0), drawn, "{class}");
+    }
+    let captions = std::fs::read_to_string(out.join("captions.jsonl")).expect("captions");
+    assert!(
+        captions.contains("\"grounds\":[\"grass\"") && captions.contains(" on grass"),
+        "{captions}"
+    );
+    let names = folder.path().join("names.txt");
+    std::fs::write(&names, "unicorn\n").expect("a list");
+    let nothing = folder.path().join("nothing");
+    scenes(&nothing, &["--vocabulary", &names.display().to_string()])
+        .check(2, &["no class of the vocabulary `names` has a picture"]);
+    assert!(!nothing.exists());
+}
+
+#[test]
 fn bad_input_is_one_message_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out");
@@ -152,6 +179,7 @@ fn bad_input_is_one_message_and_leaves_nothing() {
         2,
         &["no artist `twemojy` (did you mean `twemoji`?)", "`fluent`"],
     );
+    refused(&["--vocabulary", "voc-pictres"], 2, &["did you mean `voc-pictures`?"]);
     refused(&["--artists", ","], 2, &["none is named"]);
     refused(&["--pictures", &nowhere], 2, &["nowhere` holds no `pictures.json`"]);
     let pictures = folder.path().join("pictures");

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use program::data::Farm;
+use program::data::{Farm, coco_root};
 use program::{Outcome, zegclip};
+use serde_json::Value;
+use zegclip_data::{Vocabulary, published_text_features};
 
 /// A model so small that an iteration takes milliseconds; random weights.
 const CONFIG: &str = r#"
@@ -292,4 +294,119 @@ fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
     let copied = format!("{copy}/run");
     zegclip(&["train", "--resume", &copied, "--device", "cpu"]).check(0, &["iteration 6 saved"]);
     assert!(bytes(&farm.path("copy/run/model.safetensors")) == bytes(&farm.path("whole/model.safetensors")));
+}
+
+/// Frequent classes of the photos beside the recordings; grass and trees are unseen in COCO-Stuff's split.
+const FREQUENT: [&str; 8] = [
+    "person",
+    "sky-other",
+    "wall-other",
+    "pizza",
+    "grass",
+    "tree",
+    "motorcycle",
+    "teddy bear",
+];
+
+#[test]
+fn scores_of_learned_photos_rise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let known = Vocabulary::built_in("coco171").expect("a vocabulary");
+    let values: Vec<usize> = FREQUENT
+        .iter()
+        .map(|name| known.find(name).expect(name).index())
+        .collect();
+    let named: Vec<String> = values
+        .iter()
+        .zip(FREQUENT)
+        .map(|(value, name)| format!("{value} = \"{name}\""))
+        .collect();
+    let others: Vec<usize> = (0..256).filter(|value| !values.contains(value)).collect();
+    let root = coco_root().display().to_string();
+    let description = format!(
+        "classes = {FREQUENT:?}\nunseen = [\"grass\", \"tree\"]\nlabels = {{ values = {{ {} }}, ignore = {others:?} }}\n\
+         [splits.train]\nimages = \"{root}/images/train2017/*.jpg\"\n\
+         labels = \"{root}/annotations/train2017/*.png\"\nlabel_suffix = \"_labelTrainIds\"\n",
+        named.join(", ")
+    );
+    std::fs::write(path("frequent.toml"), description).expect("a file");
+    let published = published_text_features("coco171").expect("text features");
+    let rows = values
+        .iter()
+        .flat_map(|row| &published.data[row * published.width..(row + 1) * published.width]);
+    let rows: Vec<u8> = rows.flat_map(|value| value.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![8, published.width], &rows);
+    let file = safetensors::serialize([("text_features", view.expect("a tensor"))], None).expect("a file");
+    std::fs::write(path("features.safetensors"), file).expect("a file");
+
+    let (preset, data, run) = (
+        program::asset("training/overfit-small.toml"),
+        format!("data.dataset={}", path("frequent.toml")),
+        path("run"),
+    );
+    let mut arguments = vec!["train", &preset, "--set", &data, "--output", &run, "--device", "cpu"];
+    for set in [
+        "iterations=80",
+        "run.evaluation_interval=20",
+        "run.evaluation_split=train",
+    ] {
+        arguments.extend(["--set", set]);
+    }
+    zegclip(&arguments).check(0, &["iteration 80: hIoU"]);
+    let metrics = std::fs::read_to_string(path("run/metrics.jsonl")).expect("metrics");
+    let lines: Vec<Value> = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let all = |pointer: &str| -> Vec<f64> {
+        lines
+            .iter()
+            .filter_map(|line| line.pointer(pointer)?.as_f64())
+            .collect()
+    };
+    let (losses, accuracies, means) = (all("/loss_mask"), all("/scores/pixel_accuracy"), all("/scores/miou"));
+    assert!(losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
+    let rise = |scores: &[f64]| scores[scores.len() - 1] - scores[0];
+    assert!(
+        rise(&accuracies) > 3.0 && rise(&means) > 1.0,
+        "{accuracies:?} {means:?}"
+    );
+    let report = std::fs::read_to_string(path("run/report.html")).expect("the report");
+    assert!(report.contains("Training photos (train)") && report.contains("data:image/jpeg"));
+
+    // The program's own evaluation finds what training found.
+    let (weights, features, scores) = (
+        path("run/model.safetensors"),
+        path("features.safetensors"),
+        path("scores"),
+    );
+    let dataset = path("frequent.toml");
+    let mut arguments = vec![
+        "eval",
+        "--dataset",
+        &dataset,
+        "--split",
+        "train",
+        "--weights",
+        &weights,
+        "--json",
+    ];
+    arguments.extend([
+        "--text-features",
+        &features,
+        "--setting",
+        "full",
+        "--output",
+        &scores,
+        "--device",
+        "cpu",
+    ]);
+    let outcome = zegclip(&arguments);
+    outcome.check(0, &[]);
+    let scored: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    for (key, found) in [("pixel_accuracy", accuracies), ("miou", means)] {
+        let (eval, train) = (scored[key].as_f64().expect(key), found[found.len() - 1]);
+        assert!((eval - train).abs() < 0.01, "{key}: {eval} {train}");
+    }
 }

@@ -69,6 +69,15 @@ pub enum SceneError {
         problem: String,
     },
 
+    /// A vocabulary that names no picture.
+    #[error(
+        "no class of the vocabulary `{vocabulary}` has a picture; `zegclip scenes` without a vocabulary shows what has"
+    )]
+    NoThing {
+        /// The vocabulary.
+        vocabulary: String,
+    },
+
     /// A folder that holds something already.
     #[error("`{}` exists and is not empty; give the name of a new folder", folder.display())]
     FolderExists {
