@@ -6,6 +6,7 @@ mod arguments;
 mod classes;
 mod convert;
 mod dataset;
+mod demo;
 mod devices;
 mod eval;
 mod evaluation_arguments;
@@ -41,6 +42,7 @@ static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAl
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Command::Demo(options) => demo::run(&options),
         Command::Segment(options) => segment::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Score(options) => score::run(&options),

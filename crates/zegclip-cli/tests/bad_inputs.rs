@@ -120,12 +120,6 @@ fn weights_that_do_not_exist() {
 }
 
 #[test]
-fn weights_not_named() {
-    let bench = Bench::new();
-    refused(&bench, &[&photo(), "--classes", "cat"], 2, &["--weights"]);
-}
-
-#[test]
 fn weights_empty() {
     refused_weights(b"", &["empty"]);
 }

@@ -110,6 +110,15 @@ impl Segmenter {
         SegmenterBuilder::new(weights).device(device).load()
     }
 
+    /// Loads the demo model, which is compiled in: it knows only drawings of the 155 things and grounds of the vocabulary
+    /// `demo`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a device that this machine lacks.
+    pub fn demo(device: DeviceName) -> Result<Self, Error> {
+        SegmenterBuilder::demo().device(device).load()
+    }
+
     pub(crate) fn new(
         model: Model,
         sizes: Sizes,
