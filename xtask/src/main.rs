@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["ci"] => ci(),
         ["bench", options @ ..] => bench::run(options),
-        _ => Err("usage: cargo xtask ci | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N]".to_owned()),
+        _ => Err("usage: cargo xtask ci | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] [--rounds N] [--only TITLE]".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
