@@ -36,6 +36,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DatasetCommand,
     },
+    /// Compose scenes of named pictures with labels and captions, as a data set
+    Scenes(ScenesOptions),
     /// Show what a weight file is and holds
     Inspect(InspectOptions),
     /// Convert any known weight format to a native file, or a native file to the authors' `.pth`
@@ -67,6 +69,9 @@ pub(crate) struct ModelOptions {
     /// Type of the numbers to compute with
     #[arg(long, default_value = "f32")]
     pub(crate) precision: PrecisionName,
+    /// `maskclip`: plain CLIP without training for segmentation, from CLIP's own weights in `--weights`
+    #[arg(long, default_value = "zegclip")]
+    pub(crate) method: MethodName,
     /// Windows that go through the model together
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     pub(crate) batch: u16,
@@ -124,6 +129,34 @@ pub(crate) struct SegmentOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ScenesOptions {
+    /// New folder for photos, labels, captions.jsonl and dataset.toml
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Number of scenes
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000), value_name = "N")]
+    pub(crate) count: u64,
+    /// Width and height of a scene in pixels
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(32..=1024), value_name = "S")]
+    pub(crate) size: u32,
+    /// Another seed, other scenes
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub(crate) seed: u64,
+    /// Training scenes by known artists, strongly varied, or test scenes by an artist that no training sees
+    #[arg(long, default_value = "train")]
+    pub(crate) split: SplitName,
+    /// Who draws: known, unknown, all, or names separated by commas; by default known for train, unknown for test
+    #[arg(long, value_name = "WHO")]
+    pub(crate) artists: Option<String>,
+    /// Folder with pictures.json and STYLE/NAME.png; else the embedded pictures
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+    /// Draw and label only what this vocabulary names (voc-pictures, …, or a file); other grounds are ignored
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) vocabulary: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectOptions {
     /// Weight file, index of shards, or folder with one
     pub(crate) file: PathBuf,
@@ -136,7 +169,7 @@ pub(crate) struct InspectOptions {
 pub(crate) struct ConvertOptions {
     /// Weights in any known format
     pub(crate) input: PathBuf,
-    /// `.safetensors`: a native file; `.pth`: a checkpoint of the authors' code
+    /// `.safetensors`: a native file; `.pth`: a checkpoint of the authors' code, or of plain CLIP a state dict of OpenCLIP
     pub(crate) output: PathBuf,
     /// CLIP's own weights, for the encoders that the input lacks
     #[arg(long, value_name = "FILE")]
@@ -176,6 +209,21 @@ pub(crate) struct DevicesOptions {
 pub(crate) enum PrecisionName {
     F32,
     F16,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub(crate) enum MethodName {
+    #[default]
+    ZegClip,
+    MaskClip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    Train,
+    Test,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]

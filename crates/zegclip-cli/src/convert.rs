@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, json};
 use zegclip::Vocabulary;
-use zegclip_model::weights::{Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native};
-use zegclip_model::{Hints, NativeMetadata, text_config, zegclip_config};
+use zegclip_model::weights::{
+    Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native, write_open_clip,
+};
+use zegclip_model::{Hints, NativeMetadata, text_config, whole_token_embedding, zegclip_config};
 
 use crate::arguments::{ConvertOptions, PrecisionName};
 use crate::failure::Failure;
@@ -54,9 +56,25 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
         PrecisionName::F16 => Dtype::F16,
     });
     let metadata = metadata(&input, clip.as_ref(), &hints, vocabulary)?;
-    let tensors = tensors(&input, clip.as_ref(), dtype)?;
+    let mut tensors = tensors(&input, clip.as_ref(), dtype)?;
     let count = tensors.len();
     if to_mmseg {
+        // Other programs know no token embedding with some of the rows.
+        let text = [Some(&input), clip.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|file| file.parts().text_encoder);
+        if let Some((file, config)) = text.zip(metadata.text.as_ref())
+            && let Some(whole) = whole_token_embedding(file, config, dtype)?
+        {
+            tensors.retain(|tensor| tensor.name() != whole.name());
+            tensors.push(whole);
+        }
+    }
+    let parts = input.parts();
+    if to_mmseg && !parts.decode_head && parts.image_encoder && parts.text_encoder {
+        write_open_clip(&options.output, tensors, if_exists)?;
+    } else if to_mmseg {
         export(options, &input, &metadata, tensors, if_exists)?;
     } else {
         let mut header = metadata.to_header();
@@ -160,7 +178,7 @@ fn export(
 ) -> Result<(), Failure> {
     let Some(config) = &metadata.config else {
         return Err(Failure::failed(format!(
-            "`{}` holds no trained decoder, so the authors' code has no use for it; convert to `.safetensors` instead",
+            "`{}` holds no trained decoder, nor both encoders of CLIP, so PyTorch code has no use for it; convert to `.safetensors` instead",
             input.path().display()
         )));
     };

@@ -9,7 +9,7 @@ use zegclip::{SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
 use zegclip_data::{DataError, Vocabulary, write_label_png};
 
-use crate::arguments::SettingName;
+use crate::arguments::{MethodName, SettingName};
 use crate::evaluation_arguments::EvalOptions;
 use crate::evaluation_files::{EvaluationFiles, page, print, running};
 use crate::failure::Failure;
@@ -157,6 +157,9 @@ fn facts(
         ("device", segmenter.device().description.clone()),
         ("precision", precision(options).to_owned()),
     ];
+    if options.method == Some(MethodName::MaskClip) {
+        facts.push(("method", "maskclip, plain CLIP".to_owned()));
+    }
     if let Some(shard) = options.shard {
         facts.push(("part", shard.to_string()));
     }
@@ -208,6 +211,9 @@ fn identity(
     insert("part", shard);
     insert("setting", name(setting).to_owned());
     insert("precision", precision(options).to_owned());
+    if options.method == Some(MethodName::MaskClip) {
+        insert("method", "maskclip".to_owned());
+    }
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     insert("--boundary", yes(options.boundary));
     insert("--save-labels", yes(options.save_labels));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use zegclip::DeviceName;
 use zegclip_data::nearest;
 
-use crate::arguments::{ModelOptions, PrecisionName, SettingName, parse_device, parse_opacity};
+use crate::arguments::{MethodName, ModelOptions, PrecisionName, SettingName, parse_device, parse_opacity};
 use crate::failure::Failure;
 
 /// Results of `eval` and `score` are written here unless said otherwise.
@@ -47,6 +47,9 @@ pub(crate) struct EvalOptions {
     /// Type of the numbers to compute with; f32 by default
     #[arg(long)]
     pub(crate) precision: Option<PrecisionName>,
+    /// `maskclip`: plain CLIP without training for segmentation, from CLIP's own weights in `--weights`; zegclip by default
+    #[arg(long)]
+    pub(crate) method: Option<MethodName>,
     /// Windows that go through the model together; 1 by default
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     pub(crate) batch: Option<u16>,
@@ -251,6 +254,7 @@ impl EvalOptions {
             model_config: own.model_config.or(file.model_config),
             device: own.device.or(file.device),
             precision: own.precision.or(file.precision),
+            method: own.method.or(file.method),
             batch: own.batch.or(file.batch),
             vocabulary: own.vocabulary.or(file.vocabulary),
             table: own.table.or(file.table),
@@ -333,6 +337,7 @@ impl EvalOptions {
             model_config: self.model_config.clone(),
             device: self.device.unwrap_or(DeviceName::Auto),
             precision: self.precision.unwrap_or(PrecisionName::F32),
+            method: self.method.unwrap_or_default(),
             batch: self.batch.unwrap_or(1),
         })
     }

@@ -18,6 +18,7 @@ mod output;
 mod pretrain;
 mod process_memory;
 mod progress;
+mod scenes;
 mod score;
 mod scored_dataset;
 mod segment;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Dataset { command } => dataset::run(&command),
         Command::Pretrain(options) => pretrain::run(&options),
         Command::Train(options) => train::run(&options),
+        Command::Scenes(options) => scenes::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Tokenize(options) => tokenize::run(&options),

@@ -39,6 +39,9 @@ pub(crate) struct PretrainOptions {
     /// Go on with a run where its last checkpoint stands
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
+    /// Only write the model of the last checkpoint to FILE
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    export: Option<PathBuf>,
     /// Where to compute
     #[arg(long, default_value = "auto", value_parser = parse_device, value_name = "NAME")]
     device: DeviceName,
@@ -56,6 +59,7 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
         (None, Some(path)) => {
             let config = PretrainConfig::from_file(path, &options.overrides).map_err(Failure::usage)?;
             let source = PairSource::open(&config).map_err(Failure::failed)?;
+            let config = config.with_tokens(&source).map_err(Failure::failed)?;
             let run = RunDirectory::create(&options.output, &config).map_err(Failure::failed)?;
             (run, config, source)
         }
@@ -68,6 +72,14 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
     }
     let path = run.path().to_owned();
     let mut pretrainer = Pretrainer::new(config.clone(), source, run, &device.device).map_err(Failure::failed)?;
+    if let Some(path) = &options.export {
+        if path.exists() {
+            let reason = format!("`{}` exists already; name another file", path.display());
+            return Err(Failure::failed(reason));
+        }
+        pretrainer.write_model(path).map_err(Failure::failed)?;
+        return output::line(path.display());
+    }
     let stop = interruptible()?;
     let mut observer = Progress {
         bar: bar(config.iterations()),

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
-use zegclip::{ClassIndex, Precision, RgbImage, SegmentOptions, Segmentation, Segmenter, SegmenterBuilder, Vocabulary};
+use zegclip::{
+    ClassIndex, Method, Precision, RgbImage, SegmentOptions, Segmentation, Segmenter, SegmenterBuilder, Vocabulary,
+};
 use zegclip_data::draw::overlay;
 use zegclip_data::{write_atomically, write_label_png};
 use zegclip_model::Hints;
 
-use crate::arguments::{self, ModelOptions, PrecisionName, SettingName};
+use crate::arguments::{self, MethodName, ModelOptions, PrecisionName, SettingName};
 use crate::classes::vocabulary;
 use crate::failure::{Failure, report};
 use crate::inputs::{Input, expand};
@@ -67,6 +69,10 @@ pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
     let mut builder = SegmenterBuilder::new(&options.weights)
         .device(options.device)
         .batch(usize::from(options.batch))
+        .method(match options.method {
+            MethodName::ZegClip => Method::ZegClip,
+            MethodName::MaskClip => Method::MaskClip,
+        })
         .precision(match options.precision {
             PrecisionName::F32 => Precision::F32,
             PrecisionName::F16 => Precision::F16,

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod clip;
+mod compact_tokens;
 pub mod config;
 pub mod decoder;
 pub mod device;
@@ -25,9 +26,11 @@ pub mod relation;
 pub mod weights;
 mod zegclip;
 
+pub use compact_tokens::whole_token_embedding;
 pub use config::{ClipConfig, ZegClipConfig};
 pub use error::ModelError;
 pub use load::{
-    Hints, NativeMetadata, clip_config, load_clip, load_text_encoder, load_zegclip, text_config, zegclip_config,
+    Hints, NativeMetadata, clip_config, load_clip, load_image_encoder, load_text_encoder, load_zegclip, text_config,
+    zegclip_config,
 };
 pub use zegclip::{Folded, SEEN_CLASS_ADJUSTMENT, ZegClip};

@@ -4,7 +4,7 @@ use burn::tensor::{Device, FloatDType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clip::{Clip, TextEncoder};
+use crate::clip::{Clip, ImageEncoder, TextEncoder};
 use crate::config::{
     Activation, ClipConfig, DecoderConfig, PromptConfig, PromptForm, RelationForm, TextConfig, VisionConfig,
     ZegClipConfig,
@@ -210,6 +210,25 @@ pub fn load_zegclip(
         relation_descriptor: load_parameters(model.relation_descriptor, "relation_descriptor", weights, device, dtype)?,
         decoder: load_parameters(model.decoder, "decoder", weights, device, dtype)?,
     })
+}
+
+/// The plain image encoder in `file` and the width of its features.
+///
+/// # Errors
+/// [`ModelError::MissingPart`] if there is none, and for tensors that are missing or do not fit.
+pub fn load_image_encoder(
+    file: &WeightFile,
+    hints: &Hints,
+    device: &Device,
+    dtype: FloatDType,
+) -> Result<(ImageEncoder, usize), ModelError> {
+    if !file.parts().image_encoder {
+        return Err(missing_image_encoder(file));
+    }
+    let (config, embed_dim) = vision_config(file, hints)?;
+    let encoder = ImageEncoder::new(&config, embed_dim, device);
+    let encoder = load_parameters(encoder, "image_encoder", file, device, dtype)?;
+    Ok((encoder, embed_dim))
 }
 
 /// Sizes of the text encoder in `file` and the width of its features.

@@ -28,6 +28,10 @@ pub struct TrainConfig {
     pub accumulation: usize,
     /// Computes cheap activations again in the backward pass instead of keeping them.
     pub activation_checkpointing: bool,
+    /// The loss looks at every so many-th row and column of the labels; 1, the published value, is every pixel. Masks are made
+    /// at patch grid, so between patches labels repeat themselves nearly, and the loss over all classes of all pixels is most
+    /// of a small model's time.
+    pub label_stride: usize,
     /// The model.
     pub model: ModelConfig,
     /// The data.
@@ -161,6 +165,7 @@ impl Default for TrainConfig {
             batch_size: 16,
             accumulation: 1,
             activation_checkpointing: false,
+            label_stride: 1,
             model: ModelConfig::default(),
             data: DataConfig::default(),
             loss: LossConfig::default(),
@@ -306,6 +311,10 @@ impl TrainConfig {
                 &self.accumulation,
                 &format!("it must divide `batch_size` = {}", self.batch_size),
             );
+        }
+        if self.label_stride == 0 || self.label_stride > model.image_size {
+            let reason = format!("it must lie in 1..={} (`model.image_size`)", model.image_size);
+            return fail("label_stride", &self.label_stride, &reason);
         }
         if self.data.dataset.is_empty() {
             return fail(

@@ -183,7 +183,7 @@ impl Numbers {
 
 /// The same in one pass over memory.
 mod on_host {
-    use burn::backend::{Flex, TensorMetadata};
+    use burn::backend::Flex;
     use burn::tensor::{DType, Tensor, TensorData};
     use rayon::prelude::*;
 

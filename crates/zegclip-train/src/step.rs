@@ -15,6 +15,9 @@ pub struct Objective {
     pub loss: LossConfig,
     /// Positions of the unseen classes whose pixels get pseudo-labels (transductive); else empty.
     pub unseen: Vec<u16>,
+    /// Every so many-th row and column of the labels counts, see [`TrainConfig::label_stride`](crate::TrainConfig::label_stride);
+    /// 0 is 1.
+    pub label_stride: usize,
 }
 
 /// Sums over a part of a batch, or over several parts; the losses of the batch are these over the normaliser.
@@ -80,7 +83,7 @@ pub(crate) fn backward(
     objective: &Objective,
 ) -> Result<Sums, TrainError> {
     let [batch, classes, ..] = masks.dims();
-    let mut labels = labels.to_vec();
+    let (mut labels, size) = strided(labels, size, objective.label_stride);
     pseudo_label(&mut labels, masks.clone(), &objective.unseen, size)?;
     let targets = MaskTargets::from_labels(&labels, [batch, size[0], size[1]], classes, &masks.device());
     let terms = objective.loss.forward(masks, &targets);
@@ -124,7 +127,40 @@ impl Sums {
     }
 }
 
+/// The middle one of every `stride` rows and columns: labels `[batch, size[0], size[1]]` and their new size.
+fn strided(labels: &[u16], [rows, columns]: [usize; 2], stride: usize) -> (Vec<u16>, [usize; 2]) {
+    if stride <= 1 || rows < stride || columns < stride {
+        return (labels.to_vec(), [rows, columns]);
+    }
+    let size = [rows / stride, columns / stride];
+    let kept = labels.chunks_exact(rows * columns).flat_map(|image| {
+        let rows = image
+            .chunks_exact(columns)
+            .skip(stride / 2)
+            .step_by(stride)
+            .take(size[0]);
+        rows.flat_map(|row| row.iter().skip(stride / 2).step_by(stride).take(size[1]).copied())
+    });
+    (kept.collect(), size)
+}
+
 fn scalar(value: Tensor<1>) -> Result<f64, TrainError> {
     let data = value.inner().try_into_data().map_err(TrainError::device)?;
     Ok(data.iter::<f64>().next().unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strided_labels_are_from_the_middle() {
+        let labels: Vec<u16> = (0..2 * 4 * 6).collect();
+        assert_eq!(strided(&labels, [4, 6], 1), (labels.clone(), [4, 6]));
+        let (kept, size) = strided(&labels, [4, 6], 2);
+        assert_eq!(size, [2, 3]);
+        assert_eq!(kept, [7, 9, 11, 19, 21, 23, 31, 33, 35, 43, 45, 47]);
+        let (kept, size) = strided(&labels, [4, 6], 4);
+        assert_eq!((kept, size), (vec![14, 38], [1, 1]));
+    }
 }

@@ -79,6 +79,7 @@ impl Trainer {
         let objective = Objective {
             loss: config.loss.clone(),
             unseen: data.pseudo_labelled(),
+            label_stride: config.label_stride,
         };
         let config_text = config.to_toml()?;
         let interrupted = Arc::new(AtomicBool::new(false));

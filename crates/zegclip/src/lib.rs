@@ -26,7 +26,7 @@ pub use evaluation::evaluate;
 pub use loader::{Precision, SegmenterBuilder};
 pub use mask_decoding::{Decoded, Decoding, WindowMasks, decode};
 pub use segmentation::{Labels, Segmentation, Timings};
-pub use segmenter::{SegmentOptions, Segmenter, open_image};
+pub use segmenter::{Method, SegmentOptions, Segmenter, open_image};
 pub use text::TextFeatureFile;
 pub use windows::{Window, windows};
 pub use zegclip_data::{ClassIndex, DataError, LabelMap, RgbImage, SeenClasses, Vocabulary};

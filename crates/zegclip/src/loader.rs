@@ -6,8 +6,9 @@ use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
 use zegclip_data::Vocabulary;
 use zegclip_model::weights::WeightFile;
-use zegclip_model::{Hints, NativeMetadata, device, load_zegclip, zegclip_config};
+use zegclip_model::{Hints, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config};
 
+use crate::segmenter::{Method, Model, Sizes};
 use crate::text::{TextFeatureFile, TextSource};
 use crate::{DeviceName, Error, Segmenter};
 
@@ -32,6 +33,7 @@ pub struct SegmenterBuilder {
     precision: Precision,
     hints: Hints,
     batch: usize,
+    method: Method,
 }
 
 impl SegmenterBuilder {
@@ -45,6 +47,7 @@ impl SegmenterBuilder {
             precision: Precision::F32,
             hints: Hints::default(),
             batch: 1,
+            method: Method::ZegClip,
         }
     }
 
@@ -90,6 +93,13 @@ impl SegmenterBuilder {
         self
     }
 
+    /// How masks are made. [`Method::MaskClip`] needs no trained model, only CLIP's weights.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
     /// Loads the model.
     ///
     /// # Errors
@@ -97,7 +107,6 @@ impl SegmenterBuilder {
     pub fn load(self) -> Result<Segmenter, Error> {
         let weights = WeightFile::open(&self.weights)?;
         let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
-        let config = zegclip_config(&weights, clip.as_ref(), &self.hints)?;
         let metadata = NativeMetadata::read(&weights)?;
         let given = self.text_features.as_deref().map(TextFeatureFile::read).transpose()?;
         let device = device::open(self.device)?;
@@ -110,7 +119,27 @@ impl SegmenterBuilder {
                 });
             }
         };
-        let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
+        let (model, sizes) = match self.method {
+            Method::ZegClip => {
+                let config = zegclip_config(&weights, clip.as_ref(), &self.hints)?;
+                let sizes = Sizes::from(&config);
+                let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
+                (Model::zegclip(model), sizes)
+            }
+            Method::MaskClip => {
+                let (encoder, embed_dim) = load_image_encoder(&weights, &self.hints, &device.device, dtype)?;
+                let positions = encoder.positional_embedding.dims()[0] - 1;
+                let stored = positions.isqrt() * encoder.patch_size();
+                let image_size = self.hints.image_size.unwrap_or(stored);
+                let stride = self.hints.stride.unwrap_or(ZegClipConfig::default_stride(image_size));
+                let sizes = Sizes {
+                    image_size,
+                    stride,
+                    embed_dim,
+                };
+                (Model::MaskClip(encoder), sizes)
+            }
+        };
         let vocabulary = metadata
             .and_then(|metadata| metadata.vocabulary)
             .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", self.weights.display())))
@@ -124,11 +153,11 @@ impl SegmenterBuilder {
             given,
             encoder,
             hints: self.hints,
-            width: config.embed_dim,
+            width: sizes.embed_dim,
             weights: self.weights,
         };
         Ok(Segmenter::new(
-            model, config, device, dtype, text, vocabulary, self.batch,
+            model, sizes, device, dtype, text, vocabulary, self.batch,
         ))
     }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 use zegclip_data::{ImageLimits, RgbImage, Vocabulary, normalise, read_image, resize_bilinear, test_size};
+use zegclip_model::clip::ImageEncoder;
 use zegclip_model::{Folded, Hints, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
 
 use crate::loader::SegmenterBuilder;
@@ -28,12 +30,68 @@ pub struct SegmentOptions {
     pub scores: bool,
 }
 
+/// How masks are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// The trained model: prompts, relation descriptor, decoder.
+    #[default]
+    ZegClip,
+    /// Plain CLIP without any training for segmentation, patch features times text features (MaskCLIP): what ZegCLIP has to
+    /// beat.
+    MaskClip,
+}
+
+/// What makes masks.
+#[derive(Debug)]
+pub(crate) enum Model {
+    ZegClip { model: ZegClip, folded: Folded },
+    MaskClip(ImageEncoder),
+}
+
+impl Model {
+    pub(crate) fn zegclip(model: ZegClip) -> Self {
+        Self::ZegClip {
+            folded: model.fold(),
+            model,
+        }
+    }
+
+    /// Masks `[batch, classes, height, width]` at patch grid.
+    fn predict(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
+        match self {
+            Self::ZegClip { model, folded } => model.predict(image, text_features, folded),
+            Self::MaskClip(encoder) => encoder.patch_similarities(image, text_features),
+        }
+    }
+}
+
+/// What windows need to know of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// Side of a window in pixels.
+    pub(crate) image_size: usize,
+    /// Pixels from one window to the next.
+    pub(crate) stride: usize,
+    /// Width of the joint embedding.
+    pub(crate) embed_dim: usize,
+}
+
+impl From<&ZegClipConfig> for Sizes {
+    fn from(config: &ZegClipConfig) -> Self {
+        Self {
+            image_size: config.image_size,
+            stride: config.stride,
+            embed_dim: config.embed_dim,
+        }
+    }
+}
+
 /// A loaded model on a device.
 #[derive(Debug)]
 pub struct Segmenter {
-    model: ZegClip,
-    folded: Folded,
-    config: ZegClipConfig,
+    model: Model,
+    sizes: Sizes,
     device: OpenDevice,
     dtype: FloatDType,
     text: TextSource,
@@ -53,8 +111,8 @@ impl Segmenter {
     }
 
     pub(crate) fn new(
-        model: ZegClip,
-        config: ZegClipConfig,
+        model: Model,
+        sizes: Sizes,
         device: OpenDevice,
         dtype: FloatDType,
         text: TextSource,
@@ -62,9 +120,8 @@ impl Segmenter {
         batch: usize,
     ) -> Self {
         Self {
-            folded: model.fold(),
             model,
-            config,
+            sizes,
             device,
             dtype,
             text,
@@ -83,14 +140,15 @@ impl Segmenter {
         classes: &Vocabulary,
         text_features: Tensor<2>,
     ) -> Self {
+        let sizes = Sizes::from(&config);
         let text = TextSource {
             given: None,
             encoder: None,
             hints: Hints::default(),
-            width: config.embed_dim,
+            width: sizes.embed_dim,
             weights: "the model in memory".into(),
         };
-        let segmenter = Self::new(model, config, device, FloatDType::F32, text, None, 1);
+        let segmenter = Self::new(Model::zegclip(model), sizes, device, FloatDType::F32, text, None, 1);
         let mut encoded = segmenter
             .encoded
             .lock()
@@ -98,11 +156,6 @@ impl Segmenter {
         encoded.insert(key_of(classes), Arc::new(text_features));
         drop(encoded);
         segmenter
-    }
-
-    /// Sizes of the model.
-    pub fn config(&self) -> &ZegClipConfig {
-        &self.config
     }
 
     /// The device it runs on.
@@ -136,7 +189,7 @@ impl Segmenter {
     ) -> Result<Segmentation, Error> {
         let text = self.text_features(classes)?;
         let started = Instant::now();
-        let (width, height) = test_size(photo.width(), photo.height(), self.config.image_size as u32);
+        let (width, height) = test_size(photo.width(), photo.height(), self.sizes.image_size as u32);
         // A photo of one row would become a strip of millions of columns.
         ImageLimits::default().check((width, height), "the photo at the model's size")?;
         let resized = resize_bilinear(photo, width, height);
@@ -147,7 +200,9 @@ impl Segmenter {
         let masks = self.window_masks(&pixels, size, &text)?;
         let model = started.elapsed();
         let started = Instant::now();
-        let adjustment = adjustment(classes, options.keep_seen_scores);
+        // Plain CLIP saw no class more than another.
+        let keep = options.keep_seen_scores || matches!(self.model, Model::MaskClip(_));
+        let adjustment = adjustment(classes, keep);
         let decoded = decode(
             &masks,
             &Decoding {
@@ -196,7 +251,7 @@ impl Segmenter {
         size: [usize; 2],
         text_features: &Tensor<2>,
     ) -> Result<Vec<WindowMasks>, Error> {
-        let all = windows(size[0], size[1], self.config.image_size, self.config.stride);
+        let all = windows(size[0], size[1], self.sizes.image_size, self.sizes.stride);
         let mut masks = Vec::with_capacity(all.len());
         for batch in all.chunks(self.batch) {
             let Some(first) = batch.first() else { continue };
@@ -206,7 +261,7 @@ impl Segmenter {
             }
             let shape = [batch.len(), 3, first.height, first.width];
             let image = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device.device).cast(self.dtype);
-            let predicted = self.model.predict(image, text_features.clone(), &self.folded);
+            let predicted = self.model.predict(image, text_features.clone());
             let [_, classes, rows, columns] = predicted.dims();
             let data = predicted
                 .permute([0, 2, 3, 1])

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{CheckReport, ClassCount, Finding, SampleFinding};
 use crate::datasets::{Dataset, PairProblem, Sample};
-use crate::{ClassIndex, DecodedLabels, LabelMap, TrainingSetting, read_image};
+use crate::{ClassIndex, DecodedLabels, LabelMap, TrainingSetting};
 
 /// What a check is told besides the data set.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,7 +116,8 @@ struct Checked {
 
 impl Checked {
     fn read(mut self, dataset: &Dataset, index: usize, sample: &Sample, options: CheckOptions) -> Self {
-        let image = sample.image_path().map(|path| read_image(path, dataset.limits()));
+        let has_image = sample.image_path().is_some() || sample.is_composed();
+        let image = has_image.then(|| dataset.image(index));
         let image_size = match image {
             Some(Ok(image)) => Some(image.dimensions()),
             Some(Err(error)) => {
@@ -127,7 +128,11 @@ impl Checked {
             }
             None => None,
         };
-        let Some(path) = sample.label_path() else { return self };
+        let path = match sample.label_path() {
+            Some(path) => path,
+            None if sample.is_composed() => Path::new(""),
+            None => return self,
+        };
         match dataset.decode(index) {
             Ok(decoded) => self.count(dataset, path, &decoded, image_size, options),
             Err(error) => self.findings.push(Finding::UnreadableLabels {

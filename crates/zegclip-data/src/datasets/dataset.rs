@@ -95,7 +95,9 @@ impl Dataset {
 
     /// Whether there are photos; without, label maps can still be scored.
     pub fn has_images(&self) -> bool {
-        self.samples.iter().any(|sample| sample.image.is_some())
+        self.samples
+            .iter()
+            .any(|sample| sample.image.is_some() || sample.is_composed())
     }
 
     /// The same data set, if nothing is missing from it.
@@ -179,6 +181,9 @@ impl Dataset {
     /// [`DatasetError::OutOfRange`], [`DatasetError::NoImage`], and [`DatasetError::Data`] for a file that cannot be read.
     pub fn image(&self, index: usize) -> Result<RgbImage, DatasetError> {
         let sample = self.sample(index)?;
+        if let Some(scene) = &sample.scene {
+            return Ok(scene.load().0);
+        }
         let path = sample.image.as_ref().ok_or_else(|| DatasetError::NoImage {
             dataset: self.name.clone(),
             id: sample.id.clone(),
@@ -211,8 +216,12 @@ impl Dataset {
     /// # Errors
     /// Those of [`Self::image`] and [`Self::labels`], and [`DatasetError::SizeMismatch`].
     pub fn load(&self, index: usize) -> Result<(RgbImage, LabelMap), DatasetError> {
-        let (image, labels) = (self.image(index)?, self.labels(index)?);
         let sample = self.sample(index)?;
+        if let Some(scene) = &sample.scene {
+            let (image, labels) = scene.load();
+            return Ok((image, self.matched(labels)));
+        }
+        let (image, labels) = (self.image(index)?, self.labels(index)?);
         if image.dimensions() == labels.dimensions() {
             return Ok((image, labels));
         }
@@ -228,22 +237,29 @@ impl Dataset {
     /// Reads labels, and values that mean nothing besides.
     pub(crate) fn decode(&self, index: usize) -> Result<DecodedLabels, DatasetError> {
         let sample = self.sample(index)?;
+        if let Some(scene) = &sample.scene {
+            return Ok(DecodedLabels {
+                labels: self.matched(scene.load().1),
+                unknown: Vec::new(),
+            });
+        }
         let source = sample.labels.as_ref().ok_or_else(|| DatasetError::NoLabels {
             dataset: self.name.clone(),
             id: sample.id.clone(),
         })?;
         let decoded = source.decode(&self.limits)?;
-        Ok(match &self.matching {
-            Some(matching) => DecodedLabels {
-                labels: matching.apply(&decoded.labels),
-                ..decoded
-            },
-            None => decoded,
+        Ok(DecodedLabels {
+            labels: self.matched(decoded.labels),
+            ..decoded
         })
     }
 
-    pub(crate) fn limits(&self) -> &ImageLimits {
-        &self.limits
+    /// Labels under the vocabulary that samples are scored under.
+    fn matched(&self, labels: LabelMap) -> LabelMap {
+        match &self.matching {
+            Some(matching) => matching.apply(&labels),
+            None => labels,
+        }
     }
 
     fn sample(&self, index: usize) -> Result<&Sample, DatasetError> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::detail::DetailError;
 use super::mat5::Mat5Error;
+use crate::scenes::SceneError;
 use crate::{DataError, ThreadFailed};
 
 /// Why a data set cannot be opened, or one of its samples not be read.
@@ -14,9 +15,13 @@ pub enum DatasetError {
     #[error(transparent)]
     Data(#[from] DataError),
 
+    /// Scenes cannot be composed.
+    #[error(transparent)]
+    Scenes(#[from] SceneError),
+
     /// Text that should be `NAME=DIR` or the path of a TOML is neither.
     #[error(
-        "`{text}` is no data set; write NAME=DIR, where NAME is one of {known}, or the path of a TOML that describes one"
+        "`{text}` is no data set; write NAME=DIR, where NAME is one of {known}, `scenes`, or the path of a TOML that describes one"
     )]
     Spec {
         /// What was given.

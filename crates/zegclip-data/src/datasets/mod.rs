@@ -4,6 +4,7 @@
 //! one. Which layout a folder has is found by looking; how labels are encoded is known here only.
 
 mod coco_stuff;
+mod composed;
 mod context;
 mod cross_vocabulary;
 mod dataset;

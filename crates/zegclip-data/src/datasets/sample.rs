@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::DatasetError;
+use super::composed::ComposedScene;
 use super::detail::Detail;
 use super::mat5::read_label_matrix;
 use crate::{DataError, DecodedLabels, ImageLimits, LabelDepth, LabelEncoding, RawLabels, read_label_png};
@@ -14,6 +15,8 @@ pub struct Sample {
     pub(super) id: String,
     pub(super) image: Option<PathBuf>,
     pub(super) labels: Option<LabelSource>,
+    /// Instead of both files.
+    pub(super) scene: Option<ComposedScene>,
 }
 
 impl Sample {
@@ -25,6 +28,11 @@ impl Sample {
     /// The photo; `None` where there are label files only.
     pub fn image_path(&self) -> Option<&Path> {
         self.image.as_deref()
+    }
+
+    /// Whether photo and labels are made when they are read, so that there are no files.
+    pub fn is_composed(&self) -> bool {
+        self.scene.is_some()
     }
 
     /// The file that holds the labels; several samples may share it.

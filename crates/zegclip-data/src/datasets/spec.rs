@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::folder::FolderDescription;
 use super::layout::Place;
 use super::survey::Survey;
-use super::{Dataset, DatasetError, coco_stuff, context, voc};
+use super::{Dataset, DatasetError, coco_stuff, composed, context, voc};
 use crate::Vocabulary;
 use crate::suggestion::hint;
 use crate::toml_table::quoted;
@@ -36,6 +36,11 @@ enum Source {
     Folder {
         path: PathBuf,
         description: Arc<FolderDescription>,
+    },
+    Scenes {
+        name: &'static str,
+        /// Of pictures; empty for the embedded ones.
+        pictures: PathBuf,
     },
 }
 
@@ -93,7 +98,7 @@ const VALIDATION: &str = "val";
 const TRAINING: &str = "train";
 
 impl DatasetSpec {
-    /// Reads `NAME=DIR`, or the path of a TOML.
+    /// Reads `NAME=DIR`, the path of a TOML, `scenes` or `voc-scenes`, or these with a folder of pictures: `scenes=DIR`.
     ///
     /// # Errors
     /// [`DatasetError::Spec`], [`DatasetError::UnknownDataset`], and [`DatasetError::Data`] for a wrong TOML.
@@ -103,6 +108,9 @@ impl DatasetSpec {
                 .extension()
                 .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
         };
+        if let Some(name) = composed::name(text) {
+            return Self::scenes(name, None);
+        }
         match text.split_once('=') {
             Some((name, root)) if !root.is_empty() && !is_toml(name) => Self::new(name, Path::new(root)),
             _ if is_toml(text) => Self::from_toml(Path::new(text)),
@@ -119,6 +127,9 @@ impl DatasetSpec {
     /// [`DatasetError::UnknownDataset`], which names the nearest.
     pub fn new(name: &str, root: &Path) -> Result<Self, DatasetError> {
         let lower = name.trim().to_lowercase();
+        if let Some(name) = composed::name(&lower) {
+            return Self::scenes(name, Some(root));
+        }
         let alias = ALIASES
             .iter()
             .find(|(alias, _)| *alias == lower)
@@ -170,9 +181,28 @@ impl DatasetSpec {
         })
     }
 
+    /// Composed scenes of 128 × 128 pixels, of the pictures in a folder or the embedded ones. Splits: `train`,
+    /// `known_artists` and `unknown_artist`, the last two to be scored on.
+    fn scenes(name: &'static str, pictures: Option<&Path>) -> Result<Self, DatasetError> {
+        let vocabulary = match pictures {
+            None => composed::vocabulary(name)?,
+            Some(_) => composed::scenes(pictures, composed::settings(name, composed::TRAINING)?)?
+                .vocabulary()
+                .clone(),
+        };
+        Ok(Self {
+            source: Source::Scenes {
+                name,
+                pictures: pictures.unwrap_or(Path::new("")).to_owned(),
+            },
+            vocabulary: Arc::new(vocabulary),
+        })
+    }
+
     /// The names that [`Self::new`] knows.
     pub fn names() -> Vec<&'static str> {
-        BENCHMARKS.iter().map(|benchmark| benchmark.name).collect()
+        let benchmarks = BENCHMARKS.iter().map(|benchmark| benchmark.name);
+        benchmarks.chain([composed::SCENES, composed::VOC_SCENES]).collect()
     }
 
     /// What the data set is called.
@@ -180,13 +210,16 @@ impl DatasetSpec {
         match &self.source {
             Source::Benchmark { benchmark, .. } => benchmark.name,
             Source::Folder { .. } => self.vocabulary.name(),
+            Source::Scenes { name, .. } => name,
         }
     }
 
-    /// The folder or TOML.
+    /// The folder or TOML; empty for scenes of the embedded pictures.
     pub fn path(&self) -> &Path {
         match &self.source {
-            Source::Benchmark { root: path, .. } | Source::Folder { path, .. } => path,
+            Source::Benchmark { root: path, .. }
+            | Source::Folder { path, .. }
+            | Source::Scenes { pictures: path, .. } => path,
         }
     }
 
@@ -203,6 +236,7 @@ impl DatasetSpec {
                 ..
             } => voc::TRAIN_AUG,
             Source::Benchmark { .. } => TRAINING,
+            Source::Scenes { .. } => composed::TRAINING,
             Source::Folder { description, .. } => first_of(description, TRAINING),
         }
     }
@@ -211,6 +245,7 @@ impl DatasetSpec {
     pub fn validation_split(&self) -> &str {
         match &self.source {
             Source::Benchmark { .. } => VALIDATION,
+            Source::Scenes { .. } => composed::KNOWN,
             Source::Folder { description, .. } => first_of(description, VALIDATION),
         }
     }
@@ -232,6 +267,10 @@ impl DatasetSpec {
     pub fn survey(&self, split: &str) -> Result<Dataset, DatasetError> {
         let survey: Survey = match &self.source {
             Source::Folder { description, .. } => description.survey(split)?,
+            Source::Scenes { name, pictures } => {
+                let pictures = (!pictures.as_os_str().is_empty()).then_some(pictures.as_path());
+                composed::survey(name, pictures, split)?
+            }
             Source::Benchmark { benchmark, root } => {
                 let place = Place {
                     dataset: benchmark.name,

@@ -166,6 +166,7 @@ impl Survey {
                 id,
                 image,
                 labels: label,
+                scene: None,
             });
         }
         Self {

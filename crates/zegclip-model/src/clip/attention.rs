@@ -65,6 +65,26 @@ impl SelfAttention {
             .reshape([batch, 1, width])
     }
 
+    /// The output of tokens that attend to themselves alone: their projected values.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn values(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [_, _, width] = tokens.dims();
+        let weight = self.qkv.weight.val().narrow(1, 2 * width, width);
+        let bias = self
+            .qkv
+            .bias
+            .as_ref()
+            .map(|bias| bias.val().narrow(0, 2 * width, width));
+        apply_linear(
+            &self.out,
+            linear(tokens, weight, bias, Activation::None),
+            Activation::None,
+        )
+    }
+
     /// Keys and values of tokens that others attend to but whose own output nobody reads.
     ///
     /// # Shapes

@@ -65,6 +65,16 @@ impl ResidualAttentionBlock {
         self.perceptron(add_linear(tokens.narrow(1, 0, 1), &self.attention.out, attended))
     }
 
+    /// As [`forward`](Self::forward) with every token attending to itself alone.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn forward_values(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let own = self.attention.values(self.ln_1.forward(tokens.clone()));
+        self.perceptron(tokens + own)
+    }
+
     fn perceptron(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_2.forward(tokens.clone());
         let hidden = match self.activation {

@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod dense;
 mod image_encoder;
 mod text_cleanup;
 mod text_encoder;

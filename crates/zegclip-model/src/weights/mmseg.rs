@@ -7,6 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::WeightError;
+use super::naming::open_clip_name;
 use super::output::{IfExists, OutputTensor, check_names, io_error, write_atomically};
 use super::pickle::Writer;
 
@@ -32,11 +33,46 @@ pub fn write_mmseg(
     tensors: &[OutputTensor<'_>],
     if_exists: IfExists,
 ) -> Result<(), WeightError> {
+    write_archive(path, &describe(meta, classes, tensors), tensors, if_exists)
+}
+
+/// Writes CLIP as OpenCLIP's state dict, for `torch.load` and `load_state_dict`: `visual.*` for the image encoder, bare names
+/// for the text encoder. Tensors come under their canonical names; those that are no part of CLIP are left out.
+///
+/// # Errors
+/// As [`write_native`](super::write_native).
+pub fn write_open_clip(path: &Path, tensors: Vec<OutputTensor<'_>>, if_exists: IfExists) -> Result<(), WeightError> {
+    let mut named = Vec::with_capacity(tensors.len());
+    for tensor in tensors {
+        let Some(name) = open_clip_name(tensor.name()) else {
+            continue;
+        };
+        // A scalar there.
+        let tensor = if name == "logit_scale" {
+            tensor.reshaped(&[])
+        } else {
+            tensor
+        };
+        named.push(tensor.renamed(name));
+    }
+    let tensors = named;
+    let mut pickle = Writer::new();
+    pickle.open_ordered_dict();
+    state(&mut pickle, &tensors);
+    pickle.close_dict();
+    write_archive(path, &pickle.finish(), &tensors, if_exists)
+}
+
+fn write_archive(
+    path: &Path,
+    description: &[u8],
+    tensors: &[OutputTensor<'_>],
+    if_exists: IfExists,
+) -> Result<(), WeightError> {
     check_names(path, tensors)?;
-    let description = describe(meta, classes, tensors);
     write_atomically(path, if_exists, |writer| {
         let mut zip = ZipWriter::new(writer);
-        entry(&mut zip, path, "data.pkl", &description)?;
+        entry(&mut zip, path, "data.pkl", description)?;
         entry(&mut zip, path, "byteorder", b"little")?;
         for (key, tensor) in tensors.iter().enumerate() {
             entry(&mut zip, path, &format!("data/{key}"), &tensor.bytes(path)?)?;
@@ -61,13 +97,17 @@ fn describe(meta: &Map<String, Json>, classes: &[String], tensors: &[OutputTenso
     pickle.close_dict();
     pickle.text("state_dict");
     pickle.open_ordered_dict();
+    state(&mut pickle, tensors);
+    pickle.close_dict();
+    pickle.close_dict();
+    pickle.finish()
+}
+
+fn state(pickle: &mut Writer, tensors: &[OutputTensor<'_>]) {
     for (key, tensor) in tensors.iter().enumerate() {
         pickle.text(tensor.name());
         pickle.tensor(&key.to_string(), tensor.dtype(), tensor.shape());
     }
-    pickle.close_dict();
-    pickle.close_dict();
-    pickle.finish()
 }
 
 fn entry<W: Write + Seek>(zip: &mut ZipWriter<W>, path: &Path, name: &str, bytes: &[u8]) -> Result<(), WeightError> {

@@ -3,7 +3,7 @@
 //! [`WeightFile::open`] reads what CLIP and ZegCLIP are published in, told apart by content: OpenAI's TorchScript archives,
 //! OpenCLIP's and Hugging Face's safetensors or state dicts (whole or in shards), the authors' mmsegmentation checkpoints, and
 //! this project's own file. Tensors have the names of the authors' checkpoints whatever the file calls them.
-//! [`write_native`] and [`write_mmseg`] go the other way.
+//! [`write_native`], [`write_mmseg`] and [`write_open_clip`] go the other way.
 //!
 //! Files come from strangers, so:
 //! - pickles are read as data: a short list of globals stands for what tensors need, everything else is refused by name;
@@ -44,7 +44,7 @@ pub use dtype::Dtype;
 pub use error::WeightError;
 pub use file::WeightFile;
 pub use format::Format;
-pub use mmseg::write_mmseg;
+pub use mmseg::{write_mmseg, write_open_clip};
 pub use native::write_native;
 pub use output::{IfExists, OutputTensor};
 pub use pickle::PickleError;

@@ -82,6 +82,19 @@ impl<'a> OutputTensor<'a> {
         }
     }
 
+    /// The same under another name.
+    pub(super) fn renamed(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    /// The same elements with other extents, of as many.
+    pub(super) fn reshaped(self, shape: &[usize]) -> Self {
+        Self {
+            shape: shape.to_vec(),
+            ..self
+        }
+    }
+
     /// The tensor's name in the file.
     pub fn name(&self) -> &str {
         &self.name

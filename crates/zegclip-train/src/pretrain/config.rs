@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use zegclip_model::config::{Activation, ClipConfig, TextConfig, VisionConfig};
+use zegclip_model::weights::WeightFile;
+use zegclip_model::{Hints, text_config};
 
-use super::source::SCENES;
+use super::source::{PairSource, SCENES};
 use crate::{Configuration, OptimiserConfig, RunConfig, TrainError};
 
 /// Everything that a run is made of. See [`Configuration`] for its text form.
@@ -42,6 +44,12 @@ pub struct PretrainModelConfig {
     pub text: TextSizes,
     /// Gives only tokens of the captions a row in the token embedding; all others share one.
     pub compact_tokens: bool,
+    /// These tokens, in rising order. A run that begins finds them and records them here, so that it goes on with the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_tokens: Option<Vec<u32>>,
+    /// CLIP of the same sizes to start from instead of random values, in any known format; positions are interpolated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial: Option<PathBuf>,
 }
 
 /// Sizes of the image encoder; its position grid follows from the stages.
@@ -176,6 +184,8 @@ impl Default for PretrainModelConfig {
             vision: VisionSizes::default(),
             text: TextSizes::default(),
             compact_tokens: false,
+            kept_tokens: None,
+            initial: None,
         }
     }
 }
@@ -328,8 +338,28 @@ impl PretrainConfig {
         stage.image_size / self.model.vision.patch_size.max(1)
     }
 
-    /// Sizes of the model in a stage. `kept_tokens` are those of [`TextConfig::kept_tokens`].
-    pub fn clip_config(&self, stage: &StageConfig, kept_tokens: Option<Vec<u32>>) -> ClipConfig {
+    /// The same with the tokens that its captions have, if they are to be found.
+    ///
+    /// # Errors
+    /// Those of reading the captions, or the header of `model.initial`.
+    pub fn with_tokens(mut self, source: &PairSource) -> Result<Self, TrainError> {
+        let model = &mut self.model;
+        if !model.compact_tokens || model.kept_tokens.is_some() {
+            return Ok(self);
+        }
+        model.kept_tokens = match &model.initial {
+            // Its rows belong to its own list.
+            Some(path) => {
+                let file = WeightFile::open(path)?;
+                text_config(&file, &Hints::default())?.0.kept_tokens
+            }
+            None => Some(source.tokens(model.text.context_length)?),
+        };
+        Ok(self)
+    }
+
+    /// Sizes of the model in a stage.
+    pub fn clip_config(&self, stage: &StageConfig) -> ClipConfig {
         let VisionSizes {
             patch_size,
             width,
@@ -355,7 +385,7 @@ impl PretrainConfig {
                 context_length: text.context_length,
                 vocabulary_size: TextConfig::base().vocabulary_size,
                 activation: text.activation,
-                kept_tokens,
+                kept_tokens: self.model.kept_tokens.clone(),
             },
         }
     }
@@ -366,6 +396,8 @@ impl Configuration for PretrainConfig {
 
     fn every_key() -> Self {
         let mut config = Self::default();
+        config.model.kept_tokens = Some(Vec::new());
+        config.model.initial = Some(PathBuf::new());
         config.data.pictures = Some(PathBuf::new());
         config.data.validation = Some(PathBuf::new());
         config.optimiser.clip_norm = Some(1.0);
@@ -405,6 +437,11 @@ impl Configuration for PretrainConfig {
         if model.text.context_length < 3 {
             let reason = "a text has a start token, at least one more and an end token";
             return fail("model.text.context_length", &model.text.context_length, reason);
+        }
+        let kept = model.kept_tokens.as_deref().unwrap_or_default();
+        if !kept.is_sorted_by(|a, b| a < b) {
+            let reason = "ids must rise; leave it out, and the captions' tokens are found";
+            return fail("model.kept_tokens", &"a list", reason);
         }
         if self.stages.is_empty() {
             return fail("stages", &"[]", "at least one is needed");

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Param;
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use zegclip_model::clip::Clip;
 use zegclip_model::config::ClipConfig;
-use zegclip_model::parameters::resized_positions;
+use zegclip_model::parameters::{load_parameters, resized_positions};
+use zegclip_model::weights::WeightFile;
 
 use super::batch::Batches;
 use super::config::{PretrainConfig, StageConfig};
@@ -81,7 +82,6 @@ pub struct Pretrainer {
     source: PairSource,
     run: RunDirectory,
     device: Device,
-    kept_tokens: Option<Vec<u32>>,
     model: Clip,
     optimiser: AdamW,
     iteration: u64,
@@ -101,21 +101,20 @@ impl Pretrainer {
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.validate()?;
+        let config = config.with_tokens(&source)?;
         run.config::<PretrainConfig>()?
             .require_same(&config, &run.config_path())?;
         let device = device.clone().without_autodiff();
-        let kept_tokens = config
-            .model
-            .compact_tokens
-            .then(|| source.tokens(config.model.text.context_length))
-            .transpose()?;
         let optimiser = AdamW::new(config.optimiser.to_adamw()).decaying_matrices_only();
         let checkpoint = run.latest()?;
         let iteration = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration);
         // Positions lie on the grid of the last iteration that was done.
         let stage = stage_of(&config, iteration.saturating_sub(1))?.0;
         device.seed(seed_of(config.seed, Drawn::Clip));
-        let model = Clip::new(&config.clip_config(stage, kept_tokens.clone()), &device);
+        let mut model = Clip::new(&config.clip_config(stage), &device);
+        if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
+            model = load_parameters(model, "", &WeightFile::open(initial)?, &device, FloatDType::F32)?;
+        }
         let mut this = Self {
             config_text: config.to_toml()?,
             source,
@@ -123,7 +122,6 @@ impl Pretrainer {
             config,
             run,
             device,
-            kept_tokens,
             optimiser,
             iteration,
             interrupted: Arc::new(AtomicBool::new(false)),
@@ -161,8 +159,17 @@ impl Pretrainer {
     /// [`TrainError::Value`] without a stage.
     pub fn snapshot(&self) -> Result<(Clip, ClipConfig), TrainError> {
         let stage = stage_of(&self.config, self.iteration.saturating_sub(1))?.0;
-        let config = self.config.clip_config(stage, self.kept_tokens.clone());
+        let config = self.config.clip_config(stage);
         Ok((freeze::plain(&self.model), config))
+    }
+
+    /// Writes the model as it is now, as the run writes it at its end.
+    ///
+    /// # Errors
+    /// [`TrainError::Weights`] if it cannot be written.
+    pub fn write_model(&self, path: &Path) -> Result<(), TrainError> {
+        let (model, config) = self.snapshot()?;
+        model_file::write(&model, &config, path)
     }
 
     /// Trains to the end or until it is interrupted.
@@ -180,8 +187,7 @@ impl Pretrainer {
                 return Ok(Outcome::Interrupted { iteration });
             }
         }
-        let (model, config) = self.snapshot()?;
-        model_file::write(&model, &config, &self.run.model_path())?;
+        self.write_model(&self.run.model_path())?;
         Ok(Outcome::Finished)
     }
 

@@ -37,6 +37,7 @@ fn parity_pseudo_labels_and_their_loss() {
 
         let objective = Objective {
             unseen,
+            label_stride: 1,
             ..Objective::default()
         };
         let (losses, _) = forward_backward(&model, &text, images, &labels, &objective)

@@ -3,6 +3,8 @@
 mod hugging_face;
 mod openai;
 
+pub(super) use openai::open_clip_name;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

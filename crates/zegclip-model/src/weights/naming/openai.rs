@@ -24,9 +24,40 @@ pub(super) fn target(name: &str) -> Target {
     }
 }
 
+/// OpenCLIP's name of a canonical one; `None` if it is no part of CLIP.
+pub(in crate::weights) fn open_clip_name(canonical: &str) -> Option<String> {
+    if let Some(rest) = canonical.strip_prefix(IMAGE_ENCODER) {
+        return (!rest.contains("prompt")).then(|| format!("visual.{rest}"));
+    }
+    if canonical == "logit_scale" {
+        return Some(canonical.to_owned());
+    }
+    canonical.strip_prefix(TEXT_ENCODER).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_go_there_and_back() {
+        for name in [
+            "visual.conv1.weight",
+            "visual.transformer.resblocks.3.attn.in_proj_weight",
+            "transformer.resblocks.0.mlp.c_fc.bias",
+            "token_embedding.weight",
+            "positional_embedding",
+            "text_projection",
+            "logit_scale",
+        ] {
+            let Target::Named(canonical) = target(name) else {
+                panic!("{name} is kept")
+            };
+            assert_eq!(open_clip_name(&canonical).as_deref(), Some(name));
+        }
+        assert_eq!(open_clip_name("decode_head.q_proj.weight"), None);
+        assert_eq!(open_clip_name("backbone.prompt_proj.weight"), None);
+    }
 
     #[test]
     fn both_forms_of_the_text_encoder_are_known() {

@@ -1,0 +1,99 @@
+//! Gradient caching gives the gradients of the whole batch.
+
+use burn::tensor::{Device, Tensor};
+use zegclip_model::ClipConfig;
+use zegclip_model::clip::Clip;
+use zegclip_train::freeze::all_trainable;
+use zegclip_train::pretrain::{ClipBatch, ClipSums, clip_forward_backward};
+
+const BATCH: usize = 7;
+const SIZE: usize = 16;
+
+fn model(device: &Device) -> Clip {
+    let mut config = ClipConfig::vit_b16();
+    config.embed_dim = 12;
+    config.vision.patch_size = 8;
+    config.vision.position_grid = 2;
+    config.text.kept_tokens = Some((0..40).collect());
+    let (vision, text) = (&mut config.vision, &mut config.text);
+    (vision.width, vision.layers, vision.heads) = (16, 2, 2);
+    (text.width, text.layers, text.heads, text.context_length) = (16, 2, 2, 9);
+    device.seed(4);
+    all_trainable(Clip::new(&config, device))
+}
+
+fn batch() -> ClipBatch {
+    let mut state = 9u64;
+    let mut draw = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u32
+    };
+    let images = (0..BATCH * 3 * SIZE * SIZE)
+        .map(|_| draw() as f32 / (1u64 << 31) as f32 - 0.5)
+        .collect();
+    // Of several lengths, one of them twice.
+    let mut tokens: Vec<Vec<u32>> = (0..BATCH)
+        .map(|text| (0..2 + text % 5).map(|_| draw() % 45).collect())
+        .collect();
+    tokens[6] = tokens[1].clone();
+    let left_out = (0..BATCH * BATCH)
+        .map(|pair| pair == BATCH + 6 || pair == 6 * BATCH + 1)
+        .collect();
+    ClipBatch {
+        images,
+        size: SIZE,
+        tokens,
+        left_out,
+    }
+}
+
+fn values(sums: &ClipSums, name: &str) -> Vec<f32> {
+    let tensor: Tensor<1> = sums.gradients.get(name).unwrap();
+    tensor.into_data().iter::<f32>().collect()
+}
+
+#[test]
+fn chunks_give_the_gradients_of_the_whole() {
+    let device = Device::flex();
+    let (model, batch) = (model(&device), batch());
+    let whole = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
+    let names: Vec<&str> = whole.gradients.names().collect();
+    assert!(names.contains(&"logit_scale") && names.contains(&"text_encoder.token_embedding.weight"));
+    for chunk in [1, 3, 6] {
+        let chunked = clip_forward_backward(&model, &batch, chunk, &device).unwrap();
+        assert!(
+            (whole.loss - chunked.loss).abs() < 1e-5,
+            "{} {}",
+            whole.loss,
+            chunked.loss
+        );
+        assert!(chunked.gradients.names().eq(names.iter().copied()));
+        for name in &names {
+            let (whole, chunked) = (values(&whole, name), values(&chunked, name));
+            let largest = whole.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            for (whole, chunked) in whole.iter().zip(&chunked) {
+                assert!(
+                    (whole - chunked).abs() <= 1e-4 * largest + 1e-7,
+                    "{name}: {whole} {chunked}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_against_the_gradient_lowers_the_loss() {
+    let device = Device::flex();
+    let (model, batch) = (model(&device), batch());
+    let before = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
+    let config = zegclip_train::OptimiserConfig {
+        weight_decay: 0.0,
+        ..zegclip_train::OptimiserConfig::default()
+    };
+    let mut optimiser = zegclip_train::AdamW::new(config).decaying_matrices_only();
+    let model = optimiser.step(model, &before.gradients, 1e-3);
+    let after = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
+    assert!(after.loss < before.loss, "{} {}", after.loss, before.loss);
+}

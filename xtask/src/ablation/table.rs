@@ -1,0 +1,125 @@
+//! The results as Markdown.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::configuration::{Configuration, Row};
+
+/// Scores in the order of the columns.
+const SCORES: [(&str, &str); 4] = [
+    ("pixel_accuracy", "pAcc"),
+    ("miou_seen", "mIoU(S)"),
+    ("miou_unseen", "mIoU(U)"),
+    ("hiou", "hIoU"),
+];
+
+/// A score over the seeds that are done, in percent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Samples(pub(super) Vec<f64>);
+
+impl Samples {
+    pub(super) fn mean(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.0.iter().sum::<f64>() / self.0.len() as f64)
+    }
+
+    /// Standard deviation of the sample.
+    pub(super) fn spread(&self) -> Option<f64> {
+        let mean = self.mean()?;
+        let squares: f64 = self.0.iter().map(|value| (value - mean).powi(2)).sum();
+        (self.0.len() > 1).then(|| (squares / (self.0.len() - 1) as f64).sqrt())
+    }
+
+    fn text(&self) -> String {
+        match (self.mean(), self.spread()) {
+            (Some(mean), Some(spread)) => format!("{mean:.1} ± {spread:.1}"),
+            (Some(mean), None) => format!("{mean:.1}"),
+            (None, _) => "–".to_owned(),
+        }
+    }
+}
+
+/// A score of a row on a split.
+pub(super) fn samples(
+    configuration: &Configuration,
+    results: &Path,
+    row: &Row,
+    split: &str,
+    key: &str,
+) -> Result<Samples, String> {
+    let mut found = Vec::new();
+    for seed in &configuration.seeds {
+        let path = results.join(format!("{}.json", row.file_name(*seed)));
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        let result: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        found.extend(result[split][key].as_f64());
+    }
+    Ok(Samples(found))
+}
+
+pub(super) fn markdown(configuration: &Configuration, results: &Path) -> Result<String, String> {
+    let mut text = String::from("# The paper's claims on composed scenes\n\n");
+    let seeds = configuration.seeds.len();
+    let _ = writeln!(
+        text,
+        "Written by `cargo xtask ablation` from `ablation.toml`: every row is trained over {seeds} seeds with\n\
+         `{}` and scored on {} scenes of each split; mean ± standard deviation over the seeds, in percent. A dash is a row\n\
+         that is not done. Beside it the numbers that the paper gives for PASCAL VOC 2012 and COCO-Stuff 164k, which have other\n\
+         images, classes and a CLIP of another size: the order of rows is what can be compared.\n",
+        configuration.preset.display(),
+        configuration.images,
+    );
+    text.push_str("![hIoU of every row](ablation.svg)\n");
+    for group in &configuration.groups {
+        let _ = write!(text, "\n## {}\n\n{}\n", group.title, group.claim.trim());
+        let mut columns = vec!["row".to_owned()];
+        for split in &configuration.splits {
+            let split = split.replace('_', " ");
+            columns.extend(SCORES.iter().map(|(_, name)| format!("{split}: {name}")));
+        }
+        let sets: BTreeMap<&String, ()> = group
+            .rows
+            .iter()
+            .flat_map(|row| row.paper.keys())
+            .map(|key| (key, ()))
+            .collect();
+        columns.extend(sets.keys().map(|set| format!("paper, {set}: S / U / hIoU")));
+        let _ = write!(
+            text,
+            "\n| {} |\n|---|{}\n",
+            columns.join(" | "),
+            "--:|".repeat(columns.len() - 1)
+        );
+        for row in &group.rows {
+            let mut cells = vec![row.name.clone()];
+            for split in &configuration.splits {
+                for (key, _) in SCORES {
+                    cells.push(samples(configuration, results, row, split, key)?.text());
+                }
+            }
+            for set in sets.keys() {
+                cells.push(row.paper.get(*set).map_or("–".to_owned(), |[_, seen, unseen, hiou]| {
+                    format!("{seen:.1} / {unseen:.1} / {hiou:.1}")
+                }));
+            }
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_spreads() {
+        assert_eq!(Samples(vec![1.0, 2.0, 3.0]).text(), "2.0 ± 1.0");
+        assert_eq!(Samples(vec![41.26]).text(), "41.3");
+        assert_eq!(Samples(Vec::new()).text(), "–");
+    }
+}
