@@ -59,6 +59,8 @@ pub(super) struct Row {
     pub(super) preset: Option<PathBuf>,
     /// A row from whose half-way checkpoint of the same seed to start.
     pub(super) initial: Option<String>,
+    /// Another row that is this one, in another table.
+    pub(super) same_as: Option<String>,
     /// `maskclip` trains nothing.
     pub(super) method: Option<String>,
     /// pAcc, mIoU(S), mIoU(U), hIoU by data set.
@@ -110,7 +112,7 @@ impl Row {
                 '-'
             }
         };
-        let name: String = self.name.chars().map(plain).collect();
+        let name: String = self.same_as.as_ref().unwrap_or(&self.name).chars().map(plain).collect();
         format!("{}-seed-{seed}", name.trim_matches('-'))
     }
 }
@@ -125,7 +127,7 @@ mod tests {
         let configuration = Configuration::read(&path).unwrap();
         assert!(configuration.seeds.len() >= 3);
         for row in configuration.rows() {
-            if let Some(initial) = &row.initial {
+            for initial in row.initial.iter().chain(&row.same_as) {
                 assert!(configuration.rows().any(|other| other.name == *initial), "{initial}");
             }
         }

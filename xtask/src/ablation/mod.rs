@@ -63,7 +63,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
         let clip = if clip.is_absolute() { clip } else { root().join(clip) };
         let mut runner = Runner::new(&configuration, &program, &folder, clip, smoke)?;
         let only = value("--only");
-        for row in configuration.rows() {
+        for row in configuration.rows().filter(|row| row.same_as.is_none()) {
             if only.as_ref().is_some_and(|only| !row.name.contains(only.as_str())) {
                 continue;
             }

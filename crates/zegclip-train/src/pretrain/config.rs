@@ -94,6 +94,9 @@ pub struct PretrainDataConfig {
     /// A folder of pictures to compose scenes of; else the embedded ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pictures: Option<PathBuf>,
+    /// Share of the captions that name the ground, in `[0, 1]`; for scenes. Grounds are few and large: where every caption
+    /// names one, it alone tells most images apart, and little is left to be learned of things.
+    pub ground_captions: f64,
     /// The same form, held out for retrieval; only for a source of this form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<PathBuf>,
@@ -228,6 +231,7 @@ impl Default for PretrainDataConfig {
         Self {
             source: SCENES.to_owned(),
             pictures: None,
+            ground_captions: 0.25,
             validation: None,
             crop: 0.9,
             flip: 0.5,
@@ -468,6 +472,10 @@ impl Configuration for PretrainConfig {
         }
         if !(self.data.crop > 0.0 && self.data.crop <= 1.0) {
             return fail("data.crop", &self.data.crop, "it must lie in (0, 1]");
+        }
+        if !(0.0..=1.0).contains(&self.data.ground_captions) {
+            let value = self.data.ground_captions;
+            return fail("data.ground_captions", &value, "it must lie in [0, 1]");
         }
         if !(0.0..=1.0).contains(&self.data.flip) {
             return fail("data.flip", &self.data.flip, "it must lie in [0, 1]");

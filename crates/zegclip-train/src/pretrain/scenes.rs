@@ -18,14 +18,22 @@ const COUNTS: u64 = 1 << 16;
 pub(crate) struct StageScenes {
     scenes: Scenes,
     seed: u64,
+    /// Share of the captions that name grounds.
+    ground_captions: f64,
 }
 
 impl StageScenes {
-    pub(crate) fn open(pictures: Option<&Path>, stage: &StageConfig, seed: u64) -> Result<Self, TrainError> {
+    pub(crate) fn open(
+        pictures: Option<&Path>,
+        stage: &StageConfig,
+        seed: u64,
+        ground_captions: f64,
+    ) -> Result<Self, TrainError> {
         let settings = settings(stage, SceneSettings::train(stage.image_size as u32, seed));
         Ok(Self {
             scenes: open(pictures, settings)?,
             seed,
+            ground_captions,
         })
     }
 
@@ -35,7 +43,18 @@ impl StageScenes {
             .scenes
             .compose(iteration.saturating_mul(batch).saturating_add(slot));
         let mut stream = RandomStream::new(self.seed, iteration, slot, Draw::Caption);
-        let caption = stream.below(scene.captions.len() as u64) as usize;
+        let grounds = stream.chance(self.ground_captions);
+        let fitting: Vec<usize> = (0..scene.captions.len())
+            .filter(|caption| {
+                scene
+                    .captions
+                    .get(*caption)
+                    .is_some_and(|text| names_any(text, &scene.grounds) == grounds)
+            })
+            .collect();
+        let place = stream.below(fitting.len() as u64) as usize;
+        let any = stream.below(scene.captions.len() as u64) as usize;
+        let caption = fitting.get(place).copied().unwrap_or(any);
         pair(scene, caption, self.scenes.vocabulary())
     }
 }
@@ -137,6 +156,11 @@ fn pair(scene: Scene, caption: usize, vocabulary: &Vocabulary) -> Pair {
         mentions,
         contents,
     }
+}
+
+/// Whether a caption names one of the grounds.
+fn names_any(caption: &str, grounds: &[Ground]) -> bool {
+    grounds.iter().any(|ground| names(caption, *ground))
 }
 
 /// Whether a caption has one of the names of a ground as whole words.

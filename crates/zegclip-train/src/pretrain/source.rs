@@ -61,6 +61,8 @@ pub enum PairSource {
         pictures: Option<PathBuf>,
         /// Seed of the run.
         seed: u64,
+        /// Share of the captions that name grounds.
+        ground_captions: f64,
     },
     /// Images in files.
     Files(Arc<Jsonl>),
@@ -88,6 +90,7 @@ impl PairSource {
         let source = Self::Scenes {
             pictures: data.pictures.clone(),
             seed: config.seed,
+            ground_captions: data.ground_captions,
         };
         // Mistakes are told now and not after an hour.
         for stage in &config.stages {
@@ -99,8 +102,13 @@ impl PairSource {
     /// Makes the pairs of a stage ready.
     pub(crate) fn stage(&self, stage: &StageConfig) -> Result<StagePairs, TrainError> {
         Ok(match self {
-            Self::Scenes { pictures, seed } => {
-                StagePairs::Scenes(Box::new(StageScenes::open(pictures.as_deref(), stage, *seed)?))
+            Self::Scenes {
+                pictures,
+                seed,
+                ground_captions,
+            } => {
+                let scenes = StageScenes::open(pictures.as_deref(), stage, *seed, *ground_captions)?;
+                StagePairs::Scenes(Box::new(scenes))
             }
             Self::Files(list) => StagePairs::Files(list.clone()),
         })
