@@ -1,5 +1,6 @@
-//! `cargo xtask ci`: everything that has to pass. `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`.
-//! `cargo xtask ablation`: the paper's claims, re-run on composed scenes.
+//! `cargo xtask ci`: everything that has to pass. `cargo xtask kill`: a training run that is killed 20 times.
+//! `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`. `cargo xtask ablation`: the paper's claims, re-run
+//! on composed scenes.
 
 mod ablation;
 mod bench;
@@ -11,10 +12,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["ci"] => ci(),
+        ["kill"] => kill("20"),
+        ["kill", "--kills", kills] => kill(kills),
         ["ablation", options @ ..] => ablation::run(options),
         ["bench", options @ ..] => bench::run(options),
         _ => Err(format!(
-            "usage: cargo xtask ci | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] | {}",
+            "usage: cargo xtask ci | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] | {}",
             ablation::USAGE
         )),
     };
@@ -41,6 +44,24 @@ fn ci() -> Result<(), String> {
         "warnings",
     ])?;
     cargo(&["doc", "--release", "--workspace", "--no-deps"])
+}
+
+/// The kill test of the suite with more kills.
+fn kill(kills: &str) -> Result<(), String> {
+    if kills.parse::<u32>().is_err() {
+        return Err(format!("`--kills {kills}`: give a number"));
+    }
+    let arguments = ["test", "--release", "--workspace", "--test", "kill"];
+    let status = Command::new(env!("CARGO"))
+        .args(arguments)
+        .env("ZEGCLIP_TEST_KILLS", kills)
+        .current_dir(root())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the kill test ended with {status}")),
+        Err(error) => Err(format!("cannot start cargo: {error}")),
+    }
 }
 
 /// Runs cargo at the root of the workspace.

@@ -20,6 +20,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// See it work: the built-in demo model on its own benchmark
+    Demo(DemoOptions),
     /// Segment images into the classes you name
     Segment(SegmentOptions),
     /// Train: inductive, transductive or fully supervised
@@ -36,6 +38,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DatasetCommand,
     },
+    /// Compose scenes of named pictures with labels and captions, as a data set
+    Scenes(ScenesOptions),
     /// Show what a weight file is and holds
     Inspect(InspectOptions),
     /// Convert any known weight format to a native file, or a native file to the authors' `.pth`
@@ -49,9 +53,10 @@ pub(crate) enum Command {
 /// Where a model comes from and where it runs.
 #[derive(Debug, Args)]
 pub(crate) struct ModelOptions {
-    /// Trained model: a native file or a checkpoint of the authors
+    /// Trained model: a native file or a checkpoint of the authors; without, the built-in demo model, which knows only
+    /// drawings of 155 things
     #[arg(long, value_name = "FILE")]
-    pub(crate) weights: PathBuf,
+    pub(crate) weights: Option<PathBuf>,
     /// CLIP's own weights, for the text encoder (and the image encoder) that the model's file lacks
     #[arg(long, value_name = "FILE")]
     pub(crate) clip: Option<PathBuf>,
@@ -127,9 +132,65 @@ pub(crate) struct SegmentOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Folder for the page, the pictures and the scores
+    #[arg(long, default_value = "zegclip-demo", value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Replace results that exist
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Scenes of each split; model cards state scores of 500
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000), value_name = "N")]
+    pub(crate) count: u64,
+    /// Width and height of a scene in pixels
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(32..=1024), value_name = "S")]
+    pub(crate) size: u32,
+    /// Another seed, other scenes
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub(crate) seed: u64,
+    /// Another model to score on the same scenes; without, the built-in demo model
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Where to compute; the demo model is so small that the processor is the best place
+    #[arg(long, default_value = "cpu", value_parser = parse_device, value_name = "NAME")]
+    pub(crate) device: DeviceName,
+    /// Print one JSON object a split
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScenesOptions {
+    /// New folder for photos, labels, captions.jsonl and dataset.toml
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Number of scenes
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000), value_name = "N")]
+    pub(crate) count: u64,
+    /// Width and height of a scene in pixels
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(32..=1024), value_name = "S")]
+    pub(crate) size: u32,
+    /// Another seed, other scenes
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub(crate) seed: u64,
+    /// Training scenes by known artists, strongly varied, or test scenes by an artist that no training sees
+    #[arg(long, default_value = "train")]
+    pub(crate) split: SplitName,
+    /// Who draws: known, unknown, all, or names separated by commas; by default known for train, unknown for test
+    #[arg(long, value_name = "WHO")]
+    pub(crate) artists: Option<String>,
+    /// Folder with pictures.json and STYLE/NAME.png; else the embedded pictures
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+    /// Draw and label only what this vocabulary names (voc-pictures, …, or a file); other grounds are ignored
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) vocabulary: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectOptions {
-    /// Weight file, index of shards, or folder with one
-    pub(crate) file: PathBuf,
+    /// Weight file, index of shards, or folder with one; without, the built-in demo model
+    pub(crate) file: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -188,6 +249,12 @@ pub(crate) enum MethodName {
     #[default]
     ZegClip,
     MaskClip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    Train,
+    Test,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]

@@ -17,14 +17,14 @@ use crate::interrupt::interruptible;
 use crate::output;
 use crate::progress::bar;
 use crate::scored_dataset::{self, Request, ScoredDataset};
-use crate::segment::load;
+use crate::segment::{load, model_name};
 
 /// The state is saved after so many images: what a power failure costs at most.
 const SAVE_EVERY: u64 = 20;
 
 pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     let options = options.resolved()?;
-    let model = options.model()?;
+    let model = options.model();
     let Some(dataset) = &options.dataset else {
         return Err(Failure::usage(
             "name the data set with `--dataset NAME=DIR`, or `dataset` in the TOML",
@@ -140,9 +140,8 @@ fn facts(
     segmenter: &Segmenter,
     setting: SettingName,
 ) -> Vec<(String, String)> {
-    let weights = options.weights.as_deref().unwrap_or(Path::new(""));
     let mut facts = vec![
-        ("model", weights.display().to_string()),
+        ("model", model_name(options.weights.as_deref())),
         ("data set", format!("{}, split {}", dataset.name(), dataset.split())),
         (
             "classes",
@@ -191,6 +190,11 @@ fn identity(
         if let Some(path) = path {
             insert(name, fingerprint(path)?);
         }
+    }
+    if options.weights.is_none() {
+        let bytes = zegclip::demo_model();
+        let checksum = crc32fast::hash(bytes);
+        insert("model", format!("demo model ({} bytes, {checksum:08x})", bytes.len()));
     }
     let ids: Vec<&str> = dataset.samples().iter().map(|sample| sample.id()).collect();
     let ids = crc32fast::hash(ids.join("\n").as_bytes());

@@ -28,7 +28,7 @@ pub(crate) struct EvalOptions {
     /// Split of the data set; by default the one that published results are of
     #[arg(long, value_name = "NAME")]
     pub(crate) split: Option<String>,
-    /// Trained model: a native file or a checkpoint of the authors
+    /// Trained model: a native file or a checkpoint of the authors; without, the built-in demo model
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
     /// CLIP's own weights, for what the model's file lacks
@@ -327,11 +327,9 @@ impl EvalOptions {
     }
 
     /// Where the model comes from and where it runs.
-    pub(crate) fn model(&self) -> Result<ModelOptions, Failure> {
-        Ok(ModelOptions {
-            weights: self.weights.clone().ok_or_else(|| {
-                Failure::usage("name the trained model with `--weights FILE`, or `weights` in the TOML")
-            })?,
+    pub(crate) fn model(&self) -> ModelOptions {
+        ModelOptions {
+            weights: self.weights.clone(),
             clip: self.clip.clone(),
             text_features: self.text_features.clone(),
             model_config: self.model_config.clone(),
@@ -339,7 +337,7 @@ impl EvalOptions {
             precision: self.precision.unwrap_or(PrecisionName::F32),
             method: self.method.unwrap_or_default(),
             batch: self.batch.unwrap_or(1),
-        })
+        }
     }
 
     /// Where results go.

@@ -108,8 +108,10 @@ pub(crate) fn page(
         facts: facts.to_vec(),
         scores: &Scores::of(state.confusion()),
         vocabulary,
-        worst: show(worst)?,
-        best: show(best)?,
+        images: vec![
+            ("Worst images".to_owned(), show(worst)?),
+            ("Best images".to_owned(), show(best)?),
+        ],
     };
     Ok(page.html()?)
 }

@@ -70,6 +70,21 @@ impl From<zegclip_data::evaluation::EvaluationError> for Failure {
     }
 }
 
+impl From<zegclip_data::scenes::SceneError> for Failure {
+    fn from(error: zegclip_data::scenes::SceneError) -> Self {
+        use zegclip_data::scenes::SceneError::{FolderExists, NoArtist, NoList, NoThing, Setting, UnknownArtist};
+        match error {
+            FolderExists { .. }
+            | NoArtist { .. }
+            | NoList { .. }
+            | NoThing { .. }
+            | Setting { .. }
+            | UnknownArtist { .. } => Self::usage(error),
+            error => Self::failed(error),
+        }
+    }
+}
+
 impl From<zegclip_model::ModelError> for Failure {
     fn from(error: zegclip_model::ModelError) -> Self {
         Self::failed(error)

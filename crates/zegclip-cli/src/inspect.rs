@@ -1,6 +1,7 @@
 //! `zegclip inspect`
 
 use serde_json::Value;
+use zegclip::{DEMO_MODEL_LIMITS, DEMO_MODEL_NAME};
 use zegclip_model::weights::WeightFile;
 
 use crate::arguments::InspectOptions;
@@ -11,7 +12,13 @@ use crate::output;
 const SHOWN_CLASSES: usize = 12;
 
 pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
-    let file = WeightFile::open(&options.file)?;
+    let file = match &options.file {
+        Some(path) => WeightFile::open(path)?,
+        None => WeightFile::from_bytes(DEMO_MODEL_NAME, zegclip::demo_model())?,
+    };
+    if options.file.is_none() {
+        output::message(format_args!("{DEMO_MODEL_NAME}: {DEMO_MODEL_LIMITS}"));
+    }
     let description = file.describe();
     if options.json {
         return output::json(&description);

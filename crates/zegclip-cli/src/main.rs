@@ -6,6 +6,7 @@ mod arguments;
 mod classes;
 mod convert;
 mod dataset;
+mod demo;
 mod devices;
 mod eval;
 mod evaluation_arguments;
@@ -18,6 +19,7 @@ mod output;
 mod pretrain;
 mod process_memory;
 mod progress;
+mod scenes;
 mod score;
 mod scored_dataset;
 mod segment;
@@ -40,12 +42,14 @@ static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAl
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Command::Demo(options) => demo::run(&options),
         Command::Segment(options) => segment::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Score(options) => score::run(&options),
         Command::Dataset { command } => dataset::run(&command),
         Command::Pretrain(options) => pretrain::run(&options),
         Command::Train(options) => train::run(&options),
+        Command::Scenes(options) => scenes::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Tokenize(options) => tokenize::run(&options),

@@ -6,7 +6,8 @@ use indicatif::ProgressBar;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use zegclip::{
-    ClassIndex, Method, Precision, RgbImage, SegmentOptions, Segmentation, Segmenter, SegmenterBuilder, Vocabulary,
+    ClassIndex, DEMO_MODEL_LIMITS, DEMO_MODEL_NAME, Method, Precision, RgbImage, SegmentOptions, Segmentation,
+    Segmenter, SegmenterBuilder, Vocabulary,
 };
 use zegclip_data::draw::overlay;
 use zegclip_data::{write_atomically, write_label_png};
@@ -66,7 +67,11 @@ pub(crate) fn run(options: &arguments::SegmentOptions) -> Result<(), Failure> {
 
 /// Loads the model that the options name and says where it runs.
 pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
-    let mut builder = SegmenterBuilder::new(&options.weights)
+    let builder = match &options.weights {
+        Some(path) => SegmenterBuilder::new(path),
+        None => SegmenterBuilder::demo(),
+    };
+    let mut builder = builder
         .device(options.device)
         .batch(usize::from(options.batch))
         .method(match options.method {
@@ -87,8 +92,21 @@ pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
         builder = builder.hints(hints(path)?);
     }
     let segmenter = builder.load()?;
+    if options.weights.is_none() {
+        output::message(format_args!(
+            "model: {DEMO_MODEL_NAME}; {DEMO_MODEL_LIMITS}; `--weights FILE` takes another"
+        ));
+    }
     output::message(format_args!("device: {}", segmenter.device().description));
     Ok(segmenter)
+}
+
+/// What results call a model.
+pub(crate) fn model_name(weights: Option<&Path>) -> String {
+    weights.map_or_else(
+        || format!("{DEMO_MODEL_NAME}; {DEMO_MODEL_LIMITS}"),
+        |path| path.display().to_string(),
+    )
 }
 
 /// Sizes that the weights cannot tell.
@@ -171,7 +189,7 @@ impl Run<'_> {
             "height": photo.height(),
             "classes": classes,
             "unlabelled_share": 1.0 - shares.iter().take(self.listed.len()).sum::<f64>(),
-            "model": self.options.model.weights.display().to_string(),
+            "model": model_name(self.options.model.weights.as_deref()),
             "device": self.segmenter.device().description,
             "precision": match self.options.model.precision { PrecisionName::F32 => "f32", PrecisionName::F16 => "f16" },
             "windows": result.windows,

@@ -37,7 +37,8 @@ pub(crate) struct TrainOptions {
 }
 
 pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
-    // The data set is looked at before a run directory is made for it.
+    // Devices and data set are looked at before a run directory is made.
+    let devices = open(&options.device)?;
     let (run, config, data) = match (&options.resume, &options.config) {
         (Some(path), _) => {
             let run = RunDirectory::open(path).map_err(Failure::failed)?;
@@ -54,7 +55,6 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
         }
         (None, None) => return Err(Failure::usage("name a configuration, or a run with `--resume`")),
     };
-    let devices = open(&options.device)?;
     for device in &devices {
         message(format_args!("device: {}", device.description));
     }
@@ -66,7 +66,12 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
     let directory = run.clone();
     let mut trainer = Trainer::new(config.clone(), data, run, &first.device)
         .and_then(|trainer| trainer.with_further_devices(&further))
-        .map_err(|error| advise(error, &directory, &options.device))?;
+        .map_err(|error| {
+            if options.resume.is_none() {
+                directory.withdraw();
+            }
+            advise(error, &directory, &options.device)
+        })?;
     let stop = interruptible()?;
     let mut observer = Observer {
         dashboard: Dashboard::new(config.iterations, trainer.iteration(), first),

@@ -247,7 +247,6 @@ fn a_toml_stands_for_the_options() {
     zegclip(&["eval", &farm.text("eval.toml")]).check(1, &["K from 1 to N"]);
     farm.write("eval.toml", &weights);
     zegclip(&["eval", &farm.text("eval.toml")]).check(2, &["--dataset NAME=DIR"]);
-    zegclip(&["eval", "--dataset", &farm.toml()]).check(2, &["--weights"]);
 }
 
 #[test]

@@ -3,8 +3,13 @@
 mod program;
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use program::zegclip;
+use program::data::{Farm, coco_root};
+use program::{Outcome, zegclip};
+use serde_json::Value;
+use zegclip_data::{Vocabulary, published_text_features};
 
 /// A model so small that an iteration takes milliseconds; random weights.
 const CONFIG: &str = r#"
@@ -102,4 +107,306 @@ fn what_is_wrong_is_named() {
         !folder.path().join("run").exists(),
         "no run directory is made for a run that cannot start"
     );
+}
+
+/// A folder with the configuration of a run on three small photos.
+fn farm_run() -> (Farm, String, String) {
+    let farm = Farm::new();
+    farm.write("tiny.toml", CONFIG);
+    let (config, set) = (farm.text("tiny.toml"), format!("data.dataset={}", farm.toml()));
+    (farm, config, set)
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn devices_are_named_once_and_share_the_batch() {
+    let (farm, config, set) = farm_run();
+    let run = farm.text("run");
+    let start = |device: &str| zegclip(&["train", &config, "--set", &set, "--output", &run, "--device", device]);
+    start("cpu,cpu").check(2, &["`--device` names cpu twice"]);
+    start("cpu,gpu").check(2, &["unknown device `gpu`"]);
+    start("").check(2, &["unknown device"]);
+    let heads = zegclip(&[
+        "train",
+        &config,
+        "--set",
+        &set,
+        "--set",
+        "model.decoder.heads=5",
+        "--output",
+        &run,
+        "--device",
+        "cpu",
+    ]);
+    heads.check(1, &["`model.decoder.heads` = 5: it must divide the width 16"]);
+    let clip = [
+        "--set",
+        "model.untrained_clip.text.layers=0",
+        "--set",
+        "model.initial=no-such.safetensors",
+    ];
+    let arguments = [
+        &["train", &config, "--set", &set],
+        &clip[..],
+        &["--output", &run, "--device", "cpu"],
+    ]
+    .concat();
+    zegclip(&arguments).check(1, &["no-such.safetensors"]);
+    // The run directory exists only from the first run that can start.
+    assert!(!farm.path("run").exists());
+    start("cpu").check(0, &["a resumed run goes on bit for bit"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_reports_and_tells_how_to_go_on() {
+    let (farm, config, set) = farm_run();
+    let run = farm.text("run");
+    let many = ["--set", "iterations=100000", "--set", "run.checkpoint_interval=100000"];
+    let child = Command::new(env!("CARGO_BIN_EXE_zegclip"))
+        .args(["train", &config, "--set", &set, "--output", &run, "--device", "cpu"])
+        .args(many)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zegclip starts");
+    let begun = Instant::now();
+    while lines(&farm.path("run/metrics.jsonl")) < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no iteration was done");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("kill").success());
+    let outcome: Outcome = child.wait_with_output().expect("the end").into();
+    let resume = format!("go on with\n  zegclip train --resume {run} --device cpu");
+    outcome.check(1, &["error: interrupted after iteration", "which is saved", &resume]);
+    let report = std::fs::read_to_string(farm.path("run/report.html")).expect("the report");
+    // Three photos of the only split, each with labels, prediction and errors.
+    assert_eq!(report.matches("src=\"data:image/jpeg;base64,").count(), 3 * 4);
+    assert!(report.contains("(not finished)") && report.contains("<svg") && report.contains("sheep"));
+    assert_eq!(
+        std::fs::read_dir(farm.path("run/checkpoints"))
+            .expect("a folder")
+            .count(),
+        1
+    );
+}
+
+/// What the shell is told to run as `$@`.
+fn training(arguments: &[&str]) -> Vec<String> {
+    let program = [env!("CARGO_BIN_EXE_zegclip"), "train", "--device", "cpu"];
+    program.iter().chain(arguments).map(ToString::to_string).collect()
+}
+
+fn shell(script: &str, arguments: &[String]) -> Outcome {
+    let output = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    output.expect("a shell").into()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_grows_too_large_stops_the_run_with_its_state_whole() {
+    let (farm, config, set) = farm_run();
+    let (whole, run) = (farm.text("whole"), farm.text("run"));
+    zegclip(&["train", &config, "--set", &set, "--output", &whole, "--device", "cpu"]).check(0, &[]);
+    // Every file but the model with its text encoder is small enough.
+    let limited = "trap '' XFSZ; ulimit -f 2000; exec \"$@\"";
+    let outcome = shell(limited, &training(&[&config, "--set", &set, "--output", &run]));
+    let resume = format!("go on from it with\n  zegclip train --resume {run} --device cpu");
+    outcome.check(
+        1,
+        &[
+            "error: ",
+            "model.safetensors",
+            "File too large",
+            "the state after iteration 6 is whole",
+            &resume,
+        ],
+    );
+    assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);
+    assert!(!farm.path("run/model.safetensors").exists());
+    zegclip(&["train", "--resume", &run, "--device", "cpu"]).check(0, &[]);
+    assert!(bytes(&farm.path("run/model.safetensors")) == bytes(&farm.path("whole/model.safetensors")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
+    let (farm, config, set) = farm_run();
+    let (whole, disk, copy) = (farm.text("whole"), farm.text("disk"), farm.text("copy"));
+    std::fs::create_dir(&disk).expect("a folder");
+    let settings = [
+        "--set",
+        &set,
+        "--set",
+        "iterations=8",
+        "--set",
+        "run.checkpoint_interval=2",
+    ];
+    let undisturbed = [&[config.as_str()], &settings[..], &["--output", &whole]].concat();
+    shell("exec \"$@\"", &training(&undisturbed)).check(0, &[]);
+    // Room for the checkpoints of iterations 2 and 4 and the half-way one, not for a further one beside them.
+    let checkpoint = bytes(&farm.path("whole/checkpoints/iteration-00000008.safetensors")).len();
+    let size = format!("{}", checkpoint * 7 / 2 + (16 << 10));
+    let run = format!("{disk}/run");
+    // A name space of its own needs no right and leaves nothing mounted.
+    let script = "size=$1 disk=$2 copy=$3; shift 3; mount -t tmpfs -o size=$size none \"$disk\" || exit 77; \
+                  \"$@\"; code=$?; cp -r \"$disk\" \"$copy\"; exit $code";
+    let mut arguments: Vec<String> = ["-rm", "sh", "-c", script, "sh", &size, &disk, &copy]
+        .map(str::to_owned)
+        .to_vec();
+    arguments.extend(training(
+        &[&[config.as_str()], &settings[..], &["--output", &run]].concat(),
+    ));
+    let outcome: Outcome = match Command::new("unshare").args(&arguments).stdin(Stdio::null()).output() {
+        Ok(output) => output.into(),
+        Err(error) => {
+            println!("skipped: no `unshare` here ({error})");
+            return;
+        }
+    };
+    if outcome.code == Some(77) || outcome.stderr.contains("unshare") {
+        println!("skipped: no small disk can be mounted here ({})", outcome.stderr.trim());
+        return;
+    }
+    outcome.check(
+        1,
+        &[
+            "error: cannot write `",
+            "No space left on device",
+            "the state after iteration 4 is whole",
+        ],
+    );
+    assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);
+    // On a disk with room the run goes on from there and ends as the undisturbed one.
+    let copied = format!("{copy}/run");
+    zegclip(&["train", "--resume", &copied, "--device", "cpu"]).check(0, &["iteration 6 saved"]);
+    assert!(bytes(&farm.path("copy/run/model.safetensors")) == bytes(&farm.path("whole/model.safetensors")));
+}
+
+/// Frequent classes of the photos beside the recordings; grass and trees are unseen in COCO-Stuff's split.
+const FREQUENT: [&str; 8] = [
+    "person",
+    "sky-other",
+    "wall-other",
+    "pizza",
+    "grass",
+    "tree",
+    "motorcycle",
+    "teddy bear",
+];
+
+#[test]
+fn scores_of_learned_photos_rise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let known = Vocabulary::built_in("coco171").expect("a vocabulary");
+    let values: Vec<usize> = FREQUENT
+        .iter()
+        .map(|name| known.find(name).expect(name).index())
+        .collect();
+    let named: Vec<String> = values
+        .iter()
+        .zip(FREQUENT)
+        .map(|(value, name)| format!("{value} = \"{name}\""))
+        .collect();
+    let others: Vec<usize> = (0..256).filter(|value| !values.contains(value)).collect();
+    let root = coco_root().display().to_string();
+    let description = format!(
+        "classes = {FREQUENT:?}\nunseen = [\"grass\", \"tree\"]\nlabels = {{ values = {{ {} }}, ignore = {others:?} }}\n\
+         [splits.train]\nimages = \"{root}/images/train2017/*.jpg\"\n\
+         labels = \"{root}/annotations/train2017/*.png\"\nlabel_suffix = \"_labelTrainIds\"\n",
+        named.join(", ")
+    );
+    std::fs::write(path("frequent.toml"), description).expect("a file");
+    let published = published_text_features("coco171").expect("text features");
+    let rows = values
+        .iter()
+        .flat_map(|row| &published.data[row * published.width..(row + 1) * published.width]);
+    let rows: Vec<u8> = rows.flat_map(|value| value.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![8, published.width], &rows);
+    let file = safetensors::serialize([("text_features", view.expect("a tensor"))], None).expect("a file");
+    std::fs::write(path("features.safetensors"), file).expect("a file");
+
+    let (preset, data, run) = (
+        program::asset("training/overfit-small.toml"),
+        format!("data.dataset={}", path("frequent.toml")),
+        path("run"),
+    );
+    let mut arguments = vec!["train", &preset, "--set", &data, "--output", &run, "--device", "cpu"];
+    for set in [
+        "iterations=80",
+        "run.evaluation_interval=20",
+        "run.evaluation_split=train",
+    ] {
+        arguments.extend(["--set", set]);
+    }
+    zegclip(&arguments).check(0, &["iteration 80: hIoU"]);
+    let metrics = std::fs::read_to_string(path("run/metrics.jsonl")).expect("metrics");
+    let lines: Vec<Value> = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let all = |pointer: &str| -> Vec<f64> {
+        lines
+            .iter()
+            .filter_map(|line| line.pointer(pointer)?.as_f64())
+            .collect()
+    };
+    let (losses, accuracies, means) = (all("/loss_mask"), all("/scores/pixel_accuracy"), all("/scores/miou"));
+    assert!(losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
+    let rise = |scores: &[f64]| scores[scores.len() - 1] - scores[0];
+    assert!(
+        rise(&accuracies) > 3.0 && rise(&means) > 1.0,
+        "{accuracies:?} {means:?}"
+    );
+    let report = std::fs::read_to_string(path("run/report.html")).expect("the report");
+    assert!(report.contains("Training photos (train)") && report.contains("data:image/jpeg"));
+
+    // The program's own evaluation finds what training found.
+    let (weights, features, scores) = (
+        path("run/model.safetensors"),
+        path("features.safetensors"),
+        path("scores"),
+    );
+    let dataset = path("frequent.toml");
+    let mut arguments = vec![
+        "eval",
+        "--dataset",
+        &dataset,
+        "--split",
+        "train",
+        "--weights",
+        &weights,
+        "--json",
+    ];
+    arguments.extend([
+        "--text-features",
+        &features,
+        "--setting",
+        "full",
+        "--output",
+        &scores,
+        "--device",
+        "cpu",
+    ]);
+    let outcome = zegclip(&arguments);
+    outcome.check(0, &[]);
+    let scored: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    for (key, found) in [("pixel_accuracy", accuracies), ("miou", means)] {
+        let (eval, train) = (scored[key].as_f64().expect(key), found[found.len() - 1]);
+        assert!((eval - train).abs() < 0.01, "{key}: {eval} {train}");
+    }
 }

@@ -153,7 +153,7 @@ macro_rules! attention_operator {
                 heads: usize,
                 causal: bool,
             ) -> FloatTensor<Self> {
-                let [query, key, value] = kernel::split::<Self>(qkv, heads);
+                let [query, key, value] = Self::split_heads(qkv, heads);
                 let output = Self::attention_output(query, key, value, extra.into_option(), causal);
                 kernel::merge::<Self>(output)
             }

@@ -6,14 +6,14 @@ use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::{ActivationOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use crate::cpu::{InstructionSet, PackedMatrix, column_sums, multiply, pack};
+use crate::cpu::{Finish, InstructionSet, PackedMatrix, column_sums, multiply, pack};
 use crate::flex;
 use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator};
 
@@ -33,7 +33,27 @@ pub fn linear<const D: usize>(
     bias: Option<Tensor<1>>,
     activation: Activation,
 ) -> Tensor<D> {
-    apply(x, weight, bias, None, activation)
+    apply(x, weight, bias, None, None, activation)
+}
+
+/// `residual + x · weight + bias`, the end of a residual branch in one pass; differentiable in all four.
+///
+/// # Shapes
+/// - `residual`: `[…, output]`
+/// - others as for [`linear()`]
+///
+/// # Panics
+/// If the residual has another shape than the output.
+pub fn linear_add<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    residual: Tensor<D>,
+) -> Tensor<D> {
+    let mut shape = x.dims();
+    shape[D - 1] = weight.dims()[1];
+    assert_eq!(residual.dims(), shape, "a residual for each output");
+    apply(x, weight, bias, Some(residual), None, Activation::None)
 }
 
 /// A linear layer whose weight does not change, laid out once as the processor's kernel reads it.
@@ -76,6 +96,7 @@ impl PackedLinear {
             x,
             self.weight.clone(),
             self.bias.clone(),
+            None,
             self.packed.clone(),
             activation,
         )
@@ -86,24 +107,28 @@ fn apply<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
+    residual: Option<Tensor<D>>,
     packed: Option<PackedWeight>,
     activation: Activation,
 ) -> Tensor<D> {
     let bias = OptionalTensor::new(bias.map(Tensor::into_dispatch));
+    let residual = OptionalTensor::new(residual.map(Tensor::into_dispatch));
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LinearOperator>::linear_activation(
-        x, weight, bias, packed, activation,
+        x, weight, bias, residual, packed, activation,
     ))
 }
 
 /// [`linear()`] by the kind of device.
 #[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait LinearOperator: Backend {
-    /// `activation(x · weight + bias)`; `packed` is the weight once more, if it was packed.
+    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual; `packed` is the weight once
+    /// more, if it was packed.
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         #[extension_type] bias: OptionalTensor<Self>,
+        #[extension_type] residual: OptionalTensor<Self>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self>;
@@ -111,16 +136,17 @@ pub trait LinearOperator: Backend {
 
 /// Linear layers and their gradients on a device without autodiff. The defaults compose burn's operators.
 pub trait LinearKernel: QuickGeluKernel {
-    /// `activation(x · weight + bias)`
+    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual
     fn linear_forward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: Option<FloatTensor<Self>>,
+        residual: Option<FloatTensor<Self>>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
         let _ = packed;
-        compose::<Self>(x, weight, bias, activation)
+        compose::<Self>(x, weight, bias, residual, activation)
     }
 
     /// Gradient of `x`.
@@ -143,9 +169,13 @@ fn compose<B: QuickGeluKernel>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: Option<FloatTensor<B>>,
+    residual: Option<FloatTensor<B>>,
     activation: Activation,
 ) -> FloatTensor<B> {
     let output = <B as ModuleOps<B>>::linear(x, weight, bias);
+    if let Some(residual) = residual {
+        return B::float_add(residual, output);
+    }
     match activation {
         Activation::None => output,
         Activation::QuickGelu => <B as QuickGeluKernel>::forward(output),
@@ -162,15 +192,21 @@ impl LinearKernel for Flex {
         x: FlexTensor,
         weight: FlexTensor,
         bias: Option<FlexTensor>,
+        residual: Option<FlexTensor>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FlexTensor {
         if !flex::is_f32(&x) || !flex::is_f32(&weight) {
-            return compose::<Self>(x, weight, bias, activation);
+            return compose::<Self>(x, weight, bias, residual, activation);
         }
         let packed = packed.unwrap_or_else(|| PackedWeight(Arc::new(flex_pack(weight))));
-        let bias = bias.map(flex::contiguous);
-        flex_product(x, &packed.0, bias.as_ref().map(flex::floats), activation)
+        let (bias, residual) = (bias.map(flex::contiguous), residual.map(flex::contiguous));
+        let finish = Finish {
+            bias: bias.as_ref().map(flex::floats),
+            residual: residual.as_ref().map(flex::floats),
+            activation,
+        };
+        flex_product(x, &packed.0, finish)
     }
 
     fn x_gradient(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -179,7 +215,7 @@ impl LinearKernel for Flex {
         }
         let weight = flex::forward_strides(weight);
         let packed = pack(InstructionSet::best(), flex::matrix(&weight).transposed());
-        flex_product(gradient, &packed, None, Activation::None)
+        flex_product(gradient, &packed, Finish::default())
     }
 
     fn weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -189,10 +225,7 @@ impl LinearKernel for Flex {
         let (x, gradient) = (flex::contiguous(x), flex::contiguous(gradient));
         let (left, right) = (flex::rows(&x).transposed(), flex::rows(&gradient));
         let packed = pack(InstructionSet::best(), right);
-        flex::tensor(
-            multiply(left, &packed, None, Activation::None),
-            [left.rows, right.columns],
-        )
+        flex::tensor(multiply(left, &packed, Finish::default()), [left.rows, right.columns])
     }
 
     fn bias_gradient(gradient: FlexTensor) -> FlexTensor {
@@ -211,13 +244,13 @@ fn flex_pack(weight: FlexTensor) -> PackedMatrix {
     pack(InstructionSet::best(), flex::matrix(&weight))
 }
 
-fn flex_product(x: FlexTensor, weight: &PackedMatrix, bias: Option<&[f32]>, activation: Activation) -> FlexTensor {
+fn flex_product(x: FlexTensor, weight: &PackedMatrix, finish: Finish<'_>) -> FlexTensor {
     let x = flex::contiguous(x);
     let mut shape = x.shape().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = weight.columns;
     }
-    flex::tensor(multiply(flex::rows(&x), weight, bias, activation), shape)
+    flex::tensor(multiply(flex::rows(&x), weight, finish), shape)
 }
 
 /// On a device without autodiff.
@@ -228,10 +261,12 @@ macro_rules! linear_operator {
                 x: FloatTensor<Self>,
                 weight: FloatTensor<Self>,
                 bias: OptionalTensor<Self>,
+                residual: OptionalTensor<Self>,
                 packed: Option<PackedWeight>,
                 activation: Activation,
             ) -> FloatTensor<Self> {
-                Self::linear_forward(x, weight, bias.into_option(), packed, activation)
+                let (bias, residual) = (bias.into_option(), residual.into_option());
+                Self::linear_forward(x, weight, bias, residual, packed, activation)
             }
         }
     };
@@ -247,19 +282,31 @@ impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: OptionalTensor<Self>,
+        residual: OptionalTensor<Self>,
         packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let bias = bias.into_option();
+        let (bias, residual) = (bias.into_option(), residual.into_option());
         let tracked = x.is_tracked() || weight.is_tracked() || bias.as_ref().is_some_and(|bias| bias.is_tracked());
-        // The activation's gradient needs its input: it is fused only where there is no gradient.
-        let fused = if tracked { Activation::None } else { activation };
-        let output = match bias {
-            Some(bias) => {
+        let layer = Layer {
+            packed,
+            // The activation's gradient needs its input: it is fused only where there is no gradient.
+            fused: if tracked { Activation::None } else { activation },
+        };
+        let output = match (bias, residual) {
+            (None, None) => layer.apply::<B, C, 2>([x.node(), weight.node()], [x, weight], [None, None]),
+            (Some(bias), None) => {
                 let nodes = [x.node(), weight.node(), bias.node()];
-                tracked_linear::<B, C, 3>(nodes, x, weight, Some(bias.into_primitive()), packed, fused)
+                layer.apply::<B, C, 3>(nodes, [x, weight], [Some(bias), None])
             }
-            None => tracked_linear::<B, C, 2>([x.node(), weight.node()], x, weight, None, packed, fused),
+            (None, Some(residual)) => {
+                let nodes = [x.node(), weight.node(), residual.node()];
+                layer.apply::<B, C, 3>(nodes, [x, weight], [None, Some(residual)])
+            }
+            (Some(bias), Some(residual)) => {
+                let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
+                layer.apply::<B, C, 4>(nodes, [x, weight], [Some(bias), Some(residual)])
+            }
         };
         match activation {
             Activation::QuickGelu if tracked => <Self as QuickGeluOperator>::quick_gelu(output),
@@ -269,38 +316,46 @@ impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
     }
 }
 
-fn tracked_linear<B: LinearKernel, C: CheckpointStrategy, const N: usize>(
-    nodes: [burn::backend::autodiff::ops::NodeGuard; N],
-    x: FloatTensor<Autodiff<B, C>>,
-    weight: FloatTensor<Autodiff<B, C>>,
-    bias: Option<FloatTensor<B>>,
+/// What of a linear layer is no tensor.
+struct Layer {
     packed: Option<PackedWeight>,
-    activation: Activation,
-) -> FloatTensor<Autodiff<B, C>> {
-    match Backward::<B, N>::prepare::<C>(LinearBackward, nodes)
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(mut prep) => {
-            // `x` is needed only for the gradient of the weight, and the weight only for that of `x`.
-            let x_state = weight.is_tracked().then(|| prep.checkpoint(&x));
-            let weight_state = x.is_tracked().then(|| prep.checkpoint(&weight));
-            let (x, weight) = (x.into_primitive(), weight.into_primitive());
-            prep.finish(
-                (x_state, weight_state),
-                B::linear_forward(x, weight, bias, packed, activation),
-            )
-        }
-        OpsKind::UnTracked(prep) => {
-            let (x, weight) = (x.into_primitive(), weight.into_primitive());
-            prep.finish(B::linear_forward(x, weight, bias, packed, activation))
+    fused: Activation,
+}
+
+impl Layer {
+    /// `nodes` are those of all tensors: of `x` and the weight, then of the bias and the residual as far as they are there.
+    fn apply<B: LinearKernel, C: CheckpointStrategy, const N: usize>(
+        self,
+        nodes: [NodeGuard; N],
+        [x, weight]: [FloatTensor<Autodiff<B, C>>; 2],
+        offsets: [Option<FloatTensor<Autodiff<B, C>>>; 2],
+    ) -> FloatTensor<Autodiff<B, C>> {
+        let backward = LinearBackward {
+            has_bias: offsets[0].is_some(),
+        };
+        let [bias, residual] = offsets.map(|offset| offset.map(|offset| offset.into_primitive()));
+        let forward = |x, weight| B::linear_forward(x, weight, bias, residual, self.packed, self.fused);
+        match Backward::<B, N>::prepare::<C>(backward, nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                // `x` is needed only for the gradient of the weight, and the weight only for that of `x`.
+                let x_state = weight.is_tracked().then(|| prep.checkpoint(&x));
+                let weight_state = x.is_tracked().then(|| prep.checkpoint(&weight));
+                let output = forward(x.into_primitive(), weight.into_primitive());
+                prep.finish((x_state, weight_state), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(forward(x.into_primitive(), weight.into_primitive())),
         }
     }
 }
 
-/// With `N` parents: `x`, the weight and, if there is one, the bias.
+/// With `N` parents: `x`, the weight and, if they are there, the bias and the residual.
 #[derive(Debug)]
-struct LinearBackward;
+struct LinearBackward {
+    has_bias: bool,
+}
 
 impl<B: LinearKernel, const N: usize> Backward<B, N> for LinearBackward {
     type State = (Option<NodeId>, Option<NodeId>);
@@ -316,7 +371,8 @@ impl<B: LinearKernel, const N: usize> Backward<B, N> for LinearBackward {
             let result = match (index, &x, weight.take()) {
                 (0, _, Some(weight)) => B::x_gradient(weight, gradient),
                 (1, Some(x), _) => B::weight_gradient(x.clone(), gradient),
-                (2, ..) => B::bias_gradient(gradient),
+                (2, ..) if self.has_bias => B::bias_gradient(gradient),
+                (2 | 3, ..) => gradient,
                 _ => continue, // a parent that is tracked has what its gradient needs
             };
             grads.register::<B>(parent.id, result);

@@ -7,10 +7,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use crate::cpu::{InstructionSet, quick_gelu_backward_in_place, quick_gelu_in_place};
+use crate::cpu::{self, InstructionSet, quick_gelu_backward_in_place, quick_gelu_in_place};
 use crate::flex;
 
 /// Slope inside the logistic function.
@@ -62,6 +62,12 @@ impl QuickGeluKernel for Flex {
     fn forward(x: FlexTensor) -> FlexTensor {
         if !flex::is_f32(&x) {
             return compose::<Self>(x);
+        }
+        if !x.is_unique() {
+            // Under autodiff it is kept for the backward pass.
+            let x = flex::contiguous(x);
+            let shape = x.shape().to_vec();
+            return flex::tensor(cpu::quick_gelu(InstructionSet::best(), flex::floats(&x)), shape);
         }
         let mut x = flex::owned(x);
         quick_gelu_in_place(InstructionSet::best(), x.storage_mut::<f32>());

@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, on_threads, random, values};
-use zegclip_kernels::{Activation, PackedLinear, linear};
+use zegclip_kernels::{Activation, PackedLinear, linear, linear_add};
 
 const SIZES: [[usize; 3]; 7] = [
     [1, 1, 1],
@@ -137,5 +137,36 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let one = on_threads(1, run);
     for threads in [2, 3, 7] {
         assert_eq!(on_threads(threads, run), one, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_residual_is_added() {
+    let device = Device::flex().autodiff();
+    for [rows, input, output] in SIZES {
+        let name = format!("{rows} × {input} × {output}");
+        let x = random([2, rows, input], 1, &device).require_grad();
+        let weight = (random([input, output], 2, &device) / (input as f64).sqrt())
+            .detach()
+            .require_grad();
+        let residual = random([2, rows, output], 5, &device).require_grad();
+        let factors = random([2, rows, output], 4, &device);
+        for bias in [Some(random([output], 3, &device).require_grad()), None] {
+            let expected = residual.clone() + composed(x.clone(), weight.clone(), bias.clone(), Activation::None);
+            let actual = linear_add(x.clone(), weight.clone(), bias.clone(), residual.clone());
+            assert_close(&name, actual.clone().inner(), expected.clone().inner(), 1e-5);
+            let expected = (expected * factors.clone()).sum().backward();
+            let actual = (actual * factors.clone()).sum().backward();
+            let of_x = |gradients| x.grad(gradients).expect("a gradient of x");
+            let of_weight = |gradients| weight.grad(gradients).expect("a gradient of the weight");
+            let of_residual = |gradients| residual.grad(gradients).expect("a gradient of the residual");
+            assert_close(&name, of_x(&actual), of_x(&expected), 1e-4);
+            assert_close(&name, of_weight(&actual), of_weight(&expected), 1e-4);
+            assert_close(&name, of_residual(&actual), of_residual(&expected), 1e-4);
+            if let Some(bias) = bias {
+                let of_bias = |gradients| bias.grad(gradients).expect("a gradient of the bias");
+                assert_close(&name, of_bias(&actual), of_bias(&expected), 1e-4);
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ mod common;
 use burn::backend::wgpu::WgpuBackend;
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, random};
-use zegclip_kernels::{Activation, attention, layer_norm, linear, quick_gelu, self_attention};
+use zegclip_kernels::{Activation, LabelMaps, attention, layer_norm, linear, mask_losses, quick_gelu, self_attention};
 
 /// Opened by the only test of this file: a second time would be an error.
 fn adapter() -> Option<Device> {
@@ -76,6 +76,10 @@ fn operators_equal_those_on_the_processor() {
     let shapes = [[2, 2, 5, 4], [2, 2, 6, 4], [2, 2, 6, 3], [1, 2, 3, 4], [1, 2, 3, 3]];
     compare("attention", &gpu, shapes, |[q, k, v, extra_k, extra_v]| {
         attention(q, k, v, Some((extra_k, extra_v)), true)
+    });
+    compare("mask losses", &gpu, [[2, 3, 4, 5]], |[masks]| {
+        let labels: Vec<u16> = (0..2 * 9 * 11).map(|pixel| (pixel / 7 % 4) as u16).collect();
+        mask_losses(masks, LabelMaps::new(labels, [2, 9, 11]), 0.25)
     });
     compare("self-attention", &gpu, [[2, 5, 12]], |[qkv]| {
         self_attention(qkv, 2, None, false)

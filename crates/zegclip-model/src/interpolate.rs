@@ -4,6 +4,7 @@
 //! device, and free of the border faults that the built-in operator has on some GPU interfaces.
 
 use burn::tensor::{Device, Tensor, TensorData};
+pub use zegclip_kernels::{Tap, bilinear_taps};
 
 /// The matrix `[output, input]` that resamples a line of `input` samples to `output` samples (half-pixel centres, the
 /// border value continued outwards). Every row sums to one.
@@ -14,31 +15,6 @@ pub fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2
         row[tap.high] += tap.fraction;
     }
     Tensor::from_data(TensorData::new(weights, [output, input]), device)
-}
-
-/// The two samples between which an output sample lies.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tap {
-    /// Index of the sample before the position.
-    pub low: usize,
-    /// Index of the sample after it; equals `low` at the end of the line.
-    pub high: usize,
-    /// Weight of `high`, in `[0, 1)`; `low` has the rest.
-    pub fraction: f32,
-}
-
-/// The [`Tap`] of each of `output` samples over a line of `input` samples.
-pub fn bilinear_taps(input: usize, output: usize) -> impl Iterator<Item = Tap> {
-    let scale = input as f32 / output as f32;
-    (0..output).map(move |index| {
-        let position = ((index as f32 + 0.5) * scale - 0.5).max(0.0);
-        let low = (position as usize).min(input - 1);
-        Tap {
-            low,
-            high: (low + 1).min(input - 1),
-            fraction: position - low as f32,
-        }
-    })
 }
 
 /// Resizes the last two axes.

@@ -8,6 +8,18 @@
 //! state of random generators nor the place in the data, and adds a third to the build; a run of ZegCLIP counts iterations
 //! and promises exact resume. So there is no dashboard here either: a [`TrainObserver`] is told all that one needs.
 //!
+//! # Resuming
+//! `--resume` restores parameters, moments, schedule, order, transforms and dropout on every device. On the processor the run
+//! then goes on bit for bit. On a GPU it does so only where autotuning chooses the same kernels again, which it does by
+//! timing, so that two processes may differ in the last bits; the text features are read from the run's folder in either
+//! case. Devices that share a batch must be the same ones in the same order.
+//!
+//! # Several devices
+//! [`Trainer::with_further_devices`] gives each device a replica and an equal part of every batch. Losses are sums until M of
+//! the whole batch is known, so that sums of parts are what one device would have; the first device adds them up in a fixed
+//! order, updates, and sends the trained parameters back. `burn-train`'s strategies would average gradients of losses that
+//! are divided already, which the published code does not.
+//!
 //! # Words
 //! `iteration`: one update, counted from 0. `part`: a share of a batch that fits the device's memory. `rate`: the learning
 //! rate of an iteration, the multiplier included. Shapes are those of [`zegclip_model`].

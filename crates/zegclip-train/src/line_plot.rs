@@ -10,6 +10,8 @@ const AREA: [f64; 4] = [72.0, 740.0, 34.0, 268.0];
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 /// Points of a curve; more are averaged.
 const MOST_POINTS: usize = 500;
+/// Values that differ by a larger factor get a logarithmic axis.
+const LARGEST_RATIO: f64 = 20.0;
 /// Marks of an axis, about.
 const TICKS: f64 = 5.0;
 
@@ -19,35 +21,31 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// Curves over the iterations `0..=last`, from zero upwards; `None` without a point. Points that are no numbers are left out.
-pub(crate) fn line_plot(title: &str, unit: &str, curves: &[Curve], last: u64) -> Option<String> {
+/// Curves over the iterations `0..=last`, from zero upwards or, if `logarithmic` and positive values differ too much for that,
+/// on a logarithmic axis; `None` without a point. Points that are no numbers are left out.
+pub(crate) fn line_plot(title: &str, unit: &str, curves: &[Curve], last: u64, logarithmic: bool) -> Option<String> {
     let curves: Vec<(&str, Vec<(f64, f64)>)> = curves
         .iter()
         .map(|curve| (curve.name, thinned(&curve.points)))
         .filter(|(_, points)| !points.is_empty())
         .collect();
-    let highest = curves
-        .iter()
-        .flat_map(|(_, points)| points.iter().map(|(_, y)| *y))
-        .reduce(f64::max)?;
-    let highest = if highest > 0.0 { highest } else { 1.0 };
-    let step = tick_step(highest);
-    let top = (highest / step).ceil() * step;
+    let values = || curves.iter().flat_map(|(_, points)| points.iter().map(|(_, y)| *y));
+    let (lowest, highest) = (values().reduce(f64::min)?, values().reduce(f64::max)?);
+    let axis = Axis::of(if logarithmic { lowest } else { 0.0 }, highest);
     let end = last.max(1) as f64;
     let [left, right, upper, lower] = AREA;
     let x = |value: f64| left + value / end * (right - left);
-    let y = |value: f64| lower - value.max(0.0) / top * (lower - upper);
+    let y = |value: f64| lower - axis.place(value) * (lower - upper);
     let mut svg =
         format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\" font-size=\"13\">");
-    for tick in ticks(top, step) {
+    for (tick, text) in axis.ticks() {
         let _ = write!(
             svg,
             "<line x1=\"{left}\" x2=\"{right}\" y1=\"{0:.1}\" y2=\"{0:.1}\" stroke=\"#dee2e6\"/>\
-             <text x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>",
+             <text x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{text}</text>",
             y(tick),
             left - 8.0,
             y(tick) + 4.5,
-            number(tick, step),
         );
     }
     let step = tick_step(end).max(1.0);
@@ -97,6 +95,69 @@ pub(crate) fn line_plot(title: &str, unit: &str, curves: &[Curve], last: u64) ->
         );
     }
     Some(svg + "</svg>")
+}
+
+/// The vertical axis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Axis {
+    /// From zero to `top`.
+    Linear { top: f64, step: f64 },
+    /// Between powers of ten times 1, 2 or 5.
+    Logarithmic { bottom: f64, top: f64 },
+}
+
+impl Axis {
+    fn of(lowest: f64, highest: f64) -> Self {
+        if lowest > 0.0 && highest > LARGEST_RATIO * lowest {
+            let (mut bottom, mut top) = (lowest, highest);
+            // The round numbers around both.
+            for value in round_numbers(lowest / 10.0, highest * 10.0) {
+                if value <= lowest {
+                    bottom = value;
+                }
+                if value >= highest {
+                    top = value;
+                    break;
+                }
+            }
+            return Self::Logarithmic { bottom, top };
+        }
+        let highest = if highest > 0.0 { highest } else { 1.0 };
+        let step = tick_step(highest);
+        let top = (highest / step - 1e-6).ceil() * step;
+        Self::Linear { top, step }
+    }
+
+    /// From 0 at the bottom to 1 at the top.
+    fn place(self, value: f64) -> f64 {
+        match self {
+            Self::Linear { top, .. } => value.max(0.0) / top,
+            Self::Logarithmic { bottom, top } => (value / bottom).ln() / (top / bottom).ln(),
+        }
+    }
+
+    /// Marks and their texts.
+    fn ticks(self) -> Vec<(f64, String)> {
+        match self {
+            Self::Linear { top, step } => ticks(top, step).map(|tick| (tick, number(tick, step))).collect(),
+            Self::Logarithmic { bottom, top } => {
+                let mut marks = round_numbers(bottom, top);
+                if marks.len() > 9 {
+                    marks.retain(|mark| (mark.log10() - mark.log10().round()).abs() < 1e-6);
+                }
+                marks.into_iter().map(|mark| (mark, number(mark, mark))).collect()
+            }
+        }
+    }
+}
+
+/// 1, 2 and 5 times powers of ten between two positive numbers.
+fn round_numbers(low: f64, high: f64) -> Vec<f64> {
+    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let numbers = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|times| times * 10f64.powi(power)));
+    numbers
+        .filter(|number| (low * 0.999_999..=high * 1.000_001).contains(number))
+        .collect()
 }
 
 /// The finite points; where they are many, means of neighbours.
@@ -169,14 +230,30 @@ mod tests {
     }
 
     #[test]
+    fn values_of_different_size_get_a_logarithmic_axis() {
+        let axis = Axis::of(8.5, 389.0);
+        assert_eq!(
+            axis,
+            Axis::Logarithmic {
+                bottom: 5.0,
+                top: 500.0
+            }
+        );
+        let texts: Vec<String> = axis.ticks().into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["5", "10", "20", "50", "100", "200", "500"]);
+        assert!(axis.place(5.0).abs() < 1e-9 && (axis.place(50.0) - 0.5).abs() < 1e-9);
+        assert_eq!(Axis::of(0.0, 100.0), Axis::Linear { top: 100.0, step: 20.0 });
+    }
+
+    #[test]
     fn many_points_are_averaged_and_no_numbers_left_out() {
         let points: Vec<_> = (0..2000)
             .map(|i| (f64::from(i), if i == 7 { f64::NAN } else { 3.0 }))
             .collect();
         let thin = thinned(&points);
         assert!(thin.len() <= MOST_POINTS && thin.iter().all(|(_, y)| *y == 3.0));
-        assert!(line_plot("t", "u", &[curve(vec![(1.0, f64::INFINITY)])], 5).is_none());
-        let svg = line_plot("t", "u", &[curve(points)], 2000).unwrap();
+        assert!(line_plot("t", "u", &[curve(vec![(1.0, f64::INFINITY)])], 5, true).is_none());
+        let svg = line_plot("t", "u", &[curve(points)], 2000, true).unwrap();
         assert!(!svg.contains("NaN") && svg.contains(">1000</text>"), "{svg}");
     }
 }

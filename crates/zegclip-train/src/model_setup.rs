@@ -108,8 +108,11 @@ impl ModelSetup {
         }
         let parameters = export_parameters(&model, "");
         let untrained = match &self.clip {
-            ClipSource::Untrained(encoder, _) => export_parameters(encoder.as_ref(), "text_encoder"),
-            ClipSource::File(_) => Vec::new(),
+            // Text features of the release are not this encoder's: whoever has it in the file would take it for theirs.
+            ClipSource::Untrained(encoder, _) if !self.published_text_features => {
+                export_parameters(encoder.as_ref(), "text_encoder")
+            }
+            ClipSource::Untrained(..) | ClipSource::File(_) => Vec::new(),
         };
         let mut tensors: Vec<OutputTensor<'_>> = parameters
             .iter()
@@ -123,7 +126,7 @@ impl ModelSetup {
             })
             .collect();
         let text = match &self.clip {
-            ClipSource::Untrained(_, text) => {
+            ClipSource::Untrained(_, text) if !self.published_text_features => {
                 tensors.extend(untrained.iter().map(|parameter| {
                     OutputTensor::from_f32(
                         &parameter.name,
@@ -140,7 +143,7 @@ impl ModelSetup {
                 }
                 Some(zegclip_model::text_config(file, &Hints::default())?.0)
             }
-            ClipSource::File(_) => None,
+            ClipSource::Untrained(..) | ClipSource::File(_) => None,
         };
         let metadata = NativeMetadata {
             config: Some(self.config.clone()),

@@ -193,6 +193,7 @@ mod on_host {
     const CHUNK: usize = 1 << 14;
 
     /// Gives the state back if it does not lie in the processor's memory as f32.
+    #[expect(clippy::result_large_err, reason = "the state is handed back to its owner")]
     pub(super) fn update(state: [Tensor<1>; 4], numbers: &Numbers) -> Result<[Tensor<1>; 3], [Tensor<1>; 4]> {
         let here = |tensor: &Tensor<1>| {
             let plain = tensor.clone().try_into_primitive::<Flex>();

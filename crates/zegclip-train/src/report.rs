@@ -11,7 +11,8 @@ use crate::{Configuration, MetricsLine, RunDirectory, TrainConfig, TrainError};
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222;\
     background:#fff}svg{width:100%;height:auto}pre{background:#f4f4f4;padding:1rem;overflow:auto}\
     table{border-collapse:collapse}td,th{padding:.1em .8em .1em 0;text-align:right}\
-    .wide{width:min(110rem,94vw);margin-left:50%;transform:translateX(-50%)}";
+    .wide{width:min(104rem,94vw);margin-left:50%;transform:translateX(-50%)}\
+    .wide .row{flex-wrap:nowrap}.wide figure{flex:0 1 auto}";
 
 /// Photos with their labels and what the model makes of them.
 #[derive(Debug)]
@@ -43,10 +44,8 @@ fn report(lines: &[MetricsLine], config: &TrainConfig, examples: &[ExampleMasks]
             .filter_map(|line| Some((line.iteration as f64, value(line)?)))
             .collect(),
     };
-    let losses = [
-        curve("mask loss", |line| line.loss_mask),
-        curve("dice loss", |line| line.loss_dice),
-    ];
+    let mask = [curve("mask loss", |line| line.loss_mask)];
+    let dice = [curve("dice loss", |line| line.loss_dice)];
     let rates = [curve("learning rate", |line| line.lr)];
     let scores = [
         curve("hIoU", |line| line.scores.and_then(|scores| scores.hiou)),
@@ -75,11 +74,12 @@ fn report(lines: &[MetricsLine], config: &TrainConfig, examples: &[ExampleMasks]
     );
     html.push_str(&last_line(lines));
     for (title, unit, curves) in [
-        ("Losses", "loss", &losses[..]),
+        ("Mask loss", "loss", &mask[..]),
+        ("Dice loss", "loss", &dice),
         ("Scores", "percent", &scores),
         ("Learning rate", "rate", &rates),
     ] {
-        if let Some(svg) = line_plot(title, unit, curves, done) {
+        if let Some(svg) = line_plot(title, unit, curves, done, unit == "loss") {
             let _ = write!(html, "<h2>{title}</h2>{svg}");
         }
     }

@@ -66,6 +66,21 @@ impl RunDirectory {
         Ok(run)
     }
 
+    /// Removes what [`create`](Self::create) made for a run that then could not start, so that the next try may take the same
+    /// folder. Checkpoints and what is not of the run stay.
+    pub fn withdraw(&self) {
+        let checkpoints = self.path.join(CHECKPOINTS);
+        if std::fs::remove_dir(&checkpoints).is_err() {
+            return;
+        }
+        // Whatever cannot be removed is in nobody's way.
+        let _ = std::fs::remove_dir_all(self.text_features_path());
+        for file in [self.metrics_path(), self.config_path()] {
+            let _ = std::fs::remove_file(file);
+        }
+        let _ = std::fs::remove_dir(&self.path);
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -300,6 +315,19 @@ mod tests {
                 .to_string()
                 .contains("config.toml")
         );
+    }
+
+    #[test]
+    fn a_run_that_cannot_start_leaves_nothing_but_what_is_not_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = run(folder.path());
+        std::fs::create_dir(first.text_features_path()).unwrap();
+        first.withdraw();
+        assert!(!first.path().exists());
+        let second = run(folder.path());
+        second.save(&checkpoint(5), 2).unwrap();
+        second.withdraw();
+        assert!(second.config_path().exists());
     }
 
     #[test]

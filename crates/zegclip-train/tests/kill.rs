@@ -1,6 +1,6 @@
 //! A run that is killed at any moment and resumed ends in the bytes of an undisturbed one.
 //!
-//! Without a test harness: the test starts its own executable to have a process to kill.
+//! `cargo xtask kill` does so 20 times. Without a test harness: the test starts its own executable to have a process to kill.
 
 #![allow(clippy::print_stdout)] // In place of a harness.
 
@@ -10,14 +10,17 @@ mod farm;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::tensor::Device;
 use zegclip_train::{RunDirectory, Step, TrainConfig, TrainData, Trainer};
 
 const CHILD: &str = "ZEGCLIP_TEST_RUN";
-const KILLS: u32 = 3;
-const OVERRIDES: &[&str] = &["iterations=150", "run.checkpoint_interval=1"];
+/// How often to kill; the suite is content with few.
+const KILLS: &str = "ZEGCLIP_TEST_KILLS";
+const FEW: u32 = 3;
+/// Iterations for each kill, so that no process is done before it is killed.
+const ITERATIONS: u32 = 50;
 
 fn main() -> ExitCode {
     if let Some(run) = std::env::var_os(CHILD) {
@@ -27,9 +30,12 @@ fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;
     }
+    let wanted = std::env::var(KILLS).map_or(FEW, |kills| kills.parse().expect("a number of kills"));
+    let iterations = format!("iterations={}", ITERATIONS * (wanted + 1));
     let farm = farm::Farm::new();
     let start = |name: &str| -> PathBuf {
-        RunDirectory::create(&farm.path(name), &farm.config(OVERRIDES)).unwrap();
+        let config = farm.config(&[&iterations, "run.checkpoint_interval=1"]);
+        RunDirectory::create(&farm.path(name), &config).unwrap();
         farm.path(name)
     };
     let undisturbed = start("undisturbed");
@@ -37,23 +43,57 @@ fn main() -> ExitCode {
     assert!(child(&undisturbed).status().unwrap().success());
     let whole = begun.elapsed();
     let killed = start("killed");
-    let mut kills = 0;
-    for kill in 1..=KILLS {
+    let run = RunDirectory::open(&killed).unwrap();
+    let done = || run.metrics().map_or(0, |lines| lines.len());
+    let mut moment = Moment::new();
+    let mut places = Vec::new();
+    for _ in 0..wanted {
         let mut process = child(&killed).spawn().unwrap();
-        // Each process goes on where the one before was killed, so that these times add up to less than a whole run.
-        std::thread::sleep(whole / (KILLS + 1) + Duration::from_millis(u64::from(kill) * 7));
-        kills += u32::from(process.try_wait().unwrap().is_none());
+        // Some iterations later and in the middle of one, whatever it is doing then: reading, computing, writing. Every
+        // fourth is killed while it starts.
+        let further = (moment.share() * 1.6 * f64::from(ITERATIONS)) as usize;
+        let until = done() + if moment.share() < 0.25 { 0 } else { further };
+        while done() < until && process.try_wait().unwrap().is_none() {
+            std::thread::sleep(whole / 20_000);
+        }
+        std::thread::sleep((whole / 50).mul_f64(moment.share()));
+        if process.try_wait().unwrap().is_some() {
+            break;
+        }
         process.kill().unwrap();
         process.wait().unwrap();
+        places.push(run.checkpoints().unwrap().last().copied().unwrap_or(0));
     }
-    assert!(kills > 0, "every process was done before it could be killed");
+    let kills = places.len();
+    assert!(
+        kills as u32 * 3 >= wanted * 2,
+        "{kills} of {wanted} processes could be killed"
+    );
     assert!(child(&killed).status().unwrap().success());
     assert!(
         farm::model_bytes(&killed) == farm::model_bytes(&undisturbed),
-        "other bytes after {kills} kills"
+        "other bytes after {kills} kills, with the state after these iterations: {places:?}"
     );
-    println!("test killed_and_resumed_equals_undisturbed ... ok ({kills} kills, {whole:?} undisturbed)");
+    println!(
+        "test killed_and_resumed_equals_undisturbed ... ok ({kills} kills after iterations {places:?}, {whole:?} undisturbed)"
+    );
     ExitCode::SUCCESS
+}
+
+/// Moments that are different each time.
+struct Moment(std::collections::hash_map::RandomState, u64);
+
+impl Moment {
+    fn new() -> Self {
+        Self(std::collections::hash_map::RandomState::new(), 0)
+    }
+
+    /// Uniform in `[0, 1)`.
+    fn share(&mut self) -> f64 {
+        use std::hash::BuildHasher;
+        self.1 += 1;
+        (self.0.hash_one(self.1) >> 11) as f64 / (1u64 << 53) as f64
+    }
 }
 
 fn child(run: &Path) -> Command {

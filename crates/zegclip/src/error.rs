@@ -17,6 +17,9 @@ pub enum Error {
     /// An image, class list or output file is at fault.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// No scenes can be composed.
+    #[error(transparent)]
+    Scenes(#[from] zegclip_data::scenes::SceneError),
     /// A data set cannot be evaluated.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),

@@ -10,8 +10,13 @@
 //! result.labels.save_png("cat.labels.png", &classes)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`Segmenter::demo`] needs no file: a small model is compiled in. It knows only drawings of the 155 things and grounds of
+//! the vocabulary `demo`.
 #![forbid(unsafe_code)]
 
+pub mod demo;
+mod demo_model;
 mod error;
 pub mod evaluation;
 mod loader;
@@ -21,6 +26,7 @@ mod segmenter;
 mod text;
 mod windows;
 
+pub use demo_model::{DEMO_MODEL_LIMITS, DEMO_MODEL_NAME, demo_model};
 pub use error::Error;
 pub use evaluation::evaluate;
 pub use loader::{Precision, SegmenterBuilder};

@@ -8,6 +8,7 @@ use zegclip_data::Vocabulary;
 use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config};
 
+use crate::demo_model::{DEMO_MODEL_NAME, demo_model};
 use crate::segmenter::{Method, Model, Sizes};
 use crate::text::{TextFeatureFile, TextSource};
 use crate::{DeviceName, Error, Segmenter};
@@ -26,7 +27,8 @@ pub enum Precision {
 /// Options of loading. Only the weights are needed.
 #[derive(Debug, Clone)]
 pub struct SegmenterBuilder {
-    weights: PathBuf,
+    /// `None`: the demo model.
+    weights: Option<PathBuf>,
     clip: Option<PathBuf>,
     text_features: Option<PathBuf>,
     device: DeviceName,
@@ -40,7 +42,15 @@ impl SegmenterBuilder {
     /// Weights of a trained model: a native file or the authors' checkpoint.
     pub fn new(weights: impl AsRef<Path>) -> Self {
         Self {
-            weights: weights.as_ref().to_owned(),
+            weights: Some(weights.as_ref().to_owned()),
+            ..Self::demo()
+        }
+    }
+
+    /// The demo model, which is compiled in; see [`demo_model`].
+    pub fn demo() -> Self {
+        Self {
+            weights: None,
             clip: None,
             text_features: None,
             device: DeviceName::Auto,
@@ -105,7 +115,11 @@ impl SegmenterBuilder {
     /// # Errors
     /// [`Error::Model`] for files, sizes and devices; [`Error::NoF16`]; [`Error::TextFeatureFile`].
     pub fn load(self) -> Result<Segmenter, Error> {
-        let weights = WeightFile::open(&self.weights)?;
+        let weights = match &self.weights {
+            Some(path) => WeightFile::open(path)?,
+            None => WeightFile::from_bytes(DEMO_MODEL_NAME, demo_model())?,
+        };
+        let name = self.weights.unwrap_or_else(|| DEMO_MODEL_NAME.into());
         let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
         let metadata = NativeMetadata::read(&weights)?;
         let given = self.text_features.as_deref().map(TextFeatureFile::read).transpose()?;
@@ -142,7 +156,7 @@ impl SegmenterBuilder {
         };
         let vocabulary = metadata
             .and_then(|metadata| metadata.vocabulary)
-            .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", self.weights.display())))
+            .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", name.display())))
             .transpose()?;
         let encoder = if weights.parts().text_encoder {
             Some(weights)
@@ -154,7 +168,7 @@ impl SegmenterBuilder {
             encoder,
             hints: self.hints,
             width: sizes.embed_dim,
-            weights: self.weights,
+            weights: name,
         };
         Ok(Segmenter::new(
             model, sizes, device, dtype, text, vocabulary, self.batch,

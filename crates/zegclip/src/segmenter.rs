@@ -45,7 +45,7 @@ pub enum Method {
 /// What makes masks.
 #[derive(Debug)]
 pub(crate) enum Model {
-    ZegClip { model: ZegClip, folded: Folded },
+    ZegClip { model: Box<ZegClip>, folded: Folded },
     MaskClip(ImageEncoder),
 }
 
@@ -53,7 +53,7 @@ impl Model {
     pub(crate) fn zegclip(model: ZegClip) -> Self {
         Self::ZegClip {
             folded: model.fold(),
-            model,
+            model: Box::new(model),
         }
     }
 
@@ -108,6 +108,15 @@ impl Segmenter {
     /// As [`SegmenterBuilder::load`].
     pub fn load(weights: impl AsRef<Path>, device: DeviceName) -> Result<Self, Error> {
         SegmenterBuilder::new(weights).device(device).load()
+    }
+
+    /// Loads the demo model, which is compiled in: it knows only drawings of the 155 things and grounds of the vocabulary
+    /// `demo`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a device that this machine lacks.
+    pub fn demo(device: DeviceName) -> Result<Self, Error> {
+        SegmenterBuilder::demo().device(device).load()
     }
 
     pub(crate) fn new(

@@ -9,11 +9,14 @@ use super::DatasetError;
 use super::layout::Place;
 use super::sample::Sample;
 use super::survey::Survey;
-use crate::LabelMap;
 use crate::scenes::{Artists, Scene, SceneSettings, Scenes};
+use crate::{LabelMap, Vocabulary};
 
-/// Name of the data set.
+/// Name of the data set of all pictures.
 pub(super) const SCENES: &str = "scenes";
+/// Name of the data set whose classes are VOC's; grounds are its background.
+pub(super) const VOC_SCENES: &str = "voc-scenes";
+const VOC_VOCABULARY: &str = "voc-pictures";
 /// Width and height of the scenes in pixels.
 const SIZE: u32 = 128;
 pub(super) const TRAINING: &str = "train";
@@ -23,6 +26,11 @@ const UNKNOWN: &str = "unknown_artist";
 /// Scenes of a training split: more than a run draws.
 const TRAINING_SCENES: u64 = 100_000;
 const TEST_SCENES: u64 = 500;
+
+/// The data set of this name.
+pub(super) fn name(text: &str) -> Option<&'static str> {
+    [SCENES, VOC_SCENES].into_iter().find(|name| *name == text.trim())
+}
 
 /// A scene that is composed when it is asked for.
 #[derive(Clone, Debug)]
@@ -47,24 +55,35 @@ pub(super) fn scenes(folder: Option<&Path>, settings: SceneSettings) -> Result<S
 }
 
 /// Settings of a split; those of the training split for any other name.
-pub(super) fn settings(split: &str) -> SceneSettings {
-    match split {
+pub(super) fn settings(name: &str, split: &str) -> Result<SceneSettings, DatasetError> {
+    let settings = match split {
         KNOWN => SceneSettings::test(SIZE, 0, Artists::Known),
         UNKNOWN => SceneSettings::test(SIZE, 0, Artists::Unknown),
         _ => SceneSettings::train(SIZE, 0),
-    }
+    };
+    let vocabulary = (name == VOC_SCENES).then(|| Vocabulary::built_in(VOC_VOCABULARY));
+    Ok(SceneSettings {
+        vocabulary: vocabulary.transpose()?,
+        ..settings
+    })
 }
 
-pub(super) fn survey(folder: Option<&Path>, split: &str) -> Result<Survey, DatasetError> {
+/// The classes of either data set of the embedded pictures.
+pub(super) fn vocabulary(name: &str) -> Result<Vocabulary, DatasetError> {
+    let vocabulary = if name == VOC_SCENES { VOC_VOCABULARY } else { "demo" };
+    Ok(Vocabulary::built_in(vocabulary)?.with_labels_in_order())
+}
+
+pub(super) fn survey(name: &'static str, folder: Option<&Path>, split: &str) -> Result<Survey, DatasetError> {
     let count = match split {
         TRAINING => TRAINING_SCENES,
         KNOWN | UNKNOWN => TEST_SCENES,
         _ => {
             let root = folder.unwrap_or(Path::new(""));
-            return Err(Place { dataset: SCENES, root }.unknown_split(split, &[TRAINING, KNOWN, UNKNOWN]));
+            return Err(Place { dataset: name, root }.unknown_split(split, &[TRAINING, KNOWN, UNKNOWN]));
         }
     };
-    let scenes = Arc::new(scenes(folder, settings(split))?);
+    let scenes = Arc::new(scenes(folder, settings(name, split)?)?);
     let sample = |index| Sample {
         id: format!("{split}-{index:06}"),
         image: None,
@@ -102,6 +121,11 @@ mod tests {
             .unwrap();
         assert_eq!(training.vocabulary().len(), 140);
         assert!(training.load(training.len() - 1).is_ok());
+        let voc = DatasetSpec::parse("voc-scenes").unwrap();
+        assert_eq!((voc.name(), voc.vocabulary().len()), ("voc-scenes", 20));
+        let (_, labels) = voc.open("unknown_artist").unwrap().load(0).unwrap();
+        let ground = labels.iter().filter(Option::is_none).count();
+        assert!(labels.max_class().is_some() && ground > 1_000, "{labels:?} {ground}");
         let error = spec.open("trian").unwrap_err().to_string();
         assert!(
             error.contains("`train`") && error.contains("`unknown_artist`"),

@@ -38,6 +38,7 @@ enum Source {
         description: Arc<FolderDescription>,
     },
     Scenes {
+        name: &'static str,
         /// Of pictures; empty for the embedded ones.
         pictures: PathBuf,
     },
@@ -97,7 +98,7 @@ const VALIDATION: &str = "val";
 const TRAINING: &str = "train";
 
 impl DatasetSpec {
-    /// Reads `NAME=DIR`, the path of a TOML, `scenes`, or `scenes=DIR` with a folder of pictures.
+    /// Reads `NAME=DIR`, the path of a TOML, `scenes` or `voc-scenes`, or these with a folder of pictures: `scenes=DIR`.
     ///
     /// # Errors
     /// [`DatasetError::Spec`], [`DatasetError::UnknownDataset`], and [`DatasetError::Data`] for a wrong TOML.
@@ -107,8 +108,8 @@ impl DatasetSpec {
                 .extension()
                 .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
         };
-        if text.trim() == composed::SCENES {
-            return Self::scenes(None);
+        if let Some(name) = composed::name(text) {
+            return Self::scenes(name, None);
         }
         match text.split_once('=') {
             Some((name, root)) if !root.is_empty() && !is_toml(name) => Self::new(name, Path::new(root)),
@@ -126,8 +127,8 @@ impl DatasetSpec {
     /// [`DatasetError::UnknownDataset`], which names the nearest.
     pub fn new(name: &str, root: &Path) -> Result<Self, DatasetError> {
         let lower = name.trim().to_lowercase();
-        if lower == composed::SCENES {
-            return Self::scenes(Some(root));
+        if let Some(name) = composed::name(&lower) {
+            return Self::scenes(name, Some(root));
         }
         let alias = ALIASES
             .iter()
@@ -182,18 +183,16 @@ impl DatasetSpec {
 
     /// Composed scenes of 128 × 128 pixels, of the pictures in a folder or the embedded ones. Splits: `train`,
     /// `known_artists` and `unknown_artist`, the last two to be scored on.
-    ///
-    /// # Errors
-    /// [`DatasetError::Scenes`] if the folder holds no pictures.
-    pub fn scenes(pictures: Option<&Path>) -> Result<Self, DatasetError> {
+    fn scenes(name: &'static str, pictures: Option<&Path>) -> Result<Self, DatasetError> {
         let vocabulary = match pictures {
-            None => Vocabulary::built_in("demo")?,
-            Some(_) => composed::scenes(pictures, composed::settings(composed::TRAINING))?
+            None => composed::vocabulary(name)?,
+            Some(_) => composed::scenes(pictures, composed::settings(name, composed::TRAINING)?)?
                 .vocabulary()
                 .clone(),
         };
         Ok(Self {
             source: Source::Scenes {
+                name,
                 pictures: pictures.unwrap_or(Path::new("")).to_owned(),
             },
             vocabulary: Arc::new(vocabulary),
@@ -203,7 +202,7 @@ impl DatasetSpec {
     /// The names that [`Self::new`] knows.
     pub fn names() -> Vec<&'static str> {
         let benchmarks = BENCHMARKS.iter().map(|benchmark| benchmark.name);
-        benchmarks.chain([composed::SCENES]).collect()
+        benchmarks.chain([composed::SCENES, composed::VOC_SCENES]).collect()
     }
 
     /// What the data set is called.
@@ -211,16 +210,16 @@ impl DatasetSpec {
         match &self.source {
             Source::Benchmark { benchmark, .. } => benchmark.name,
             Source::Folder { .. } => self.vocabulary.name(),
-            Source::Scenes { .. } => composed::SCENES,
+            Source::Scenes { name, .. } => name,
         }
     }
 
     /// The folder or TOML; empty for scenes of the embedded pictures.
     pub fn path(&self) -> &Path {
         match &self.source {
-            Source::Benchmark { root: path, .. } | Source::Folder { path, .. } | Source::Scenes { pictures: path } => {
-                path
-            }
+            Source::Benchmark { root: path, .. }
+            | Source::Folder { path, .. }
+            | Source::Scenes { pictures: path, .. } => path,
         }
     }
 
@@ -268,9 +267,9 @@ impl DatasetSpec {
     pub fn survey(&self, split: &str) -> Result<Dataset, DatasetError> {
         let survey: Survey = match &self.source {
             Source::Folder { description, .. } => description.survey(split)?,
-            Source::Scenes { pictures } => {
+            Source::Scenes { name, pictures } => {
                 let pictures = (!pictures.as_os_str().is_empty()).then_some(pictures.as_path());
-                composed::survey(pictures, split)?
+                composed::survey(name, pictures, split)?
             }
             Source::Benchmark { benchmark, root } => {
                 let place = Place {

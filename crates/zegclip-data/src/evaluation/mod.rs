@@ -13,7 +13,7 @@ mod state;
 
 pub use error::EvaluationError;
 pub use examples::{Example, Examples};
-pub use page::Page;
+pub use page::{Page, html_of_all};
 pub use run::{Evaluation, Scored};
 pub use shown_example::{EXAMPLE_STYLE, ShownExample};
 pub use state::EvaluationState;

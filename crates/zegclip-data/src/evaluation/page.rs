@@ -17,10 +17,8 @@ pub struct Page<'a> {
     pub scores: &'a Scores,
     /// The classes.
     pub vocabulary: &'a Vocabulary,
-    /// The worst images, the worst first.
-    pub worst: Vec<ShownExample>,
-    /// The best images, the best first.
-    pub best: Vec<ShownExample>,
+    /// Images to look at, such as the worst and the best ones, each group under its heading.
+    pub images: Vec<(String, Vec<ShownExample>)>,
 }
 
 impl Page<'_> {
@@ -29,24 +27,24 @@ impl Page<'_> {
     /// # Errors
     /// [`DataError`] if a picture cannot be made.
     pub fn html(&self) -> Result<String, DataError> {
-        let mut page = String::new();
-        let title = escape(&self.title);
-        let _ = write!(
-            page,
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n\
-             <meta name=\"viewport\" content=\"width=device-width\">\n<style>{STYLE}{EXAMPLE_STYLE}</style></head>\n<body><h1>{title}</h1>\n"
-        );
-        self.means(&mut page);
+        let mut page = head(&self.title);
+        self.body(&mut page)?;
+        page.push_str("</body></html>\n");
+        Ok(page)
+    }
+
+    fn body(&self, page: &mut String) -> Result<(), DataError> {
+        self.means(page);
         page.push_str("<dl>");
         for (name, value) in &self.facts {
             let _ = write!(page, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
         }
         page.push_str("</dl>\n");
-        self.images(&mut page, "Worst images", &self.worst)?;
-        self.images(&mut page, "Best images", &self.best)?;
-        self.classes(&mut page);
-        page.push_str("</body></html>\n");
-        Ok(page)
+        for (heading, images) in &self.images {
+            self.images(page, heading, images)?;
+        }
+        self.classes(page);
+        Ok(())
     }
 
     fn means(&self, page: &mut String) {
@@ -110,9 +108,33 @@ impl Page<'_> {
     }
 }
 
+/// Several evaluations on one page, each under its own title; `introduction` stands above them.
+///
+/// # Errors
+/// [`DataError`] if a picture cannot be made.
+pub fn html_of_all(title: &str, introduction: &str, parts: &[Page<'_>]) -> Result<String, DataError> {
+    let mut page = head(title);
+    let _ = writeln!(page, "<p>{}</p>", escape(introduction));
+    for part in parts {
+        let _ = writeln!(page, "<h2 class=\"part\">{}</h2>", escape(&part.title));
+        part.body(&mut page)?;
+    }
+    page.push_str("</body></html>\n");
+    Ok(page)
+}
+
+fn head(title: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<style>{STYLE}{EXAMPLE_STYLE}</style></head>\n\
+         <body><h1>{title}</h1>\n"
+    )
+}
+
 const STYLE: &str = "
 body{font:15px/1.45 system-ui,sans-serif;color:#212529;max-width:1720px;margin:2em auto;padding:0 1.5em}
-h1{font-size:1.6em}h2{margin:2em 0 .6em;font-size:1.25em}
+h1{font-size:1.6em}h2{margin:2em 0 .6em;font-size:1.25em}.part{font-size:1.45em;margin-top:2.5em}
 .means{display:flex;flex-wrap:wrap;gap:.8em}.means div{background:#f1f3f5;border-radius:8px;padding:.6em 1.1em;text-align:center}
 .means b{display:block;font-size:1.5em}.means span,.note,dt{color:#6c757d}
 dl{display:grid;grid-template-columns:max-content auto;gap:.1em 1em}dd{margin:0;overflow-wrap:anywhere}
@@ -140,12 +162,25 @@ mod tests {
             facts: vec![("model".to_owned(), "x".to_owned())],
             scores: &scores,
             vocabulary: &vocabulary,
-            worst: vec![ShownExample::new("one", 1.0, Some(&photo), &labels, &labels)],
-            best: vec![ShownExample::new("two", 1.0, None, &labels, &labels)],
+            images: vec![
+                (
+                    "Worst images".to_owned(),
+                    vec![ShownExample::new("one", 1.0, Some(&photo), &labels, &labels)],
+                ),
+                (
+                    "Best images".to_owned(),
+                    vec![ShownExample::new("two", 1.0, None, &labels, &labels)],
+                ),
+            ],
         };
         let html = page.html().unwrap();
         assert!(html.contains("a&lt;b") && !html.contains("a<b") && html.contains("T &amp; t"));
         assert_eq!(html.matches("data:image/jpeg;base64,").count(), 4 + 3);
         assert!(!html.contains("http"));
+        // Small pictures are enlarged by a whole factor.
+        assert!(html.contains("<img width=\"256\" height=\"128\""), "{html}");
+        let twice = html_of_all("All", "1 < 2", &[page.clone(), page]).unwrap();
+        assert_eq!(twice.matches("data:image/jpeg;base64,").count(), 2 * (4 + 3));
+        assert!(twice.contains("<p>1 &lt; 2</p>") && twice.matches("<html").count() == 1);
     }
 }

@@ -11,6 +11,8 @@ use crate::{
 
 /// Pictures are not wider or higher.
 const LARGEST_SIDE: u32 = 400;
+/// Smaller ones are enlarged by a whole factor.
+const SMALLEST_SIDE: u32 = 256;
 const QUALITY: u8 = 85;
 /// How much of a picture is class colour.
 const OPACITY: f32 = 0.75;
@@ -41,9 +43,13 @@ impl ShownExample {
     /// Keeps small pictures of an image; `miou` from 0 to 1.
     pub fn new(name: &str, miou: f64, photo: Option<&RgbImage>, labels: &LabelMap, prediction: &LabelMap) -> Self {
         let (width, height) = labels.dimensions();
-        let scale = (f64::from(LARGEST_SIDE) / f64::from(width.max(height).max(1))).min(1.0);
-        let small = |side: u32| (f64::from(side) * scale).round().max(1.0) as u32;
-        let (width, height) = (small(width), small(height));
+        let longest = width.max(height).max(1);
+        let scale = match SMALLEST_SIDE.div_ceil(longest) {
+            1 => (f64::from(LARGEST_SIDE) / f64::from(longest)).min(1.0),
+            factor => factor.into(),
+        };
+        let scaled = |side: u32| (f64::from(side) * scale).round().max(1.0) as u32;
+        let (width, height) = (scaled(width), scaled(height));
         Self {
             name: name.to_owned(),
             miou: Some(miou),

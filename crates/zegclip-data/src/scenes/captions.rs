@@ -27,8 +27,8 @@ pub(super) struct Content<'a> {
     pub(super) vocabulary: &'a Vocabulary,
     /// Each class with its number of pictures.
     pub(super) things: &'a [(ClassIndex, usize)],
-    /// With its class, the lower ground first.
-    pub(super) grounds: &'a [(ClassIndex, Ground)],
+    /// The lower ground first.
+    pub(super) grounds: &'a [Ground],
 }
 
 /// Different sentences that name all things.
@@ -75,7 +75,7 @@ impl Content<'_> {
             let grounds = self
                 .grounds
                 .iter()
-                .map(|&(class, _)| one(&self.name(class, free, stream)));
+                .map(|ground| one(choose(ground.names(), free, stream)));
             let grounds = grounds.collect::<Vec<_>>();
             let second = stream.pick(&[" and ", " with ", " under "]).copied().unwrap_or(" and ");
             let lead = if lead == "there is " { "there is only " } else { lead };
@@ -87,11 +87,11 @@ impl Content<'_> {
         let phrases = things.iter().enumerate().map(|(position, &(class, count))| {
             let name = self.name(class, free, stream);
             if position == 0 {
-                plural = count > 1 || is_plural(&name);
+                plural = count > 1 || is_plural(name);
             }
             match count {
-                1 => one(&name),
-                _ => several(count, &name),
+                1 => one(name),
+                _ => several(count, name),
             }
         });
         let phrases = phrases.collect::<Vec<_>>();
@@ -113,32 +113,34 @@ impl Content<'_> {
         format!("{lead}{list}{place}")
     }
 
-    fn name(&self, class: ClassIndex, free: bool, stream: &mut RandomStream) -> String {
-        let Some(class) = self.vocabulary.class(class) else {
-            return String::new();
-        };
-        let names = class.names().collect::<Vec<_>>();
-        // The name itself is the commonest.
-        let synonym = (free && stream.chance(0.4)).then(|| stream.pick(&names)).flatten();
-        (*synonym.unwrap_or(&class.name())).to_owned()
+    fn name(&self, class: ClassIndex, free: bool, stream: &mut RandomStream) -> &str {
+        let class = self.vocabulary.class(class);
+        class.map_or("", |class| choose(class.names(), free, stream))
     }
 
     /// ` on grass under the sky`, with a space before.
     fn place(&self, free: bool, stream: &mut RandomStream) -> String {
         let mut place = String::new();
-        for (position, &(class, ground)) in self.grounds.iter().enumerate() {
+        for (position, &ground) in self.grounds.iter().enumerate() {
             let choices = prepositions(ground, position == 0);
             let preposition = if free { stream.pick(choices) } else { choices.first() };
-            let name = self.name(class, free, stream);
+            let name = choose(ground.names(), free, stream);
             let name = if free && stream.chance(0.35) {
                 format!("the {name}")
             } else {
-                one(&name)
+                one(name)
             };
             place.push_str(&format!(" {} {name}", preposition.copied().unwrap_or("on")));
         }
         place
     }
+}
+
+/// The first of the names, the commonest one, or in free captions another one now and then.
+fn choose<'a>(names: impl Iterator<Item = &'a str>, free: bool, stream: &mut RandomStream) -> &'a str {
+    let names = names.collect::<Vec<_>>();
+    let synonym = (free && stream.chance(0.4)).then(|| stream.pick(&names)).flatten();
+    synonym.or(names.first()).copied().unwrap_or_default()
 }
 
 fn prepositions(ground: Ground, is_lower: bool) -> &'static [&'static str] {

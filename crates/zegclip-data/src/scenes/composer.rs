@@ -39,9 +39,9 @@ pub struct Scenes {
     settings: SceneSettings,
     library: Library,
     vocabulary: Vocabulary,
-    /// The class of each concept.
-    classes: Vec<ClassIndex>,
-    /// Concepts that have a picture, by position.
+    /// The class of each concept, if the vocabulary names it.
+    classes: Vec<Option<ClassIndex>>,
+    /// Concepts that have a picture and a class, by position.
     drawn: Vec<usize>,
     noise: Noise,
 }
@@ -71,12 +71,27 @@ impl Scenes {
     }
 
     fn new(library: Library, settings: SceneSettings) -> Result<Self, SceneError> {
-        let vocabulary = vocabulary_of(&library.concepts)?;
-        let class = |concept: &Concept| vocabulary.require(&concept.name, "the pictures");
-        let classes = library.concepts.iter().map(class).collect::<Result<_, _>>()?;
-        let drawn = |(position, concept): (usize, &Concept)| (!concept.pictures.is_empty()).then_some(position);
+        let vocabulary = match &settings.vocabulary {
+            Some(vocabulary) => vocabulary.clone().with_labels_in_order(),
+            None => vocabulary_of(&library.concepts)?,
+        };
+        let class = |concept: &Concept| vocabulary.find(&concept.name);
+        let classes = library.concepts.iter().map(class).collect::<Vec<_>>();
+        let is_drawn = |position: &usize| {
+            let has_picture = library
+                .concepts
+                .get(*position)
+                .is_some_and(|concept| !concept.pictures.is_empty());
+            has_picture && classes.get(*position).is_some_and(Option::is_some)
+        };
+        let drawn = (0..classes.len()).filter(is_drawn).collect::<Vec<_>>();
+        if drawn.is_empty() {
+            return Err(SceneError::NoThing {
+                vocabulary: vocabulary.name().to_owned(),
+            });
+        }
         Ok(Self {
-            drawn: library.concepts.iter().enumerate().filter_map(drawn).collect(),
+            drawn,
             classes,
             vocabulary,
             library,
@@ -157,7 +172,7 @@ struct Canvas {
     /// The picture a pixel belongs to, from 1; 0 is the ground. The rim keeps what was behind it.
     owners: Vec<u8>,
     backdrop: Backdrop,
-    grounds: Vec<(ClassIndex, Ground)>,
+    grounds: Vec<(Option<ClassIndex>, Ground)>,
     placed: Vec<Placed>,
     /// Where shadows fall, `[x, y]` in pixels for a picture of one pixel; and how dark they are.
     light: [f32; 2],
@@ -177,17 +192,13 @@ impl Canvas {
         let usual = (settings.picture_size.start() + settings.picture_size.end()) as f32 / 2.0;
         // Pictures have 0.475 of the side of a scene by default.
         let backdrop = Backdrop::draw(stream, settings.size, usual / 0.475);
-        let ground = |ground: Ground| Some((scenes.vocabulary.find(ground.name())?, ground));
-        let grounds = backdrop.grounds().filter_map(ground).collect::<Vec<_>>();
+        let ground = |ground: Ground| (scenes.vocabulary.find(ground.name()), ground);
+        let grounds = backdrop.grounds().map(ground).collect::<Vec<_>>();
         let pixels = settings.size as usize * settings.size as usize;
         let (mut colors, mut labels) = (Vec::with_capacity(pixels), Vec::with_capacity(pixels));
         backdrop.paint(&scenes.noise, settings.size, |color, position| {
             colors.push(color);
-            labels.push(
-                grounds
-                    .get(position)
-                    .map_or(LabelMap::IGNORE, |&(class, _)| class.get()),
-            );
+            labels.push(grounds.get(position).map_or(LabelMap::IGNORE, |&(class, _)| raw(class)));
         });
         let side = if stream.chance(0.5) { -1.0 } else { 1.0 };
         Self {
@@ -205,7 +216,8 @@ impl Canvas {
 
     /// Lays a picture of this concept where it hides not too much, if there is such a place.
     fn place(&mut self, scenes: &Scenes, concept: usize, count: usize, stream: &mut RandomStream) {
-        let Some((concept, class)) = scenes.library.concepts.get(concept).zip(scenes.classes.get(concept)) else {
+        let class = scenes.classes.get(concept).copied().flatten();
+        let Some((concept, class)) = scenes.library.concepts.get(concept).zip(class) else {
             return;
         };
         let Some((artist, picture)) = stream.pick(&concept.pictures) else {
@@ -224,13 +236,13 @@ impl Canvas {
                 continue;
             };
             self.cast_shadow(picture, &pose, center, size, stream);
-            let whole = self.lay(&sprite, center, *class);
+            let whole = self.lay(&sprite, center, class);
             for (placed, covered) in self.placed.iter_mut().zip(covered) {
                 placed.left -= covered.min(placed.left);
             }
             self.placed.push(Placed {
                 picture: PlacedPicture {
-                    class: *class,
+                    class,
                     artist: scenes.library.artists.get(*artist).cloned().unwrap_or_default(),
                     center,
                     size,
@@ -391,7 +403,8 @@ impl Canvas {
     fn finish(mut self, scenes: &Scenes, finish: &Finish, stream: &mut RandomStream) -> Scene {
         let image = finish.develop(&mut self.colors, self.size);
         let labels = self.labels;
-        self.grounds.retain(|&(class, _)| labels.contains(&class.get()));
+        self.grounds
+            .retain(|&(class, _)| class.is_none() || labels.contains(&raw(class)));
         let mut things = Vec::<(ClassIndex, usize)>::new();
         for placed in &self.placed {
             let class = placed.picture.class;
@@ -400,10 +413,11 @@ impl Canvas {
                 None => things.push((class, 1)),
             }
         }
+        let grounds = self.grounds.into_iter().map(|(_, ground)| ground).collect::<Vec<_>>();
         let content = Content {
             vocabulary: &scenes.vocabulary,
             things: &things,
-            grounds: &self.grounds,
+            grounds: &grounds,
         };
         Scene {
             captions: captions::write(&content, stream),
@@ -418,9 +432,14 @@ impl Canvas {
                     ..placed.picture
                 })
                 .collect(),
-            grounds: self.grounds.into_iter().map(|(_, ground)| ground).collect(),
+            grounds,
         }
     }
+}
+
+/// As label maps write it.
+fn raw(class: Option<ClassIndex>) -> u16 {
+    class.map_or(LabelMap::IGNORE, ClassIndex::get)
 }
 
 /// Many pictures in a scene are smaller, so that they find their places.

@@ -69,6 +69,31 @@ pub enum SceneError {
         problem: String,
     },
 
+    /// A vocabulary that names no picture.
+    #[error(
+        "no class of the vocabulary `{vocabulary}` has a picture; `zegclip scenes` without a vocabulary shows what has"
+    )]
+    NoThing {
+        /// The vocabulary.
+        vocabulary: String,
+    },
+
+    /// A folder that holds something already.
+    #[error("`{}` exists and is not empty; give the name of a new folder", folder.display())]
+    FolderExists {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// Somebody asked to stop before all scenes were made.
+    #[error("stopped after {made} of {count} scenes; nothing was written")]
+    Stopped {
+        /// Scenes that were ready.
+        made: u64,
+        /// Scenes that were asked for.
+        count: u64,
+    },
+
     /// A setting with which no scene can be made.
     #[error("the setting `{name}` of scenes must be {expected}, not {given}")]
     Setting {

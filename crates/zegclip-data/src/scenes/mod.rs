@@ -22,6 +22,7 @@ mod color;
 mod composer;
 mod english;
 mod error;
+mod export;
 mod finish;
 mod ground;
 mod library;
@@ -37,6 +38,7 @@ mod vocabulary;
 
 pub use composer::Scenes;
 pub use error::SceneError;
+pub use export::{CAPTIONS_FILE, DATASET_FILE, check_free};
 pub use ground::Ground;
 pub use library::HELD_OUT_ARTIST;
 pub use scene::{PlacedPicture, Scene};

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::SceneError;
+use crate::Vocabulary;
 
 /// Which scenes: no scene, and by default no artist, of one split is in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub struct SceneSettings {
     pub augmentation: Augmentation,
     /// Whether the picture is encoded as JPEG and decoded again.
     pub jpeg: bool,
+    /// What labels mean, if it is not for the pictures to say: only pictures of its names are drawn, and grounds that it
+    /// does not name are ignored, like VOC's background.
+    pub vocabulary: Option<Vocabulary>,
 }
 
 /// The most pictures in a scene.
@@ -76,6 +80,7 @@ impl SceneSettings {
             artists: Artists::Known,
             augmentation: Augmentation::Strong,
             jpeg: true,
+            vocabulary: None,
         }
     }
 

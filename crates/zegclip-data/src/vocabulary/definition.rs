@@ -215,6 +215,24 @@ impl Vocabulary {
         }
     }
 
+    /// The same vocabulary under another name.
+    #[must_use]
+    pub fn renamed(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self
+        }
+    }
+
+    /// The same vocabulary with label values that are the classes' positions, whatever others its files have.
+    #[must_use]
+    pub fn with_labels_in_order(self) -> Self {
+        Self {
+            encoding: LabelEncoding::identity(self.len()),
+            ..self
+        }
+    }
+
     /// What the vocabulary is called: `voc20`, a file's name, `custom`.
     pub fn name(&self) -> &str {
         &self.name

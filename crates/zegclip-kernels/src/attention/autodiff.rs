@@ -75,7 +75,7 @@ fn forward<B: AttentionKernel>(
             Some(B::attention_forward(query, key, value, next().zip(next()), causal))
         }
         Form::Together { heads } => {
-            let [query, key, value] = kernel::split::<B>(next()?, heads);
+            let [query, key, value] = B::split_heads(next()?, heads);
             let (output, log_sum) = B::attention_forward(query, key, value, next().zip(next()), causal);
             Some((kernel::merge::<B>(output), log_sum))
         }

@@ -24,6 +24,11 @@ pub struct AttentionGradients<B: Backend> {
 
 /// Attention and its gradients on a device without autodiff. The defaults compose burn's operators.
 pub trait AttentionKernel: Backend {
+    /// Queries, keys and values, each `[batch, heads, tokens, head_dim]`, of `[batch, tokens, 3 · heads · head_dim]`.
+    fn split_heads(qkv: FloatTensor<Self>, heads: usize) -> [FloatTensor<Self>; 3] {
+        split::<Self>(qkv, heads)
+    }
+
     /// Result of attention: `[batch, heads, queries, value_dim]`.
     fn attention_output(
         query: FloatTensor<Self>,
@@ -73,7 +78,7 @@ pub trait AttentionKernel: Backend {
         log_sum: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, Extra<Self>) {
-        let [query, key, value] = split::<Self>(qkv, heads);
+        let [query, key, value] = Self::split_heads(qkv, heads);
         let (output, gradient) = (unmerge::<Self>(output, heads), unmerge::<Self>(gradient, heads));
         let gradients = Self::attention_gradients(query, key, value, extra, causal, output, log_sum, gradient);
         let parts = [gradients.query, gradients.key, gradients.value].map(merge::<Self>);
@@ -85,8 +90,7 @@ impl AttentionKernel for Cube {}
 #[cfg(feature = "ndarray")]
 impl AttentionKernel for burn::backend::NdArray {}
 
-/// Queries, keys and values, each `[batch, heads, tokens, head_dim]`, of `[batch, tokens, 3 · heads · head_dim]`.
-pub(super) fn split<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3] {
+fn split<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3] {
     let [batch, tokens, width] = qkv.shape().dims::<3>();
     let qkv = B::float_reshape(qkv, Shape::new([batch, tokens, 3, heads, width / 3 / heads]));
     let qkv = B::float_permute(qkv, &[2, 0, 3, 1, 4]);

@@ -1,8 +1,8 @@
 //! Attention on the processor.
 
-use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::composed;
@@ -13,6 +13,20 @@ use crate::flex::{self, Heads};
 type Extra = Option<(FlexTensor, FlexTensor)>;
 
 impl AttentionKernel for Flex {
+    /// Views: burn's reshape would copy.
+    fn split_heads(qkv: FlexTensor, heads: usize) -> [FlexTensor; 3] {
+        let qkv = flex::contiguous(qkv);
+        let [batch, tokens, width] = qkv.shape().dims::<3>();
+        let dim = width / 3 / heads;
+        let start = qkv.layout().start_offset();
+        [0, 1, 2].map(|part| {
+            let strides = [tokens * width, dim, width, 1].map(|stride| stride as isize);
+            let shape = Shape::new([batch, heads, tokens, dim]);
+            let layout = Layout::new(shape, strides.to_vec(), start + part * heads * dim);
+            qkv.clone().with_layout(layout)
+        })
+    }
+
     fn attention_forward(
         query: FlexTensor,
         key: FlexTensor,
@@ -82,7 +96,7 @@ impl AttentionKernel for Flex {
         gradient: FlexTensor,
     ) -> (FlexTensor, Extra) {
         let f32 = flex::is_f32(&qkv);
-        let [query, key, value] = super::kernel::split::<Self>(qkv, heads);
+        let [query, key, value] = Self::split_heads(qkv, heads);
         let output = super::kernel::unmerge::<Self>(output, heads);
         let gradient = super::kernel::unmerge::<Self>(gradient, heads);
         if !f32 {

@@ -177,24 +177,33 @@ pub(crate) struct OutputRectangle<'a> {
 }
 
 impl OutputRectangle<'_> {
-    /// Writes a tile plus a row; what reaches over the edges is dropped.
+    /// Writes a tile plus a row plus, if there is one, a residual whose rows lie as far apart as given; what reaches over the
+    /// edges is dropped.
     #[inline(always)]
     pub(crate) fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &mut self,
         simd: S,
         tile: [[S::f32s; VECTORS]; ROWS],
         row: [S::f32s; VECTORS],
+        residual: Option<(&[f32], usize)>,
     ) {
         if self.holds::<S, ROWS, VECTORS>() {
             for (index, tile) in tile.into_iter().enumerate() {
-                for (vector, value) in tile.into_iter().enumerate() {
+                let mut values = tile;
+                for (value, row) in values.iter_mut().zip(row) {
+                    *value = simd.add_f32s(*value, row);
+                }
+                if let Some((residual, stride)) = residual {
+                    let residual = &residual[index * stride..][..VECTORS * S::F32_LANES];
+                    for (value, residual) in values.iter_mut().zip(S::as_simd_f32s(residual).0) {
+                        *value = simd.add_f32s(*value, *residual);
+                    }
+                }
+                for (vector, value) in values.into_iter().enumerate() {
                     // SAFETY: row `index` and the vector lie inside the rectangle, which this thread owns.
                     let cell = unsafe { self.start.add(index * self.stride + vector * S::F32_LANES) };
                     // SAFETY: as above; vectors may lie unaligned.
-                    unsafe {
-                        cell.cast::<S::f32s>()
-                            .write_unaligned(simd.add_f32s(value, row[vector]))
-                    };
+                    unsafe { cell.cast::<S::f32s>().write_unaligned(value) };
                 }
             }
         } else {
@@ -202,12 +211,12 @@ impl OutputRectangle<'_> {
             for (index, tile) in tile.into_iter().enumerate().take(self.rows) {
                 let tile: [f32; MAX_COLUMNS] = flattened::<S, VECTORS>(tile);
                 for column in 0..self.columns.min(VECTORS * S::F32_LANES) {
+                    let mut value = tile[column] + row[column];
+                    if let Some((residual, stride)) = residual {
+                        value += residual[index * stride + column];
+                    }
                     // SAFETY: the row and the column lie inside the rectangle, which this thread owns.
-                    unsafe {
-                        self.start
-                            .add(index * self.stride + column)
-                            .write(tile[column] + row[column])
-                    };
+                    unsafe { self.start.add(index * self.stride + column).write(value) };
                 }
             }
         }

@@ -1,13 +1,44 @@
 //! Functions of single elements, on all threads.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::exponential::{quick_gelu, quick_gelu_derivative};
+use super::buffer::filled_in_chunks;
+use super::exponential::{self, quick_gelu_derivative};
 use super::instruction_set::InstructionSet;
 
 /// Floats a task.
 const CHUNK: usize = 1 << 14;
+
+/// `x · σ(1.702 x)` of each `x`.
+pub(crate) fn quick_gelu(instructions: InstructionSet, x: &[f32]) -> Vec<f32> {
+    struct Task<'a>(&'a [f32], &'a mut [MaybeUninit<f32>]);
+    impl WithSimd for Task<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (x, x_rest) = S::as_simd_f32s(self.0);
+            let (out, out_rest) = S::as_uninit_mut_simd_f32s(self.1);
+            for (x, out) in x.iter().zip(out) {
+                out.write(exponential::quick_gelu(simd, *x));
+            }
+            if !x_rest.is_empty() {
+                let values = [exponential::quick_gelu(simd, simd.partial_load_f32s(x_rest))];
+                for (value, out) in bytemuck::cast_slice(&values).iter().zip(out_rest) {
+                    out.write(*value);
+                }
+            }
+        }
+    }
+    let write = |index: usize, out: &mut [MaybeUninit<f32>]| {
+        instructions.run(Task(&x[index * CHUNK..][..out.len()], out));
+    };
+    // SAFETY: a task writes each element of its part.
+    unsafe { filled_in_chunks(x.len(), CHUNK, write) }
+}
 
 /// Replaces each `x` by `x · σ(1.702 x)`.
 pub(crate) fn quick_gelu_in_place(instructions: InstructionSet, x: &mut [f32]) {
@@ -19,10 +50,10 @@ pub(crate) fn quick_gelu_in_place(instructions: InstructionSet, x: &mut [f32]) {
         fn with_simd<S: Simd>(self, simd: S) {
             let (vectors, rest) = S::as_mut_simd_f32s(self.0);
             for x in vectors {
-                *x = quick_gelu(simd, *x);
+                *x = exponential::quick_gelu(simd, *x);
             }
             if !rest.is_empty() {
-                let value = quick_gelu(simd, simd.partial_load_f32s(rest));
+                let value = exponential::quick_gelu(simd, simd.partial_load_f32s(rest));
                 simd.partial_store_f32s(rest, value);
             }
         }

@@ -56,6 +56,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The columns `first..first + count`.
+    pub(crate) fn columns(self, first: usize, count: usize) -> Self {
+        self.transposed().rows(first, count).transposed()
+    }
+
     /// Whether the elements of a row lie next to each other.
     pub(crate) fn has_contiguous_rows(&self) -> bool {
         self.column_stride == 1

@@ -18,10 +18,16 @@ use super::tile::{self, TileShape, TileTask, multiply_add, multiply_add_rows};
 const DEPTH_BLOCK: usize = 192;
 /// Groups of interleaved rows a task, at most: enough that fetching a panel does not count.
 const ROW_GROUPS: usize = 32;
+/// Groups of a task that are not divided further.
+const FEW_ROW_GROUPS: usize = 4;
+/// Tasks, at least, if there are enough rows: gradients of weights are small matrices of long sums.
+const BLOCKS: usize = 16;
 /// Panels of columns a task, at most.
 const COLUMN_PANELS: usize = 8;
 /// Multiply-adds below which starting other threads costs more than it saves.
 const SERIAL_WORK: usize = 1 << 18;
+/// Parts of the depth that are packed side by side: not more than what the processor fetches ahead.
+const LINES: usize = 16;
 /// Floats below which packing is not worth other threads.
 const SERIAL_FLOATS: usize = 1 << 14;
 
@@ -68,22 +74,63 @@ fn interleaved(matrix: Matrix<'_>, width: usize) -> Scratch {
     out
 }
 
-/// `activation(left · right + bias)`, rows one after the other: `[left.rows, right.columns]`.
-///
-/// `bias` holds `right.columns` floats.
-pub(crate) fn multiply(
-    left: Matrix<'_>,
-    right: &PackedMatrix,
-    bias: Option<&[f32]>,
-    activation: Activation,
-) -> Vec<f32> {
+/// All rows of a matrix, interleaved `width` at a time, a part of the depth after the other: `[depth blocks, groups, depth of
+/// a block, width]`.
+fn interleaved_by_depth(matrix: Matrix<'_>, width: usize) -> Scratch {
+    let groups = matrix.rows.div_ceil(width);
+    let mut out = Scratch::new(groups * matrix.columns * width);
+    if groups == 0 {
+        return out;
+    }
+    let pack_block = |(block, out): (usize, &mut [f32])| {
+        let first = block * DEPTH_BLOCK;
+        let count = DEPTH_BLOCK.min(matrix.columns - first);
+        // Where the depth runs along memory lines of their own, few of them at a time are read from begin to end.
+        for begin in (0..count).step_by(LINES) {
+            let lines = LINES.min(count - begin);
+            let part = matrix.columns(first + begin, lines);
+            for (group, out) in out.chunks_exact_mut(count * width).enumerate() {
+                let row = group * width;
+                let rows = part.rows(row, width.min(matrix.rows - row));
+                interleave(rows, [0, begin], count, width, out);
+            }
+        }
+        let last = (groups - 1) * width;
+        pad(matrix.rows - last, count, width, &mut out[last * count..]);
+    };
+    let blocks = out.par_chunks_mut(groups * DEPTH_BLOCK * width).enumerate();
+    blocks.for_each(pack_block);
+    out
+}
+
+/// What is done to a product while it is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finish<'a> {
+    /// Added to every row.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Added to the whole, a float for each element in the order of the rows. Not together with an activation.
+    pub(crate) residual: Option<&'a [f32]>,
+    /// Applied last.
+    pub(crate) activation: Activation,
+}
+
+/// `left · right` finished, rows one after the other: `[left.rows, right.columns]`.
+pub(crate) fn multiply(left: Matrix<'_>, right: &PackedMatrix, finish: Finish<'_>) -> Vec<f32> {
     assert_eq!(left.columns, right.depth, "inner dimensions");
-    if let Some(bias) = bias {
+    if let Some(bias) = finish.bias {
         assert_eq!(bias.len(), right.columns, "length of the bias");
+    }
+    if let Some(residual) = finish.residual {
+        assert_eq!(residual.len(), left.rows * right.columns, "length of the residual");
+        assert_eq!(
+            finish.activation,
+            Activation::None,
+            "activation of a sum with a residual"
+        );
     }
     let shape = TileShape::of(right.instructions);
     // Rows without gaps are read where they lie: packing them would take a good part of the time of a narrow product.
-    let packed_left = (!left.has_contiguous_rows()).then(|| interleaved(left, shape.rows));
+    let packed_left = (!left.has_contiguous_rows()).then(|| interleaved_by_depth(left, shape.rows));
     let left_side = match &packed_left {
         Some(packed) => Left::Packed(packed),
         None => Left::Rows(left),
@@ -91,15 +138,16 @@ pub(crate) fn multiply(
     let groups = left.rows.div_ceil(shape.rows);
     let panels = right.columns.div_ceil(shape.columns);
     let fill = |out: &OutputCells<'_>| {
-        let row_blocks = groups.div_ceil(ROW_GROUPS);
         let column_blocks = panels.div_ceil(COLUMN_PANELS);
+        let row_blocks = groups
+            .div_ceil(ROW_GROUPS)
+            .max(BLOCKS.div_ceil(column_blocks.max(1)).min(groups / FEW_ROW_GROUPS));
         let run_block = |index: usize| {
             let (row_block, column_block) = (index / column_blocks, index % column_blocks);
             let block = Block {
                 left: left_side,
                 right,
-                bias,
-                activation,
+                finish,
                 rows: left.rows,
                 groups: part(groups, row_blocks, row_block),
                 panels: part(panels, column_blocks, column_block),
@@ -126,7 +174,7 @@ fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
 /// The left side of a product.
 #[derive(Clone, Copy)]
 enum Left<'a> {
-    /// As [`interleaved`] gives it.
+    /// As [`interleaved_by_depth`] gives it.
     Packed(&'a [f32]),
     /// Rows without gaps.
     Rows(Matrix<'a>),
@@ -136,8 +184,7 @@ enum Left<'a> {
 struct Block<'a> {
     left: Left<'a>,
     right: &'a PackedMatrix,
-    bias: Option<&'a [f32]>,
-    activation: Activation,
+    finish: Finish<'a>,
     rows: usize,
     groups: Range<usize>,
     panels: Range<usize>,
@@ -152,7 +199,7 @@ impl TileTask for Block<'_> {
         let PackedMatrix { depth, columns, .. } = *self.right;
         let right = S::as_simd_f32s(&self.right.panels).0.as_chunks::<VECTORS>().0;
         let width = VECTORS * S::F32_LANES;
-        let depth_blocks = depth.div_ceil(DEPTH_BLOCK).max(1);
+        let (groups, depth_blocks) = (self.rows.div_ceil(ROWS), depth.div_ceil(DEPTH_BLOCK).max(1));
         for depth_block in 0..depth_blocks {
             let first = depth_block * DEPTH_BLOCK;
             let count = DEPTH_BLOCK.min(depth - first);
@@ -164,7 +211,7 @@ impl TileTask for Block<'_> {
                 let valid_columns = width.min(columns - column);
                 let mut bias = [simd.splat_f32s(0.0); VECTORS];
                 if depth_block == 0
-                    && let Some(all) = self.bias
+                    && let Some(all) = self.finish.bias
                 {
                     bias = load_row(simd, &all[column..column + valid_columns]);
                 }
@@ -174,7 +221,8 @@ impl TileTask for Block<'_> {
                     let valid_rows = ROWS.min(self.rows - row);
                     let tile = match self.left {
                         Left::Packed(left) => {
-                            let left = &left.as_chunks::<ROWS>().0[group * depth + first..][..count];
+                            let left = left.as_chunks::<ROWS>().0;
+                            let left = &left[groups * first + group * count..][..count];
                             multiply_add(simd, left, right, [[simd.splat_f32s(0.0); VECTORS]; ROWS])
                         }
                         Left::Rows(left) => {
@@ -191,20 +239,24 @@ impl TileTask for Block<'_> {
                             .rectangle(row * columns + column, columns, [valid_rows, valid_columns])
                     };
                     if depth_block == 0 {
-                        out.store(simd, tile, bias);
+                        let residual = self
+                            .finish
+                            .residual
+                            .map(|all| (&all[row * columns + column..], columns));
+                        out.store(simd, tile, bias, residual);
                     } else {
                         // SAFETY: the first part of the depth has written it.
                         unsafe { out.add(simd, tile) };
                     }
                 }
-                if self.activation != Activation::None && depth_block + 1 == depth_blocks {
+                if self.finish.activation != Activation::None && depth_block + 1 == depth_blocks {
                     // When the stores have left the pipeline, not right behind them: see `OutputRectangle::add`.
                     let rows = self.groups.start * ROWS..self.rows.min(self.groups.end * ROWS);
                     for row in rows {
                         // SAFETY: no other block has this part of the row; it was written above.
                         let mut out = unsafe { self.out.rectangle(row * columns + column, 0, [1, valid_columns]) };
                         // SAFETY: written above.
-                        activate_row(simd, self.activation, unsafe { out.row(0) });
+                        activate_row(simd, self.finish.activation, unsafe { out.row(0) });
                     }
                 }
             }

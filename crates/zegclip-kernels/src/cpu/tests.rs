@@ -56,13 +56,33 @@ fn products() {
                 *sum += f64::from(left[row * depth + inner]) * f64::from(right[inner * columns + column]);
             }
         }
+        let residual = numbers(rows * columns, 4);
+        let with_residual: Vec<f64> = expected.iter().zip(&residual).map(|(x, r)| x + f64::from(*r)).collect();
+        let transposed: Vec<f32> = (0..rows * depth)
+            .map(|index| left[index % rows.max(1) * depth + index / rows.max(1)])
+            .collect();
         let activated: Vec<f64> = expected.iter().map(|x| quick_gelu(*x)).collect();
         let positive: Vec<f64> = expected.iter().map(|x| x.max(0.0)).collect();
         for instructions in InstructionSet::all() {
             let name = format!("{rows} × {depth} × {columns}, {instructions:?}");
             let packed = pack(instructions, Matrix::contiguous(&right, [depth, columns]));
             let left = Matrix::contiguous(&left, [rows, depth]);
-            let run = |activation| multiply(left, &packed, Some(&bias), activation);
+            let run = |activation| {
+                let finish = Finish {
+                    bias: Some(&bias),
+                    residual: None,
+                    activation,
+                };
+                multiply(left, &packed, finish)
+            };
+            let finish = Finish {
+                bias: Some(&bias),
+                residual: Some(&residual),
+                activation: Activation::None,
+            };
+            assert_close(&name, &multiply(left, &packed, finish), &with_residual, 1e-6);
+            let by_columns = Matrix::contiguous(&transposed, [depth, rows]).transposed();
+            assert_close(&name, &multiply(by_columns, &packed, finish), &with_residual, 1e-6);
             assert_close(&name, &run(Activation::None), &expected, 1e-6);
             assert_close(&name, &run(Activation::QuickGelu), &activated, 1e-6);
             assert_close(&name, &run(Activation::Relu), &positive, 1e-6);
@@ -202,6 +222,7 @@ fn activations() {
     for instructions in InstructionSet::all() {
         let mut y = x.clone();
         quick_gelu_in_place(instructions, &mut y);
+        assert_eq!(super::elementwise::quick_gelu(instructions, &x), y, "{instructions:?}");
         assert_close(&format!("{instructions:?}"), &y, &expected, 1e-6);
         let mut gradient = vec![3.0; x.len()];
         quick_gelu_backward_in_place(instructions, &x, &mut gradient);

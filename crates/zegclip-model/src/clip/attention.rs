@@ -40,25 +40,19 @@ impl SelfAttention {
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
-    /// - output: `[batch, tokens, width]`
-    pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
-        let dtype = tokens.dtype();
+    /// - output: `[batch, tokens, width]`, before the output projection
+    pub fn attend(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
         let qkv = apply_linear(&self.qkv, tokens, Activation::None);
         let extra = extra.map(|extra| (extra.key.clone(), extra.value.clone()));
-        apply_linear(
-            &self.out,
-            self_attention(qkv, self.heads, extra, causal),
-            Activation::None,
-        )
-        .cast(dtype)
+        self_attention(qkv, self.heads, extra, causal)
     }
 
     /// What the first token attends to of all tokens.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
-    /// - output: `[batch, 1, width]`
-    pub fn forward_first(&self, tokens: Tensor<3>) -> Tensor<3> {
+    /// - output: `[batch, 1, width]`, before the output projection
+    pub fn attend_first(&self, tokens: Tensor<3>) -> Tensor<3> {
         let [batch, _, width] = tokens.dims();
         let weight = self.qkv.weight.val().narrow(1, 0, width);
         let bias = self.qkv.bias.as_ref().map(|bias| bias.val().narrow(0, 0, width));
@@ -66,10 +60,9 @@ impl SelfAttention {
             .reshape([batch, 1, self.heads, width / self.heads])
             .swap_dims(1, 2);
         let KeyValue { key, value } = self.key_value(tokens);
-        let attended = attention(query, key, value, None, false)
+        attention(query, key, value, None, false)
             .swap_dims(1, 2)
-            .reshape([batch, 1, width]);
-        apply_linear(&self.out, attended, Activation::None)
+            .reshape([batch, 1, width])
     }
 
     /// The output of tokens that attend to themselves alone: their projected values.

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
-use zegclip_kernels::{Activation as Fused, linear};
+use zegclip_kernels::{Activation as Fused, linear, linear_add};
 
 use super::attention::{KeyValue, SelfAttention};
 use crate::config::Activation;
@@ -50,8 +50,8 @@ impl ResidualAttentionBlock {
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, width]`
     pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
-        let attended = self.attention.forward(self.ln_1.forward(tokens.clone()), extra, causal);
-        self.perceptron(tokens + attended)
+        let attended = self.attention.attend(self.ln_1.forward(tokens.clone()), extra, causal);
+        self.perceptron(add_linear(tokens, &self.attention.out, attended))
     }
 
     /// As [`forward`](Self::forward) without extra tokens, for the first token alone: what a class feature needs of the last
@@ -61,8 +61,8 @@ impl ResidualAttentionBlock {
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, 1, width]`
     pub fn forward_first(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let attended = self.attention.forward_first(self.ln_1.forward(tokens.clone()));
-        self.perceptron(tokens.narrow(1, 0, 1) + attended)
+        let attended = self.attention.attend_first(self.ln_1.forward(tokens.clone()));
+        self.perceptron(add_linear(tokens.narrow(1, 0, 1), &self.attention.out, attended))
     }
 
     /// As [`forward`](Self::forward) with every token attending to itself alone.
@@ -81,8 +81,7 @@ impl ResidualAttentionBlock {
             Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, Fused::QuickGelu),
             Activation::Gelu => gelu(apply_linear(&self.mlp_fc, normed, Fused::None)),
         };
-        let dtype = tokens.dtype();
-        tokens + apply_linear(&self.mlp_proj, hidden, Fused::None).cast(dtype)
+        add_linear(tokens, &self.mlp_proj, hidden)
     }
 
     /// What other tokens see of `tokens` in this block, without the work for their own output.
@@ -100,4 +99,14 @@ pub(crate) fn apply_linear<const D: usize>(layer: &Linear, x: Tensor<D>, activat
     let weight = layer.weight.val();
     let bias = layer.bias.as_ref().map(|bias| bias.val());
     linear(x.cast(weight.dtype()), weight, bias, activation)
+}
+
+/// `residual + layer(x)` in the type of the residual.
+fn add_linear<const D: usize>(residual: Tensor<D>, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let (weight, dtype) = (layer.weight.val(), residual.dtype());
+    if weight.dtype() == dtype && x.dtype() == dtype {
+        linear_add(x, weight, layer.bias.as_ref().map(|bias| bias.val()), residual)
+    } else {
+        residual + apply_linear(layer, x, Fused::None).cast(dtype)
+    }
 }

@@ -60,7 +60,7 @@ mod tests {
         let image = Tensor::<4>::ones([1, 3, 12, 12], &device);
         let texts = l2_normalise(Tensor::<2>::random([5, 8], Distribution::Default, &device));
         let similarities = encoder.patch_similarities(image, texts).into_data();
-        assert_eq!(similarities.shape.as_slice(), [1, 5, 3, 3]);
+        assert_eq!(similarities.shape().as_slice(), [1, 5, 3, 3]);
         let values: Vec<f32> = similarities.iter::<f32>().collect();
         for class in values.chunks(9) {
             assert!(

@@ -1,6 +1,10 @@
 //! Label maps as one mask a class.
 
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
+use zegclip_kernels::LabelMaps;
+
+/// Label of a pixel without a class.
+const NO_CLASS: u16 = u16::MAX;
 
 /// Targets of a batch: every class has a mask of its own.
 ///
@@ -8,7 +12,9 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 /// class.
 #[derive(Debug, Clone)]
 pub struct MaskTargets {
-    masks: Tensor<4>,
+    labels: LabelMaps,
+    classes: usize,
+    device: Device,
     present: Tensor<2>,
     pairs: usize,
     labelled: usize,
@@ -25,34 +31,45 @@ impl MaskTargets {
         let [batch, rows, columns] = shape;
         let pixels = rows * columns;
         let device = device.clone().without_autodiff();
-        let class_of = |label: u16| Some(usize::from(label)).filter(|class| *class < classes);
+        let mut maps = labels.to_vec();
+        maps.resize(batch * pixels, NO_CLASS);
         let mut present = vec![0f32; batch * classes];
         let mut labelled = 0;
-        let mut indices = vec![-1i32; batch * pixels];
-        for (position, (label, index)) in labels.iter().zip(&mut indices).enumerate() {
-            if let Some(class) = class_of(*label) {
-                *index = i32::from(*label);
-                present[position / pixels * classes + class] = 1.0;
+        for (position, label) in maps.iter_mut().enumerate() {
+            if usize::from(*label) < classes {
+                present[position / pixels * classes + usize::from(*label)] = 1.0;
                 labelled += 1;
+            } else {
+                *label = NO_CLASS;
             }
         }
         let pairs = present.iter().filter(|present| **present > 0.0).count();
-        let indices = Tensor::<4, Int>::from_data(TensorData::new(indices, [batch, 1, rows, columns]), &device);
-        let list = Tensor::<1, Int>::arange(0..classes as i64, &device).reshape([1, classes, 1, 1]);
-        let masks = indices
-            .expand([batch, classes, rows, columns])
-            .equal(list.expand([batch, classes, rows, columns]));
         Self {
-            masks: masks.float().cast(FloatDType::F32),
+            labels: LabelMaps::new(maps, shape),
+            classes,
             present: Tensor::from_data(TensorData::new(present, [batch, classes]), &device),
+            device,
             pairs,
             labelled,
         }
     }
 
-    /// One where the pixel has the class, else zero: `[batch, classes, rows, columns]`.
+    /// The label maps; pixels without a class have [`u16::MAX`].
+    pub fn labels(&self) -> &LabelMaps {
+        &self.labels
+    }
+
+    /// One where the pixel has the class, else zero: `[batch, classes, rows, columns]`. Made anew at each call: it is as large
+    /// as the upsampled masks.
     pub fn masks(&self) -> Tensor<4> {
-        self.masks.clone()
+        let [batch, rows, columns] = self.labels.shape();
+        let shape = [batch, self.classes, rows, columns];
+        let labels: Vec<i32> = self.labels.labels().iter().map(|label| i32::from(*label)).collect();
+        let labels = TensorData::new(labels, [batch, 1, rows, columns]);
+        let labels = Tensor::<4, Int>::from_data(labels, &self.device).expand(shape);
+        let list = Tensor::<1, Int>::arange(0..self.classes as i64, &self.device);
+        let list = list.reshape([1, self.classes, 1, 1]).expand(shape);
+        labels.equal(list).float().cast(FloatDType::F32)
     }
 
     /// One where the image has a pixel of the class, else zero: `[batch, classes]`.
@@ -72,7 +89,7 @@ impl MaskTargets {
 
     /// Pixels `[rows, columns]` of an image.
     pub fn size(&self) -> [usize; 2] {
-        let [_, _, rows, columns] = self.masks.dims();
+        let [_, rows, columns] = self.labels.shape();
         [rows, columns]
     }
 }

@@ -1,6 +1,7 @@
 //! Zero-shot classification and retrieval with the model as it is.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use std::cmp::Ordering;
 use zegclip_data::{RgbImage, SINGLE_TEMPLATE, normalise};
 use zegclip_model::clip::{Clip, Tokenizer, l2_normalise, text_features};
 
@@ -97,7 +98,9 @@ fn rank(scores: impl Iterator<Item = (usize, f32)> + Clone, right: usize, also_r
         .map_or(f32::NAN, |(_, score)| score);
     // A score that is no number must not win.
     scores
-        .filter(|(index, score)| *index != right && !also_right(*index) && !(*score < own))
+        .filter(|(index, score)| {
+            *index != right && !also_right(*index) && score.partial_cmp(&own) != Some(Ordering::Less)
+        })
         .count()
 }
 

@@ -71,7 +71,7 @@ pub enum PairSource {
 /// Images and captions of a stage.
 #[derive(Debug)]
 pub(crate) enum StagePairs {
-    Scenes(StageScenes),
+    Scenes(Box<StageScenes>),
     Files(Arc<Jsonl>),
 }
 
@@ -108,7 +108,7 @@ impl PairSource {
                 ground_captions,
             } => {
                 let scenes = StageScenes::open(pictures.as_deref(), stage, *seed, *ground_captions)?;
-                StagePairs::Scenes(scenes)
+                StagePairs::Scenes(Box::new(scenes))
             }
             Self::Files(list) => StagePairs::Files(list.clone()),
         })

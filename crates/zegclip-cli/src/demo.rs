@@ -1,0 +1,207 @@
+//! `zegclip demo`
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use serde_json::Value;
+use zegclip::demo::{DemoResult, DemoScene, DemoSettings, DemoSplit, run as run_split};
+use zegclip::{LabelMap, RgbImage, Vocabulary};
+use zegclip_data::draw::{blend, side_by_side, with_legend};
+use zegclip_data::evaluation::{Page, html_of_all};
+use zegclip_data::metrics::{Scores, evaluation_json};
+use zegclip_data::{resize_bilinear, resize_labels_nearest, write_atomically};
+
+use crate::arguments::{DemoOptions, MethodName, ModelOptions, PrecisionName};
+use crate::failure::Failure;
+use crate::interrupt::interruptible;
+use crate::output;
+use crate::progress::bar;
+use crate::segment::{load, model_name, save_png};
+
+/// Scenes of each split that are drawn.
+const SHOWN: u64 = 8;
+/// Height of a scene in the pictures.
+const PICTURE_SIDE: u32 = 384;
+const OPACITY: f32 = 0.75;
+
+pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
+    let page_path = options.output.join("index.html");
+    prepare(options, &page_path)?;
+    let stop = interruptible()?;
+    let segmenter = load(&ModelOptions {
+        weights: options.weights.clone(),
+        clip: None,
+        text_features: None,
+        model_config: None,
+        device: options.device,
+        precision: PrecisionName::F32,
+        batch: 1,
+        method: MethodName::ZegClip,
+    })?;
+    let settings = DemoSettings {
+        scenes: options.count,
+        shown: options.count.min(SHOWN) as usize,
+        size: options.size,
+        seed: options.seed,
+    };
+    let progress = bar(options.count * DemoSplit::ALL.len() as u64);
+    let mut results = Vec::new();
+    for split in DemoSplit::ALL {
+        progress.set_message(split.title());
+        let result = run_split(&segmenter, split, &settings, &stop, || progress.inc(1))?;
+        if stop.load(Ordering::Relaxed) {
+            progress.finish_and_clear();
+            return Err(Failure::failed("interrupted; nothing was written"));
+        }
+        results.push((split, result));
+    }
+    progress.finish_and_clear();
+    for (split, result) in &results {
+        write_split(options, *split, result)?;
+    }
+    let html = page(options, &results)?;
+    write_atomically(&page_path, |file| file.write_all(html.as_bytes()))?;
+    print(options, &results)?;
+    output::message(format_args!("page: {}", page_path.display()));
+    Ok(())
+}
+
+fn prepare(options: &DemoOptions, page: &Path) -> Result<(), Failure> {
+    if page.exists() && !options.overwrite {
+        return Err(Failure::usage(format!(
+            "`{}` exists; give another `--output` folder, or `--overwrite` to replace it",
+            page.display()
+        )));
+    }
+    for split in DemoSplit::ALL {
+        let folder = options.output.join(split.name());
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| Failure::failed(format!("cannot make the folder `{}`: {error}", folder.display())))?;
+    }
+    Ok(())
+}
+
+/// The scores of a split as JSON, and a picture of each shown scene.
+fn write_split(options: &DemoOptions, split: DemoSplit, result: &DemoResult) -> Result<(), Failure> {
+    let folder = options.output.join(split.name());
+    for (index, shown) in result.shown.iter().enumerate() {
+        save_png(
+            &folder.join(format!("scene-{index:02}.png")),
+            &picture(shown, &result.vocabulary)?,
+        )?;
+    }
+    let text = serde_json::to_string_pretty(&evaluation(options, split, result)).map_err(Failure::failed)?;
+    write_atomically(&folder.join("evaluation.json"), |file| writeln!(file, "{text}"))?;
+    Ok(())
+}
+
+/// What `evaluation.json` holds, with the split, the model and the scenes before it.
+fn evaluation(options: &DemoOptions, split: DemoSplit, result: &DemoResult) -> Value {
+    let mut entry = serde_json::Map::new();
+    entry.insert("split".to_owned(), split.name().into());
+    entry.insert("model".to_owned(), model_name(options.weights.as_deref()).into());
+    entry.insert("artists".to_owned(), result.artists.clone().into());
+    entry.insert("seed".to_owned(), options.seed.into());
+    entry.insert("size".to_owned(), options.size.into());
+    if let Value::Object(scores) = evaluation_json(&Scores::of(&result.confusion)) {
+        entry.extend(scores);
+    }
+    Value::Object(entry)
+}
+
+/// Scene, truth and prediction side by side, with a legend of the classes that occur in either.
+fn picture(shown: &DemoScene, vocabulary: &Vocabulary) -> Result<RgbImage, Failure> {
+    let scene = &shown.scene;
+    let factor = (PICTURE_SIDE / scene.image.width().max(1)).max(1);
+    let (width, height) = (scene.image.width() * factor, scene.image.height() * factor);
+    let photo = resize_bilinear(&scene.image, width, height);
+    let colored = |labels: &LabelMap| {
+        blend(
+            &photo,
+            &resize_labels_nearest(labels, width, height),
+            vocabulary,
+            OPACITY,
+        )
+    };
+    let (truth, prediction) = (colored(&scene.labels)?, colored(&shown.prediction)?);
+    let panels = side_by_side(&[("scene", &photo), ("truth", &truth), ("prediction", &prediction)]);
+    Ok(with_legend(
+        &panels,
+        &both(&scene.labels, &shown.prediction),
+        vocabulary,
+    ))
+}
+
+/// Two label maps of one size in one, one above the other.
+fn both(a: &LabelMap, b: &LabelMap) -> LabelMap {
+    let height = a.height();
+    LabelMap::from_fn(a.width(), height + b.height(), |x, y| {
+        if y < height { a.get(x, y) } else { b.get(x, y - height) }
+    })
+}
+
+fn page(options: &DemoOptions, results: &[(DemoSplit, DemoResult)]) -> Result<String, Failure> {
+    let scores = results
+        .iter()
+        .map(|(_, result)| Scores::of(&result.confusion))
+        .collect::<Vec<_>>();
+    let parts = results.iter().zip(&scores).map(|((split, result), scores)| {
+        let facts = [
+            ("artists", result.artists.join(", ")),
+            (
+                "scenes",
+                format!(
+                    "{} of {size}×{size} pixels, seed {}",
+                    scores.images,
+                    options.seed,
+                    size = options.size
+                ),
+            ),
+            ("time", format!("{:.0} ms a scene", result.milliseconds)),
+        ];
+        let shown = result.shown.iter().map(|shown| shown.example(&result.vocabulary));
+        Ok(Page {
+            title: format!("Scenes by {}", split.title()),
+            facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            scores,
+            vocabulary: &result.vocabulary,
+            images: vec![("The first scenes".to_owned(), shown.collect::<Result<_, _>>()?)],
+        })
+    });
+    let parts = parts.collect::<Result<Vec<_>, Failure>>()?;
+    let introduction = format!(
+        "Model: {}. It learned from pictures and captions of all names, and from pixel labels of the seen ones only: no pixel \
+         of a name marked ★ had a label in training. Every pixel is one of all {} names.",
+        model_name(options.weights.as_deref()),
+        results.first().map_or(0, |(_, result)| result.vocabulary.len()),
+    );
+    Ok(html_of_all("ZegCLIP demo", &introduction, &parts)?)
+}
+
+fn print(options: &DemoOptions, results: &[(DemoSplit, DemoResult)]) -> Result<(), Failure> {
+    if options.json {
+        return results
+            .iter()
+            .try_for_each(|(split, result)| output::json(&evaluation(options, *split, result)));
+    }
+    output::line(format_args!(
+        "{:<16} {:>6} {:>7} {:>8} {:>8} {:>7} {:>12}",
+        "split", "scenes", "pAcc", "mIoU(S)", "mIoU(U)", "hIoU", "ms a scene"
+    ))?;
+    for (split, result) in results {
+        let scores = Scores::of(&result.confusion);
+        let percent =
+            |score: Option<f64>| score.map_or_else(|| "–".to_owned(), |score| format!("{:.1}", 100.0 * score));
+        output::line(format_args!(
+            "{:<16} {:>6} {:>7} {:>8} {:>8} {:>7} {:>12.1}",
+            split.title(),
+            scores.images,
+            percent(scores.pixel_accuracy),
+            percent(scores.miou_seen),
+            percent(scores.miou_unseen),
+            percent(scores.hiou),
+            result.milliseconds
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Where the samples of a resized line lie.
+
+/// The two samples between which an output sample lies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tap {
+    /// Index of the sample before the position.
+    pub low: usize,
+    /// Index of the sample after it; equals `low` at the end of the line.
+    pub high: usize,
+    /// Weight of `high`, in `[0, 1)`; `low` has the rest.
+    pub fraction: f32,
+}
+
+/// The [`Tap`] of each of `output` samples over a line of `input` samples: half-pixel centres, the border value continued
+/// outwards, as PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
+pub fn bilinear_taps(input: usize, output: usize) -> impl Iterator<Item = Tap> {
+    let scale = input as f32 / output as f32;
+    (0..output).map(move |index| {
+        let position = ((index as f32 + 0.5) * scale - 0.5).max(0.0);
+        let low = (position as usize).min(input - 1);
+        Tap {
+            low,
+            high: (low + 1).min(input - 1),
+            fraction: position - low as f32,
+        }
+    })
+}
