@@ -17,7 +17,8 @@ fn main() -> ExitCode {
         ["ablation", options @ ..] => ablation::run(options),
         ["bench", options @ ..] => bench::run(options),
         _ => Err(format!(
-            "usage: cargo xtask ci | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] | {}",
+            "usage: cargo xtask ci | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] \
+             [--rounds N] [--only TITLE] | {}",
             ablation::USAGE
         )),
     };

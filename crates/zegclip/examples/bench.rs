@@ -1,7 +1,8 @@
 //! Measurements of one process for `cargo xtask bench`: one JSON object on stdout.
 //!
 //! `bench weights FILE voc|coco` writes a full-size model with random weights; `bench crop FILE voc20|coco171 RUNS` times a
-//! 512×512 crop from pixels to labels, `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS` a photo of any size.
+//! 512×512 crop from pixels to labels, `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS` a photo of any size, `bench text
+//! voc20|coco171 RUNS` the text features of a vocabulary.
 #![allow(clippy::print_stdout, reason = "an example is a program")]
 
 use std::borrow::Cow;
@@ -11,9 +12,29 @@ use std::time::Instant;
 
 use serde_json::json;
 use zegclip::{DeviceName, RgbImage, Segmenter, SegmenterBuilder, Vocabulary, ZegClip, ZegClipConfig, device};
-use zegclip_model::NativeMetadata;
+use zegclip_model::clip::{TextEncoder, text_features};
 use zegclip_model::parameters::export_parameters;
 use zegclip_model::weights::{Dtype, IfExists, OutputTensor, write_native};
+use zegclip_model::{ClipConfig, NativeMetadata};
+
+/// As many, and as long, as the peers encode.
+const TEMPLATES: [&str; 15] = [
+    "a photo of a {}.",
+    "a bad photo of many {}.",
+    "a sculpture of a {}.",
+    "a photo of the hard to see {}.",
+    "a low resolution photo of the {}.",
+    "a rendering of a {}.",
+    "graffiti of a {}.",
+    "a cropped photo of the {}.",
+    "a bright photo of a {}.",
+    "a photo of a clean {}.",
+    "a drawing of a {}.",
+    "a close-up photo of the {}.",
+    "a black and white photo of a {}.",
+    "a photo of one {}.",
+    "there is a {} in the scene.",
+];
 
 #[global_allocator]
 static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
@@ -28,8 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
             measure(file, vocabulary, (width.parse()?, height.parse()?), runs.parse()?)
         }
+        ["text", vocabulary, runs] => text(vocabulary, runs.parse()?),
         _ => Err(
-            "usage: bench weights FILE voc|coco | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS"
+            "usage: bench weights FILE voc|coco | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS \
+                  | text VOCABULARY RUNS"
                 .into(),
         ),
     }
@@ -90,6 +113,35 @@ fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usiz
             "engine": "zegclip", "vocabulary": vocabulary, "size": format!("{width}x{height}"), "runs": runs,
             "median_s": seconds[runs / 2], "min_s": seconds[0], "max_s": seconds[runs - 1],
             "decoding_s": decoding[runs / 2], "loading_s": loading, "rss_peak_mb": peak_memory_mb(),
+        })
+    );
+    Ok(())
+}
+
+/// The names of a vocabulary in fifteen templates, through a text encoder with random weights.
+fn text(vocabulary: &str, runs: usize) -> Result<(), Box<dyn Error>> {
+    let classes = Vocabulary::built_in(vocabulary)?;
+    let names: Vec<Vec<String>> = classes.names().map(|name| vec![name.to_owned()]).collect();
+    let templates = TEMPLATES.map(str::to_owned);
+    let device = device::open(DeviceName::Cpu)?.device;
+    device.seed(1);
+    let encoder = TextEncoder::new(&ClipConfig::vit_b16().text, 512, &device);
+    let mut seconds = Vec::with_capacity(runs);
+    for run in 0..=runs {
+        let started = Instant::now();
+        let features = text_features(&encoder, &names, &templates)?;
+        std::hint::black_box(features.into_data());
+        if run > 0 {
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "{}",
+        json!({
+            "engine": "zegclip", "vocabulary": vocabulary, "templates": templates.len(), "runs": runs,
+            "median_s": seconds[runs / 2], "min_s": seconds[0], "max_s": seconds[runs - 1],
+            "rss_peak_mb": peak_memory_mb(),
         })
     );
     Ok(())
