@@ -53,7 +53,7 @@ impl LabelMaps {
 ///
 /// # Shapes
 /// - `masks`: `[batch, classes, height, width]`
-/// - output: focal and dice loss `[2]`, in f32
+/// - output: focal and dice loss `[2]`, in f32; on the processor NaN if a mask is not finite
 ///
 /// # Panics
 /// If there are not as many label maps as images.

@@ -114,6 +114,16 @@ fn far_logits_have_finite_losses_and_gradients() {
 }
 
 #[test]
+fn masks_that_are_no_numbers_have_no_loss() {
+    let device = Device::flex();
+    for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let masks = Tensor::<4>::from_data(TensorData::from([[[[0.0f32, broken]], [[1.0, -1.0]]]]), &device);
+        let losses = values(mask_losses(masks, LabelMaps::new(vec![0, 1], [1, 1, 2]), ALPHA));
+        assert!(losses.iter().all(|loss| loss.is_nan()), "{broken}: {losses:?}");
+    }
+}
+
+#[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let run = || {
         let device = Device::flex().autodiff();

@@ -151,7 +151,7 @@ impl SegmenterBuilder {
                     stride,
                     embed_dim,
                 };
-                (Model::MaskClip(encoder), sizes)
+                (Model::MaskClip(Box::new(encoder)), sizes)
             }
         };
         let vocabulary = metadata

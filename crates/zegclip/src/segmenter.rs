@@ -46,7 +46,7 @@ pub enum Method {
 #[derive(Debug)]
 pub(crate) enum Model {
     ZegClip { model: Box<ZegClip>, folded: Folded },
-    MaskClip(ImageEncoder),
+    MaskClip(Box<ImageEncoder>),
 }
 
 impl Model {

@@ -131,6 +131,10 @@ impl WithSimd for Mask<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> [f64; 2] {
+        // The clamps below would make a number of what is none, and a run that has gone wrong would go on.
+        if self.mask.iter().any(|value| !value.is_finite()) {
+            return [f64::NAN; 2];
+        }
         let (height, count) = (self.mask.len() / self.width, self.columns.len());
         // Rows of whole vectors; what lies beyond the columns has no weight.
         let padded = count.next_multiple_of(S::F32_LANES);
