@@ -11,6 +11,16 @@ pub struct Tap {
     pub fraction: f32,
 }
 
+/// The matrix `[output, input]`, row by row, that resamples a line as [`bilinear_taps`] says. Every row sums to one.
+pub fn bilinear_weights(input: usize, output: usize) -> Vec<f32> {
+    let mut weights = vec![0f32; input * output];
+    for (row, tap) in weights.chunks_exact_mut(input).zip(bilinear_taps(input, output)) {
+        row[tap.low] += 1.0 - tap.fraction;
+        row[tap.high] += tap.fraction;
+    }
+    weights
+}
+
 /// The [`Tap`] of each of `output` samples over a line of `input` samples: half-pixel centres, the border value continued
 /// outwards, as PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
 pub fn bilinear_taps(input: usize, output: usize) -> impl Iterator<Item = Tap> {

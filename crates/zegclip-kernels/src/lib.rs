@@ -18,7 +18,7 @@ mod optional;
 mod quick_gelu;
 
 pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
-pub use bilinear::{Tap, bilinear_taps};
+pub use bilinear::{Tap, bilinear_taps, bilinear_weights};
 pub use cpu::Activation;
 pub use keeping_allocator::KeepingAllocator;
 pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};

@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{assert_close, on_threads, random, values};
-use zegclip_kernels::{LabelMaps, bilinear_taps, mask_losses};
+use zegclip_kernels::{LabelMaps, bilinear_weights, mask_losses};
 
 const ALPHA: f64 = 0.25;
 /// Batch, classes, height and width of the masks, rows and columns of the images.
@@ -30,11 +30,7 @@ fn labels([batch, classes, _, _, rows, columns]: [usize; 6]) -> LabelMaps {
 }
 
 fn matrix(input: usize, output: usize, device: &Device) -> Tensor<4> {
-    let mut weights = vec![0f32; input * output];
-    for (row, tap) in weights.chunks_exact_mut(input).zip(bilinear_taps(input, output)) {
-        row[tap.low] += 1.0 - tap.fraction;
-        row[tap.high] += tap.fraction;
-    }
+    let weights = bilinear_weights(input, output);
     Tensor::from_data(TensorData::new(weights, [1, 1, output, input]), device)
 }
 

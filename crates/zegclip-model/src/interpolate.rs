@@ -4,16 +4,13 @@
 //! device, and free of the border faults that the built-in operator has on some GPU interfaces.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use zegclip_kernels::bilinear_weights;
 pub use zegclip_kernels::{Tap, bilinear_taps};
 
 /// The matrix `[output, input]` that resamples a line of `input` samples to `output` samples (half-pixel centres, the
 /// border value continued outwards). Every row sums to one.
 pub fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
-    let mut weights = vec![0f32; input * output];
-    for (row, tap) in weights.chunks_exact_mut(input).zip(bilinear_taps(input, output)) {
-        row[tap.low] += 1.0 - tap.fraction;
-        row[tap.high] += tap.fraction;
-    }
+    let weights = bilinear_weights(input, output);
     Tensor::from_data(TensorData::new(weights, [output, input]), device)
 }
 

@@ -6,7 +6,7 @@ use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{FloatDType, Shape, TensorData};
 
 use super::{LabelMaps, MaskLossResult};
-use crate::bilinear::bilinear_taps;
+use crate::bilinear::bilinear_weights;
 
 /// Elements of the upsampled masks that are held at once, about.
 const ELEMENTS: usize = 1 << 25;
@@ -60,11 +60,7 @@ pub(super) fn loss_result<B: Backend>(
 
 /// The bilinear resampling of a line as a matrix `[1, 1, output, input]`.
 fn matrix<B: Backend>(input: usize, output: usize, device: &Device<B>) -> FloatTensor<B> {
-    let mut weights = vec![0f32; input * output];
-    for (row, tap) in weights.chunks_exact_mut(input).zip(bilinear_taps(input, output)) {
-        row[tap.low] += 1.0 - tap.fraction;
-        row[tap.high] += tap.fraction;
-    }
+    let weights = bilinear_weights(input, output);
     B::float_from_data(TensorData::new(weights, [1, 1, output, input]), device)
 }
 
