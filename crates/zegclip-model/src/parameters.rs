@@ -8,7 +8,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use crate::error::ModelError;
 use crate::interpolate::bilinear_taps;
-use crate::weights::WeightFile;
+use crate::weights::{Dtype, OutputTensor, WeightFile};
 
 /// A parameter's identity and its name in checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,13 @@ pub struct ExportedParameter {
     pub shape: Vec<usize>,
     /// Values in row-major order.
     pub values: Vec<f32>,
+}
+
+impl ExportedParameter {
+    /// The parameter as an f32 tensor of a file.
+    pub fn to_output(&self) -> OutputTensor<'_> {
+        OutputTensor::from_f32(&self.name, &self.shape, (&self.values).into(), Dtype::F32)
+    }
 }
 
 /// The checkpoint's name of a module path such as `image_encoder.blocks.3.ln_1.gamma`.

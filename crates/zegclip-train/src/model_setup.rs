@@ -7,8 +7,8 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use zegclip_data::Vocabulary;
 use zegclip_model::clip::{ImageEncoder, TextEncoder};
 use zegclip_model::config::{PromptForm, TextConfig, VisionConfig, ZegClipConfig};
-use zegclip_model::parameters::{export_parameters, load_parameters};
-use zegclip_model::weights::{Dtype, IfExists, OutputTensor, WeightFile, write_native};
+use zegclip_model::parameters::{ExportedParameter, export_parameters, load_parameters};
+use zegclip_model::weights::{IfExists, OutputTensor, WeightFile, write_native};
 use zegclip_model::{Hints, NativeMetadata, ZegClip, clip_config, load_text_encoder};
 
 use crate::checkpoint::Checkpoint;
@@ -114,27 +114,10 @@ impl ModelSetup {
             }
             ClipSource::Untrained(..) | ClipSource::File(_) => Vec::new(),
         };
-        let mut tensors: Vec<OutputTensor<'_>> = parameters
-            .iter()
-            .map(|parameter| {
-                OutputTensor::from_f32(
-                    &parameter.name,
-                    &parameter.shape,
-                    (&parameter.values).into(),
-                    Dtype::F32,
-                )
-            })
-            .collect();
+        let mut tensors: Vec<OutputTensor<'_>> = parameters.iter().map(ExportedParameter::to_output).collect();
         let text = match &self.clip {
             ClipSource::Untrained(_, text) if !self.published_text_features => {
-                tensors.extend(untrained.iter().map(|parameter| {
-                    OutputTensor::from_f32(
-                        &parameter.name,
-                        &parameter.shape,
-                        (&parameter.values).into(),
-                        Dtype::F32,
-                    )
-                }));
+                tensors.extend(untrained.iter().map(ExportedParameter::to_output));
                 Some(text.clone())
             }
             ClipSource::File(file) if file.parts().text_encoder => {

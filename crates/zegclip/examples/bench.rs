@@ -5,7 +5,6 @@
 //! voc20|coco171 RUNS` the text features of a vocabulary.
 #![allow(clippy::print_stdout, reason = "an example is a program")]
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
@@ -13,8 +12,8 @@ use std::time::Instant;
 use serde_json::json;
 use zegclip::{DeviceName, RgbImage, Segmenter, SegmenterBuilder, Vocabulary, ZegClip, ZegClipConfig, device};
 use zegclip_model::clip::{TextEncoder, text_features};
-use zegclip_model::parameters::export_parameters;
-use zegclip_model::weights::{Dtype, IfExists, OutputTensor, write_native};
+use zegclip_model::parameters::{ExportedParameter, export_parameters};
+use zegclip_model::weights::{IfExists, write_native};
 use zegclip_model::{ClipConfig, NativeMetadata};
 
 /// As many, and as long, as the peers encode.
@@ -67,17 +66,7 @@ fn write_random(file: &Path, preset: &str) -> Result<(), Box<dyn Error>> {
     let device = device::open(DeviceName::Cpu)?.device;
     device.seed(1);
     let parameters = export_parameters(&ZegClip::new(&config, &device), "");
-    let tensors = parameters
-        .into_iter()
-        .map(|parameter| {
-            OutputTensor::from_f32(
-                parameter.name,
-                &parameter.shape,
-                Cow::Owned(parameter.values),
-                Dtype::F32,
-            )
-        })
-        .collect();
+    let tensors = parameters.iter().map(ExportedParameter::to_output).collect();
     let metadata = NativeMetadata {
         config: Some(config),
         provenance: Some("random values".to_owned()),

@@ -5,25 +5,15 @@ use std::path::Path;
 use zegclip_model::NativeMetadata;
 use zegclip_model::clip::Clip;
 use zegclip_model::config::ClipConfig;
-use zegclip_model::parameters::export_parameters;
-use zegclip_model::weights::{Dtype, IfExists, OutputTensor, write_native};
+use zegclip_model::parameters::{ExportedParameter, export_parameters};
+use zegclip_model::weights::{IfExists, write_native};
 
 use crate::TrainError;
 
 /// Writes a plain model as a native file.
 pub(crate) fn write(model: &Clip, config: &ClipConfig, path: &Path) -> Result<(), TrainError> {
     let parameters = export_parameters(model, "");
-    let tensors = parameters
-        .iter()
-        .map(|parameter| {
-            OutputTensor::from_f32(
-                &parameter.name,
-                &parameter.shape,
-                (&parameter.values).into(),
-                Dtype::F32,
-            )
-        })
-        .collect();
+    let tensors = parameters.iter().map(ExportedParameter::to_output).collect();
     let metadata = NativeMetadata {
         vision: Some(config.vision.clone()),
         text: Some(config.text.clone()),
