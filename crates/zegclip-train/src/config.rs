@@ -258,6 +258,16 @@ impl FrozenPrecision {
     }
 }
 
+impl RunConfig {
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        if self.checkpoint_interval == 0 || self.log_interval == 0 {
+            let reason = "`log_interval` and `checkpoint_interval` must be at least 1";
+            return Err(TrainError::value("run", &0, reason));
+        }
+        Ok(())
+    }
+}
+
 impl PromptSettings {
     /// As the model takes them.
     pub fn to_model(&self) -> Option<PromptConfig> {
@@ -288,13 +298,7 @@ impl TrainConfig {
 
     /// [`Configuration::validate`](crate::Configuration::validate).
     pub(crate) fn check(&self) -> Result<(), TrainError> {
-        let fail = |key, value: &dyn std::fmt::Display, reason: &str| {
-            Err(TrainError::Value {
-                key,
-                value: value.to_string(),
-                reason: reason.to_owned(),
-            })
-        };
+        let fail = |key, value: &dyn std::fmt::Display, reason: &str| Err(TrainError::value(key, value, reason));
         let model = &self.model;
         if i64::try_from(self.seed).is_err() {
             return fail("seed", &self.seed, "it must be below 2^63");
@@ -389,20 +393,16 @@ impl TrainConfig {
                 return fail(key, &value, "it must be a positive number");
             }
         }
-        if !optimiser.betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
-            return fail(
-                "optimiser.betas",
-                &format!("{:?}", optimiser.betas),
-                "both must lie in [0, 1)",
-            );
-        }
-        if self.run.checkpoint_interval == 0 || self.run.log_interval == 0 {
-            return fail(
-                "run",
-                &"0",
-                "`log_interval` and `checkpoint_interval` must be at least 1",
-            );
-        }
-        Ok(())
+        check_betas(optimiser.betas)?;
+        self.run.check()
     }
+}
+
+/// The decays of both moments of AdamW.
+pub(crate) fn check_betas(betas: [f64; 2]) -> Result<(), TrainError> {
+    if betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
+        return Ok(());
+    }
+    let value = format!("{betas:?}");
+    Err(TrainError::value("optimiser.betas", &value, "both must lie in [0, 1)"))
 }

@@ -160,6 +160,14 @@ impl TrainError {
         Self::Device(error.to_string())
     }
 
+    pub(crate) fn value(key: &'static str, value: &dyn std::fmt::Display, reason: &str) -> Self {
+        Self::Value {
+            key,
+            value: value.to_string(),
+            reason: reason.to_owned(),
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }

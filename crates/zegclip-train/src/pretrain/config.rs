@@ -8,6 +8,7 @@ use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, text_config};
 
 use super::source::{PairSource, SCENES};
+use crate::config::check_betas;
 use crate::{Configuration, OptimiserConfig, RunConfig, TrainError};
 
 /// Everything that a run is made of. See [`Configuration`] for its text form.
@@ -409,13 +410,7 @@ impl Configuration for PretrainConfig {
     }
 
     fn validate(&self) -> Result<(), TrainError> {
-        let fail = |key, value: &dyn std::fmt::Display, reason: &str| {
-            Err(TrainError::Value {
-                key,
-                value: value.to_string(),
-                reason: reason.to_owned(),
-            })
-        };
+        let fail = |key, value: &dyn std::fmt::Display, reason: &str| Err(TrainError::value(key, value, reason));
         if i64::try_from(self.seed).is_err() {
             return fail("seed", &self.seed, "it must be below 2^63");
         }
@@ -498,20 +493,7 @@ impl Configuration for PretrainConfig {
                 return fail(key, &value, "it must not be negative");
             }
         }
-        if !optimiser.betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
-            return fail(
-                "optimiser.betas",
-                &format!("{:?}", optimiser.betas),
-                "both must lie in [0, 1)",
-            );
-        }
-        if self.run.checkpoint_interval == 0 || self.run.log_interval == 0 {
-            return fail(
-                "run",
-                &"0",
-                "`log_interval` and `checkpoint_interval` must be at least 1",
-            );
-        }
-        Ok(())
+        check_betas(optimiser.betas)?;
+        self.run.check()
     }
 }
