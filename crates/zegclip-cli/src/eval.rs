@@ -17,7 +17,7 @@ use crate::interrupt::interruptible;
 use crate::output;
 use crate::progress::bar;
 use crate::scored_dataset::{self, Request, ScoredDataset};
-use crate::segment::{load, model_name};
+use crate::segment::{load, model_name, warn_of_unknown_names};
 
 /// The state is saved after so many images: what a power failure costs at most.
 const SAVE_EVERY: u64 = 20;
@@ -62,6 +62,7 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     }
     let stop = interruptible()?;
     let segmenter = load(&model)?;
+    warn_of_unknown_names(&segmenter, &vocabulary)?;
     let foreign = other_classes || is_foreign(&segmenter, &vocabulary);
     let setting = options.setting.unwrap_or(if foreign {
         SettingName::Full

@@ -62,6 +62,7 @@ pub(crate) fn run(options: &arguments::SegmentOptions) -> Result<(), Failure> {
     };
     // Class names that the text encoder cannot take are one failure, not one an image.
     run.segmenter.text_features(&run.scored)?;
+    warn_of_unknown_names(&run.segmenter, &run.scored)?;
     run.all(&inputs)
 }
 
@@ -99,6 +100,19 @@ pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
     }
     output::message(format_args!("device: {}", segmenter.device().description));
     Ok(segmenter)
+}
+
+/// Says which names the weights cannot know.
+pub(crate) fn warn_of_unknown_names(segmenter: &Segmenter, classes: &Vocabulary) -> Result<(), Failure> {
+    let unknown = segmenter.unknown_names(classes)?;
+    if !unknown.is_empty() {
+        output::message(format_args!(
+            "warning: the model never saw all words of `{}` in its training, so what it finds under {} means nothing",
+            unknown.join("`, `"),
+            if unknown.len() == 1 { "this name" } else { "these names" },
+        ));
+    }
+    Ok(())
 }
 
 /// What results call a model.

@@ -123,6 +123,19 @@ fn without_weights_the_demo_model_is_used_and_named() {
         .map(|class| class["seen"].as_bool());
     assert_eq!(seen.collect::<Vec<_>>(), [Some(true), Some(false), Some(true)]);
 
+    assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
+    let unknown = [
+        "segment",
+        &photo,
+        "--classes",
+        "cat, spaceship",
+        "--device",
+        "cpu",
+        "--output",
+    ];
+    let unknown = zegclip(&[&unknown[..], &[&format!("{output}/unknown")]].concat());
+    unknown.check(0, &["never saw all words of `spaceship`", "means nothing"]);
+
     let inspect = zegclip(&["inspect", "--json"]);
     inspect.check(0, &[LIMITS]);
     let file = zegclip(&["inspect", &asset("demo-model/demo-model.safetensors"), "--json"]);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clip::Tokenizer;
+
 /// Non-linearity of the encoders' perceptrons.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +55,18 @@ pub struct TextConfig {
     /// model of a small world knows some hundred of CLIP's 49,408 tokens. `None`: every id has its row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_tokens: Option<Vec<u32>>,
+}
+
+impl TextConfig {
+    /// Tokens of a text that weights of these sizes never saw: they share one row of the embedding, so that their feature
+    /// says nothing. Empty for weights with all tokens.
+    pub fn unknown_tokens(&self, text: &str) -> Vec<u32> {
+        let Some(kept) = &self.kept_tokens else {
+            return Vec::new();
+        };
+        let ids = Tokenizer::clip().encode(text, self.context_length).ids;
+        ids.into_iter().filter(|id| kept.binary_search(id).is_err()).collect()
+    }
 }
 
 /// How learned prompt tokens enter the image encoder (paper, section 3.2 and its ablation).

@@ -4,7 +4,7 @@
 //! which all weight formats are brought. PyTorch stores a linear weight as `[output, input]`, burn as `[input, output]`.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, DType, Device, FloatDType, Tensor, TensorData};
 
 use crate::error::ModelError;
 use crate::interpolate::bilinear_taps;
@@ -235,6 +235,11 @@ impl Load<'_> {
         if transposed {
             expected.reverse();
         }
+        let as_expected = self.file.info(&name).is_some_and(|info| info.shape == expected);
+        if as_expected && let Some(mapped) = self.file.mapped_f32(&name)? {
+            let bytes = Bytes::from_shared(mapped, AllocationProperty::File);
+            return Ok(self.placed(TensorData::from_bytes(bytes, expected, DType::F32), transposed));
+        }
         let (mut shape, mut values) = self.file.tensor_f32(&name)?;
         if name == "backbone.positional_embedding" && is_grid(&shape, &expected) {
             values = resize_positions(&values, shape[0], expected[0], expected[1]);
@@ -252,8 +257,12 @@ impl Load<'_> {
                 expected,
             });
         }
-        let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), self.device).cast(self.dtype);
-        Ok(if transposed { tensor.swap_dims(0, 1) } else { tensor })
+        Ok(self.placed(TensorData::new(values, shape), transposed))
+    }
+
+    fn placed<const D: usize>(&self, data: TensorData, transposed: bool) -> Tensor<D> {
+        let tensor = Tensor::<D>::from_data(data, self.device).cast(self.dtype);
+        if transposed { tensor.swap_dims(0, 1) } else { tensor }
     }
 }
 
@@ -319,9 +328,12 @@ fn resize_positions(values: &[f32], rows: usize, new_rows: usize, width: usize) 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::ZegClip;
     use crate::config::{PromptForm, ZegClipConfig};
+    use crate::weights::{IfExists, write_native};
 
     #[test]
     fn names_are_those_of_the_authors_checkpoints() {
@@ -373,6 +385,50 @@ mod tests {
         // conv1, class and position embedding, 2 norms and proj of the encoder; 12 a block; 6 of the prompts;
         // q_proj; 16 a decoder layer.
         assert_eq!(names.len(), 8 + 2 * 12 + 6 + 2 + 3 * 16);
+    }
+
+    #[test]
+    fn mapped_files_load_the_same_and_stay_as_they_are() {
+        let device = Device::flex();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("linear.safetensors");
+        let linear = || burn::nn::LinearConfig::new(5, 3).init(&device);
+        let parameters = export_parameters(&linear(), "linear");
+        let write = |dtype| {
+            let tensors = parameters.iter().map(|parameter| {
+                OutputTensor::from_f32(&parameter.name, &parameter.shape, (&parameter.values).into(), dtype)
+            });
+            write_native(&path, &BTreeMap::new(), tensors.collect(), IfExists::Replace).unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        let before = write(Dtype::F32);
+        let open = || WeightFile::open(&path).unwrap();
+        let load = |file: &WeightFile| load_parameters(linear(), "linear", file, &device, FloatDType::F32).unwrap();
+        let mapped = open().stays_mapped();
+        assert!(mapped.mapped_f32("linear.weight").unwrap().is_some());
+        assert!(open().mapped_f32("linear.weight").unwrap().is_none());
+        let loaded = load(&mapped);
+        for loaded in [&loaded, &load(&open())] {
+            for (found, expected) in export_parameters(loaded, "linear").iter().zip(&parameters) {
+                assert_eq!((&found.shape, &found.values), (&expected.shape, &expected.values));
+            }
+        }
+        // In place where a tensor is nobody else's; here the pages must be copied first.
+        let doubled = loaded.weight.val() * 2.0;
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        // Another file under the same name does not reach what is loaded.
+        let half = write(Dtype::F16);
+        assert!(half.len() < before.len());
+        let halves = |tensor: Tensor<2>| {
+            tensor
+                .into_data()
+                .iter::<f32>()
+                .map(|value| value / 2.0)
+                .collect::<Vec<_>>()
+        };
+        let values: Vec<f32> = loaded.weight.val().into_data().iter::<f32>().collect();
+        assert_eq!(halves(doubled), values);
+        assert!(open().stays_mapped().mapped_f32("linear.weight").unwrap().is_none());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::json;
 use zegclip_model::clip::{ImageEncoder, l2_normalise};
 use zegclip_model::config::VisionConfig;
 use zegclip_model::{ZegClip, ZegClipConfig};
-use zegclip_train::{AdamW, Gradients, Objective, OptimiserConfig, forward_backward, freeze};
+use zegclip_train::{Gradients, Objective, Optimiser, OptimiserConfig, forward_backward, freeze};
 
 /// Side of a crop in pixels.
 const CROP: usize = 512;
@@ -51,7 +51,7 @@ fn full(preset: &str, batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
         })
         .collect();
     let mut model = freeze::trainable(ZegClip::new(&config, &device), false, false, &device);
-    let mut optimiser = AdamW::new(OptimiserConfig::default());
+    let mut optimiser = Optimiser::new(OptimiserConfig::default());
     let objective = Objective::default();
     time(preset, batch, runs, || {
         let sums = forward_backward(&model, &text, images.clone(), &labels, &objective)?;
@@ -76,7 +76,7 @@ fn small(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     let images = random([batch, 3, 64, 64], &device);
     let diagonal = Tensor::<2>::eye(batch, &device);
     let mut model = ImageEncoder::new(&config, 128, &device.clone().autodiff());
-    let mut optimiser = AdamW::new(OptimiserConfig::default());
+    let mut optimiser = Optimiser::new(OptimiserConfig::default());
     time("small", batch, runs, || {
         let features = l2_normalise(model.forward(images.clone()));
         let logits = features.matmul(text.clone().transpose()) * 14.0;

@@ -40,8 +40,8 @@ pub struct Checkpoint {
     pub iteration: u64,
     /// Trained parameters by their checkpoint names.
     pub parameters: BTreeMap<String, Values>,
-    /// Number of updates and both moments of the parameters that were updated.
-    pub moments: BTreeMap<String, (u64, Values, Values)>,
+    /// Number of updates and moments of the parameters that were updated; Muon has no second one.
+    pub moments: BTreeMap<String, (u64, Values, Option<Values>)>,
     /// The configuration as TOML.
     pub config: String,
     /// The best evaluation so far.
@@ -71,7 +71,9 @@ impl Checkpoint {
         }
         for (name, (_, first, second)) in &self.moments {
             tensors.insert(format!("{FIRST}{name}"), first);
-            tensors.insert(format!("{SECOND}{name}"), second);
+            if let Some(second) = second {
+                tensors.insert(format!("{SECOND}{name}"), second);
+            }
         }
         let tensors: BTreeMap<String, (&[usize], Vec<u8>)> = tensors
             .into_iter()
@@ -174,8 +176,10 @@ impl Checkpoint {
         let [parameters, mut first, mut second] = kinds;
         let mut moments = BTreeMap::new();
         for (name, step) in header.steps {
-            let pair = first.remove(&name).zip(second.remove(&name));
-            let (first, second) = pair.ok_or_else(|| format!("`{name}` lacks a moment"))?;
+            let first = first
+                .remove(&name)
+                .ok_or_else(|| format!("`{name}` lacks its first moment"))?;
+            let second = second.remove(&name);
             moments.insert(name, (step, first, second));
         }
         let Header {
@@ -219,7 +223,10 @@ mod tests {
                 ("a.weight".to_owned(), values(1.0)),
                 ("b".to_owned(), values(f32::MIN_POSITIVE)),
             ]),
-            moments: BTreeMap::from([("a.weight".to_owned(), (17, values(0.1), values(0.2)))]),
+            moments: BTreeMap::from([
+                ("a.weight".to_owned(), (17, values(0.1), Some(values(0.2)))),
+                ("b".to_owned(), (17, values(0.3), None)),
+            ]),
             config: "seed = 3\n".to_owned(),
             best: Some(Best {
                 iteration: 10,

@@ -34,7 +34,8 @@ impl Checkpoint {
         }
         let mut recorded = BTreeMap::new();
         for (name, moments) in moments {
-            let (first, second) = (values(moments.first.clone())?, values(moments.second.clone())?);
+            let first = values(moments.first.clone())?;
+            let second = moments.second.clone().map(values).transpose()?;
             recorded.insert(name.clone(), (moments.step, first, second));
         }
         Ok(Self {
@@ -68,7 +69,7 @@ impl Checkpoint {
                 Moments {
                     step: *step,
                     first: tensor(first),
-                    second: tensor(second),
+                    second: second.as_ref().map(tensor),
                 },
             )
         });

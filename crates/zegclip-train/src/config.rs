@@ -38,7 +38,7 @@ pub struct TrainConfig {
     pub data: DataConfig,
     /// The loss.
     pub loss: LossConfig,
-    /// AdamW.
+    /// AdamW, or Muon for matrices.
     pub optimiser: OptimiserConfig,
     /// Learning rates.
     pub schedule: ScheduleConfig,

@@ -1,4 +1,4 @@
-//! AdamW as PyTorch computes it (Loshchilov and Hutter 2019), with state under the names of checkpoints.
+//! AdamW as PyTorch computes it (Loshchilov and Hutter 2019) or Muon for matrices, with state under the names of checkpoints.
 //!
 //! burn's own AdamW rounds the bias correction to f32 and keys its state by random identities, which a file that survives a
 //! restart cannot hold; hence these few lines.
@@ -10,11 +10,25 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::gradients::{Gradients, names_by_id};
+use crate::muon;
+
+/// What updates matrices of weights; everything else is always updated by AdamW.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// AdamW, as published.
+    #[default]
+    Adamw,
+    /// Momentum made orthogonal: learns more from each iteration where encoders begin from random values.
+    Muon,
+}
 
 /// Numbers of the optimiser; the defaults are those published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimiserConfig {
+    /// `adamw`, or `muon` for matrices of weights.
+    pub method: Method,
     /// Learning rate before the multiplier.
     pub lr: f64,
     /// Multiplier of everything trainable: prompts, relation descriptor and decoder alike.
@@ -36,6 +50,7 @@ pub struct OptimiserConfig {
 impl Default for OptimiserConfig {
     fn default() -> Self {
         Self {
+            method: Method::Adamw,
             lr: 2e-5,
             lr_multiplier: 10.0,
             weight_decay: 0.01,
@@ -54,8 +69,8 @@ pub struct Moments {
     pub step: u64,
     /// Decaying mean of the gradient: `[values]`.
     pub first: Tensor<1>,
-    /// Decaying mean of its square: `[values]`.
-    pub second: Tensor<1>,
+    /// Decaying mean of its square: `[values]`; Muon has none.
+    pub second: Option<Tensor<1>>,
 }
 
 /// What is not decayed.
@@ -69,13 +84,13 @@ enum Exempt {
 
 /// The optimiser.
 #[derive(Debug, Clone)]
-pub struct AdamW {
+pub struct Optimiser {
     exempt: Exempt,
     config: OptimiserConfig,
     moments: BTreeMap<String, Moments>,
 }
 
-impl AdamW {
+impl Optimiser {
     /// An optimiser that has not stepped yet.
     pub fn new(config: OptimiserConfig) -> Self {
         Self {
@@ -144,17 +159,35 @@ impl AdamW {
             epsilon: self.config.epsilon,
             rate: rate / (1.0 - beta1.powi(exponent)),
         };
-        let (first, second) = match previous {
-            Some(Moments { first, second, .. }) => (first, second),
-            None => (gradient.zeros_like(), gradient.zeros_like()),
-        };
+        let (first, second) = previous.map_or((None, None), |moments| (Some(moments.first), moments.second));
+        let first = first.unwrap_or_else(|| gradient.zeros_like());
+        let second = second.unwrap_or_else(|| gradient.zeros_like());
         let state = [value, gradient, first, second];
         let [value, first, second] = match on_host::update(state, &numbers) {
             Ok(updated) => updated,
             Err(state) => numbers.composed(state),
         };
+        let second = Some(second);
         self.moments.insert(name.to_owned(), Moments { step, first, second });
         value
+    }
+
+    /// The same by Muon for a matrix `[rows, columns]`.
+    fn update_matrix(&mut self, name: &str, value: Tensor<2>, gradient: Tensor<1>, rate: f64) -> Tensor<2> {
+        let previous = self.moments.remove(name);
+        let step = previous.as_ref().map_or(0, |moments| moments.step) + 1;
+        let first = previous.map_or_else(|| gradient.zeros_like(), |moments| moments.first);
+        let first = first.clone() + (gradient.clone() - first) * (1.0 - muon::MOMENTUM);
+        // Nesterov's form looks one step ahead.
+        let ahead = gradient.clone() + (first.clone() - gradient) * muon::MOMENTUM;
+        let direction = muon::direction(ahead.reshape(value.dims()), matrices_of(name));
+        let second = None;
+        self.moments.insert(name.to_owned(), Moments { step, first, second });
+        value * (1.0 - rate * self.decay(name)) - direction * rate
+    }
+
+    fn is_muons<const D: usize>(&self, name: &str) -> bool {
+        self.config.method == Method::Muon && D == 2 && is_matrix(name)
     }
 }
 
@@ -255,8 +288,13 @@ fn is_matrix(name: &str) -> bool {
     !(is_norm(name) || last.ends_with("bias") || name.contains("embedding") || last == "logit_scale")
 }
 
+/// Matrices side by side in one parameter: queries, keys and values are projected together.
+fn matrices_of(name: &str) -> usize {
+    if name.ends_with("in_proj_weight") { 3 } else { 1 }
+}
+
 struct Update<'a> {
-    optimiser: &'a mut AdamW,
+    optimiser: &'a mut Optimiser,
     names: HashMap<ParamId, String>,
     gradients: &'a Gradients,
     rate: f64,
@@ -273,8 +311,14 @@ impl ModuleMapper for Update<'_> {
         let tensor = param.val();
         let strategy = tensor.gradient_checkpointing_strategy();
         let (shape, values) = (tensor.dims(), tensor.shape().num_elements());
-        let value = tensor.inner().reshape([values]);
-        let updated = self.optimiser.update(&name, value, gradient, self.rate).reshape(shape);
+        let updated = if self.optimiser.is_muons::<D>(&name) {
+            let value = tensor.inner().reshape([shape[0], values / shape[0].max(1)]);
+            let updated = self.optimiser.update_matrix(&name, value, gradient, self.rate);
+            updated.reshape(shape)
+        } else {
+            let value = tensor.inner().reshape([values]);
+            self.optimiser.update(&name, value, gradient, self.rate).reshape(shape)
+        };
         Param::initialized(param.id, crate::freeze::tracked(updated, strategy))
     }
 }

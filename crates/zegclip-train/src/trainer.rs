@@ -17,7 +17,7 @@ use crate::running_means::RunningMeans;
 use crate::shares::{Share, compute};
 use crate::step::{Losses, Objective};
 use crate::text_feature_cache::TextFeatureCache;
-use crate::{AdamW, Configuration, MetricsLine, RunDirectory, TrainConfig, TrainData, TrainError};
+use crate::{Configuration, MetricsLine, Optimiser, RunDirectory, TrainConfig, TrainData, TrainError};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Trainer {
     setup: ModelSetup,
     model: ZegClip,
     replicas: Vec<Replica>,
-    optimiser: AdamW,
+    optimiser: Optimiser,
     objective: Objective,
     iteration: u64,
     best: Option<Best>,
@@ -64,7 +64,7 @@ impl Trainer {
         let device = device.clone().without_autodiff();
         let cache = TextFeatureCache::new(run.text_features_path());
         let (setup, mut model) = ModelSetup::new(&config, data.vocabulary(), cache, &device)?;
-        let mut optimiser = AdamW::new(config.optimiser.clone());
+        let mut optimiser = Optimiser::new(config.optimiser.clone());
         let (mut iteration, mut best) = (0, None);
         if let Some(checkpoint) = run.latest()? {
             let path = run.checkpoint_path(checkpoint.iteration);

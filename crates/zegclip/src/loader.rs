@@ -116,11 +116,12 @@ impl SegmenterBuilder {
     /// [`Error::Model`] for files, sizes and devices; [`Error::NoF16`]; [`Error::TextFeatureFile`].
     pub fn load(self) -> Result<Segmenter, Error> {
         let weights = match &self.weights {
-            Some(path) => WeightFile::open(path)?,
+            Some(path) => WeightFile::open(path)?.stays_mapped(),
             None => WeightFile::from_bytes(DEMO_MODEL_NAME, demo_model())?,
         };
         let name = self.weights.unwrap_or_else(|| DEMO_MODEL_NAME.into());
         let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
+        let clip = clip.map(WeightFile::stays_mapped);
         let metadata = NativeMetadata::read(&weights)?;
         let given = self.text_features.as_deref().map(TextFeatureFile::read).transpose()?;
         let device = device::open(self.device)?;

@@ -250,6 +250,15 @@ impl Segmenter {
         Ok(features)
     }
 
+    /// Names of a class list with words that the weights never saw, because they were trained on a small world of words:
+    /// what is found under such a name means nothing. Empty for CLIP's own weights, whose tokens make up every word.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the description of the weights cannot be read.
+    pub fn unknown_names<'a>(&self, classes: &'a Vocabulary) -> Result<Vec<&'a str>, Error> {
+        self.text.unknown_names(classes)
+    }
+
     /// Masks of all windows over a normalised image `[3, height, width]`.
     ///
     /// # Errors

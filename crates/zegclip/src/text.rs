@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use zegclip_data::{TextFeatures, Vocabulary, published_text_features, read_npy};
 use zegclip_model::clip::text_features;
 use zegclip_model::weights::WeightFile;
-use zegclip_model::{Hints, load_text_encoder};
+use zegclip_model::{Hints, load_text_encoder, text_config};
 
 use crate::Error;
 
@@ -144,6 +144,16 @@ impl TextSource {
             weights: self.weights.clone(),
             classes: classes.join(", "),
         })
+    }
+
+    /// Names with words that the text encoder never saw, if it knows only those of a small world.
+    pub(crate) fn unknown_names<'a>(&self, vocabulary: &'a Vocabulary) -> Result<Vec<&'a str>, Error> {
+        let (None, Some(file)) = (&self.given, &self.encoder) else {
+            return Ok(Vec::new());
+        };
+        let (config, _) = text_config(file, &self.hints)?;
+        let names = vocabulary.classes().iter().flat_map(|class| class.names());
+        Ok(names.filter(|name| !config.unknown_tokens(name).is_empty()).collect())
     }
 }
 

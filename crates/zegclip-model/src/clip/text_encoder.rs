@@ -6,7 +6,6 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use zegclip_kernels::{Activation as Fused, linear};
 
 use super::block::ResidualAttentionBlock;
-use super::tokenizer::Tokenizer;
 use crate::config::TextConfig;
 use crate::layer_norm::LayerNorm;
 
@@ -46,16 +45,6 @@ impl TextEncoder {
             text_projection: normal((width as f64).powf(-0.5)).init([width, embed_dim], device),
             kept_tokens: config.kept_tokens.clone(),
         }
-    }
-
-    /// Tokens of a text that these weights never saw: they share one row of the embedding, so that their feature says
-    /// nothing. Empty for weights with all tokens.
-    pub fn unknown_tokens(&self, text: &str) -> Vec<u32> {
-        let Some(kept) = &self.kept_tokens else {
-            return Vec::new();
-        };
-        let ids = Tokenizer::clip().encode(text, self.context_length()).ids;
-        ids.into_iter().filter(|id| kept.binary_search(id).is_err()).collect()
     }
 
     /// The row of the embedding that belongs to a token.

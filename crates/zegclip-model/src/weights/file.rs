@@ -31,7 +31,7 @@ const IN_FOLDERS: [&str; 7] = [
 /// A weight file that is open: its tensors under canonical names, which are those of the authors' checkpoints
 /// (`backbone.*`, `text_encoder.*`, `decode_head.*`, `logit_scale`), whatever the file calls them.
 ///
-/// The file stays open; a tensor is mapped into memory and converted when it is asked for. Tensors of other origin keep the file's
+/// The file stays open; a tensor is mapped into memory, and converted where it must be, when it is asked for. Tensors of other origin keep the file's
 /// names.
 ///
 /// ```no_run
@@ -50,6 +50,7 @@ pub struct WeightFile {
     entries: BTreeMap<String, Entry>,
     meta: Map<String, Json>,
     classes: Option<Vec<String>>,
+    stays_mapped: bool,
 }
 
 impl WeightFile {
@@ -99,7 +100,17 @@ impl WeightFile {
             entries,
             meta: contents.meta,
             classes,
+            stays_mapped: false,
         })
+    }
+
+    /// Lets models use the file's own pages where they hold what the model needs: nothing is copied, and a file in the
+    /// system's cache is loaded at once. The file must then stay as it is for as long as the model lives; replacing it by
+    /// renaming another one is fine.
+    #[must_use]
+    pub fn stays_mapped(mut self) -> Self {
+        self.stays_mapped = true;
+        self
     }
 
     /// Where the names and the container come from.
@@ -134,6 +145,18 @@ impl WeightFile {
     pub fn tensor_f32(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), WeightError> {
         let entry = self.entry(name)?;
         Ok((entry.info().shape.clone(), entry.to_f32()?))
+    }
+
+    /// The elements of an f32 tensor in the file's own pages, if [`Self::stays_mapped`] allows it and they lie there as the
+    /// processor wants them: in row-major order, aligned, in its order of bytes.
+    ///
+    /// # Errors
+    /// As [`Self::tensor_f32`].
+    pub(crate) fn mapped_f32(&self, name: &str) -> Result<Option<bytes::Bytes>, WeightError> {
+        if !self.stays_mapped {
+            return Ok(None);
+        }
+        self.entry(name)?.mapped_f32()
     }
 
     /// As [`Self::tensor_f32`], for a tensor that has to have a given shape.

@@ -285,6 +285,23 @@ impl Entry {
         Ok(Bytes::Owned(bytes))
     }
 
+    /// The elements where they lie, if nothing has to change for a processor to compute with them.
+    pub(crate) fn mapped_f32(&self) -> Result<Option<bytes::Bytes>, WeightError> {
+        let [part] = self.parts.as_slice() else {
+            return Ok(None);
+        };
+        let whole = part.contiguous() == Some(0..part.storage.len());
+        if part.dtype != Dtype::F32 || !whole || cfg!(target_endian = "big") {
+            return Ok(None);
+        }
+        Ok(match part.storage.bytes()? {
+            Bytes::Mapped(mapped) if mapped.as_ptr().cast::<f32>().is_aligned() => {
+                Some(bytes::Bytes::from_owner(mapped))
+            }
+            _ => None,
+        })
+    }
+
     fn conversion_error(&self, dtype: Dtype) -> WeightError {
         let path = self
             .parts

@@ -9,7 +9,7 @@ use zegclip_model::{Hints, text_config};
 
 use super::source::{PairSource, SCENES};
 use crate::config::check_betas;
-use crate::{Configuration, OptimiserConfig, RunConfig, TrainError};
+use crate::{Configuration, Method, OptimiserConfig, RunConfig, TrainError};
 
 /// Everything that a run is made of. See [`Configuration`] for its text form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct PretrainConfig {
     pub data: PretrainDataConfig,
     /// Parts of the run, one after the other.
     pub stages: Vec<StageConfig>,
-    /// AdamW. Norms, biases, embeddings and the temperature are not decayed.
+    /// AdamW, or Muon for matrices. Norms, biases, embeddings and the temperature are not decayed.
     pub optimiser: PretrainOptimiser,
     /// Learning rates over all stages.
     pub schedule: CosineSchedule,
@@ -130,10 +130,12 @@ pub struct StageConfig {
     pub picture_size: [u32; 2],
 }
 
-/// AdamW.
+/// AdamW, or Muon for matrices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainOptimiser {
+    /// `adamw` as CLIP, or `muon` for matrices of weights.
+    pub method: Method,
     /// Learning rate at its height.
     pub lr: f64,
     /// Decoupled weight decay.
@@ -258,6 +260,7 @@ impl Default for StageConfig {
 impl Default for PretrainOptimiser {
     fn default() -> Self {
         Self {
+            method: Method::Adamw,
             lr: 5e-4,
             weight_decay: 0.2,
             betas: [0.9, 0.98],
@@ -283,9 +286,10 @@ impl Default for EvaluationConfig {
 }
 
 impl PretrainOptimiser {
-    /// As AdamW takes it.
-    pub(crate) fn to_adamw(&self) -> OptimiserConfig {
+    /// As the optimiser takes it.
+    pub(crate) fn to_optimiser(&self) -> OptimiserConfig {
         OptimiserConfig {
+            method: self.method,
             lr: self.lr,
             lr_multiplier: 1.0,
             weight_decay: self.weight_decay,

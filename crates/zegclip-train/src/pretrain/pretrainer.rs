@@ -22,7 +22,7 @@ use crate::checkpoint::Checkpoint;
 use crate::model_setup::drawn;
 use crate::seed::{Drawn, seed_of};
 use crate::trainer::remaining;
-use crate::{AdamW, ClipScores, Configuration, MetricsLine, Outcome, RunDirectory, TrainError, freeze};
+use crate::{ClipScores, Configuration, MetricsLine, Optimiser, Outcome, RunDirectory, TrainError, freeze};
 
 /// The temperature falls to a hundredth at most, as in CLIP.
 const MAX_LOG_SCALE: f64 = 4.605_170_185_988_092;
@@ -83,7 +83,7 @@ pub struct Pretrainer {
     run: RunDirectory,
     device: Device,
     model: Clip,
-    optimiser: AdamW,
+    optimiser: Optimiser,
     iteration: u64,
     interrupted: Arc<AtomicBool>,
 }
@@ -105,7 +105,7 @@ impl Pretrainer {
         run.config::<PretrainConfig>()?
             .require_same(&config, &run.config_path())?;
         let device = device.clone().without_autodiff();
-        let optimiser = AdamW::new(config.optimiser.to_adamw()).decaying_matrices_only();
+        let optimiser = Optimiser::new(config.optimiser.to_optimiser()).decaying_matrices_only();
         let checkpoint = run.latest()?;
         let iteration = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration);
         // Positions lie on the grid of the last iteration that was done.

@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor};
 use zegclip_model::parameters::export_parameters;
-use zegclip_train::{AdamW, Objective, OptimiserConfig, ScheduleConfig, forward_backward, freeze};
+use zegclip_train::{Objective, Optimiser, OptimiserConfig, ScheduleConfig, forward_backward, freeze};
 
 use crate::cases::{Case, cases};
 use crate::recorded_model::{labels, model, text_features};
@@ -26,7 +26,7 @@ fn check(case: &Case) {
         ..OptimiserConfig::default()
     };
     let base = optimiser.lr * optimiser.lr_multiplier;
-    let mut optimiser = AdamW::new(optimiser);
+    let mut optimiser = Optimiser::new(optimiser);
     let recorded = case.tensor("losses");
     let rates = case.tensor("rates");
     let relative = case.float("/tolerance/losses_relative");

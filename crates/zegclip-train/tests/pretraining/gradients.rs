@@ -5,6 +5,7 @@ use zegclip_model::ClipConfig;
 use zegclip_model::clip::Clip;
 use zegclip_train::freeze::all_trainable;
 use zegclip_train::pretrain::{ClipBatch, ClipSums, clip_forward_backward};
+use zegclip_train::{Method, Optimiser, OptimiserConfig};
 
 const BATCH: usize = 7;
 const SIZE: usize = 16;
@@ -88,12 +89,32 @@ fn a_step_against_the_gradient_lowers_the_loss() {
     let device = Device::flex();
     let (model, batch) = (model(&device), batch());
     let before = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
-    let config = zegclip_train::OptimiserConfig {
-        weight_decay: 0.0,
-        ..zegclip_train::OptimiserConfig::default()
-    };
-    let mut optimiser = zegclip_train::AdamW::new(config).decaying_matrices_only();
-    let model = optimiser.step(model, &before.gradients, 1e-3);
-    let after = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
-    assert!(after.loss < before.loss, "{} {}", after.loss, before.loss);
+    for method in [Method::Adamw, Method::Muon] {
+        let config = OptimiserConfig {
+            method,
+            weight_decay: 0.0,
+            ..OptimiserConfig::default()
+        };
+        let mut optimiser = Optimiser::new(config).decaying_matrices_only();
+        let model = optimiser.step(model.clone(), &before.gradients, 1e-3);
+        let after = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
+        assert!(after.loss < before.loss, "{method:?}: {} {}", after.loss, before.loss);
+        // Muon updates matrices of weights only, and those need no second moment.
+        let without_second = optimiser
+            .moments()
+            .iter()
+            .filter(|(_, moments)| moments.second.is_none());
+        let names: Vec<&str> = without_second.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names.contains(&"backbone.transformer.resblocks.0.attn.in_proj_weight"),
+            method == Method::Muon
+        );
+        assert!(
+            names
+                .iter()
+                .all(|name| name.contains("weight") || name.contains("proj")),
+            "{names:?}"
+        );
+        assert!(!names.contains(&"text_encoder.token_embedding.weight") && !names.contains(&"backbone.conv1.weight"));
+    }
 }

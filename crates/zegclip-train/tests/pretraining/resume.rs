@@ -9,9 +9,15 @@ use crate::runs::{Runs, model_bytes};
 
 #[test]
 fn interrupted_and_resumed_equals_undisturbed() {
+    for method in ["adamw", "muon"] {
+        resumes(&[&format!("optimiser.method={method}")]);
+    }
+}
+
+fn resumes(overrides: &[&str]) {
     let runs = Runs::new();
-    let losses = runs.finish("a", &[]);
-    let config = runs.config(&[]);
+    let losses = runs.finish("a", overrides);
+    let config = runs.config(overrides);
     let mut seen = Vec::new();
     // In the first stage, at its end, and in the second one.
     for end in [3, 4, 5, 6] {

@@ -1,0 +1,96 @@
+//! Muon (Jordan et al. 2024): momentum as an orthogonal matrix, so that every direction of a weight matrix is learned at the
+//! same pace. Scaled as by Liu et al. 2025 (arXiv 2502.16982), so that AdamW's learning rate and decay fit.
+
+use burn::tensor::Tensor;
+
+/// Decay of the momentum.
+pub(crate) const MOMENTUM: f64 = 0.95;
+/// Root mean square of an update, which is about AdamW's.
+const UPDATE: f64 = 0.2;
+/// Newton–Schulz iterations, and the quintic of each: singular values between 1e-3 and 1 end between 0.7 and 1.2.
+const ITERATIONS: usize = 5;
+const QUINTIC: [f64; 3] = [3.4445, -4.775, 2.0315];
+
+/// The direction of an update.
+///
+/// # Shapes
+/// - `momentum`: `[rows, columns]`, of `matrices` matrices side by side
+/// - output: the same, with the root mean square 0.2 where a matrix has full rank
+pub(crate) fn direction(momentum: Tensor<2>, matrices: usize) -> Tensor<2> {
+    let [rows, columns] = momentum.dims();
+    let width = columns / matrices.max(1);
+    let scale = UPDATE * (rows.max(width) as f64).sqrt();
+    let parts = momentum
+        .split(width, 1)
+        .into_iter()
+        .map(|part| orthogonal(part) * scale);
+    Tensor::cat(parts.collect(), 1)
+}
+
+/// About the nearest matrix with orthogonal rows or columns.
+fn orthogonal(matrix: Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = matrix.dims();
+    // The product with its own transpose is smaller on the short side.
+    let tall = rows > columns;
+    let mut wide = if tall { matrix.transpose() } else { matrix };
+    let norm = wide.clone().powi_scalar(2).sum().sqrt() + 1e-7;
+    wide = wide / norm.unsqueeze::<2>();
+    let [a, b, c] = QUINTIC;
+    for _ in 0..ITERATIONS {
+        let gram = wide.clone().matmul(wide.clone().transpose());
+        let powers = gram.clone() * b + gram.clone().matmul(gram) * c;
+        wide = wide.clone() * a + powers.matmul(wide);
+    }
+    if tall { wide.transpose() } else { wide }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use super::*;
+
+    fn values(tensor: Tensor<2>) -> Vec<f64> {
+        tensor.into_data().iter::<f64>().collect()
+    }
+
+    #[test]
+    fn directions_are_nearly_orthogonal_whatever_the_scale() {
+        let device = Device::flex();
+        device.seed(3);
+        for (rows, columns, matrices) in [(8, 32, 1), (32, 8, 1), (16, 48, 3)] {
+            let random = Tensor::<2>::random([rows, columns], Distribution::Normal(0.0, 1e-4), &device);
+            let width = columns / matrices;
+            let scale = 0.2 * (rows.max(width) as f64).sqrt();
+            for part in direction(random, matrices).split(width, 1) {
+                let part = if rows > width { part.transpose() } else { part } / scale;
+                let short = part.dims()[0];
+                let gram = values(part.clone().matmul(part.transpose()));
+                for (place, value) in gram.into_iter().enumerate() {
+                    let expected = f64::from(u8::from(place / short == place % short));
+                    // The quintic trades exactness for speed: squares of singular values lie in 0.45 to 1.5.
+                    assert!((value - expected).abs() < 0.55, "{rows}x{columns}: {value} at {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_direction_points_with_the_momentum() {
+        let device = Device::flex();
+        let momentum = Tensor::<2>::from_data([[3.0, 0.0], [0.0, -0.5]], &device);
+        let [a, b, c, d] = values(direction(momentum, 1))[..] else {
+            panic!("four values")
+        };
+        assert!(
+            a > 0.15 && d < -0.15 && b.abs() < 1e-6 && c.abs() < 1e-6,
+            "{a} {b} {c} {d}"
+        );
+    }
+
+    #[test]
+    fn nothing_stays_nothing() {
+        let zero = Tensor::<2>::zeros([4, 6], &Device::flex());
+        assert!(values(direction(zero, 1)).into_iter().all(|value| value == 0.0));
+    }
+}
