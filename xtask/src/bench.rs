@@ -20,6 +20,8 @@ struct Work {
     peers: &'static [&'static [&'static str]],
     /// Whether the peers' count of operations is that of ours.
     same_operations: bool,
+    /// The peers' configuration whose labels are compared with ours.
+    labels: Option<&'static str>,
 }
 
 const WORKS: [Work; 7] = [
@@ -42,6 +44,7 @@ const WORKS: [Work; 7] = [
             ],
         ],
         same_operations: true,
+        labels: Some("voc"),
     },
     Work {
         title: "512×512 crop, COCO-Stuff (100 prompts, 171 classes)",
@@ -62,6 +65,7 @@ const WORKS: [Work; 7] = [
             ],
         ],
         same_operations: true,
+        labels: Some("coco"),
     },
     Work {
         // Peers slide over 1024×768; we first bring the short side to 512 as the paper's test does, so the same number of
@@ -70,30 +74,35 @@ const WORKS: [Work; 7] = [
         ours: &["bench", "photo", "WEIGHTS:coco", "coco171", "1024x768", "RUNS"],
         peers: &[&["slide", "--config", "coco", "--engine", "eager", "--size", "683x512"]],
         same_operations: false,
+        labels: None,
     },
     Work {
         title: "171 classes × 15 templates through the text encoder",
         ours: &["bench", "text", "coco171", "RUNS"],
         peers: &[&["text", "--limit", "342"]],
         same_operations: false,
+        labels: None,
     },
     Work {
         title: "Training step, batch 4 at 512×512, frozen CLIP, VOC (10 prompts, 15 classes)",
         ours: &["training_step", "voc", "4", "RUNS"],
         peers: &[&["train", "--config", "voc", "--batch", "4"]],
         same_operations: true,
+        labels: None,
     },
     Work {
         title: "Training step, batch 4 at 512×512, frozen CLIP, COCO-Stuff (100 prompts, 156 classes)",
         ours: &["training_step", "coco", "4", "RUNS"],
         peers: &[&["train", "--config", "coco", "--batch", "4"]],
         same_operations: true,
+        labels: None,
     },
     Work {
         title: "Training step of a small encoder (width 192, 6 layers, 64 patches, batch 64), all of it trained",
         ours: &["training_step", "small", "64", "RUNS"],
         peers: &[&["SMALL", "64"]],
         same_operations: false,
+        labels: None,
     },
 ];
 
@@ -113,6 +122,8 @@ type Peak = Option<f64>;
 #[derive(Default)]
 struct Row {
     engine: String,
+    /// Share of the pixels of a photo that have the label that `zegclip segment` gives them, on the peers' weights.
+    same_labels: Option<f64>,
     /// The median of each round.
     medians: Vec<f64>,
     gflop: Option<f64>,
@@ -197,6 +208,9 @@ impl Setting {
             }
         }
         rows.retain(|row| !row.medians.is_empty());
+        if let Some(config) = work.labels {
+            self.compare_labels(config, &mut rows)?;
+        }
         if work.same_operations {
             rows[0].gflop = rows.iter().find_map(|row| row.gflop);
         }
@@ -215,6 +229,26 @@ impl Setting {
         last_json(&output(
             Command::new(self.programs.join(&filled[0])).args(&filled[1..]),
         )?)
+    }
+
+    /// Asks `tests/python/peer_labels.py` in how many pixels each engine agrees.
+    fn compare_labels(&self, config: &str, rows: &mut [Row]) -> Result<(), String> {
+        let mut command = Command::new(&self.python);
+        command.arg(root().join("tests/python/peer_labels.py"));
+        command.arg("--peers").arg(&self.peers);
+        command.arg("--zegclip").arg(self.programs.join("../zegclip"));
+        command.args(["--config", config]);
+        command.arg(root().join("../shared/photos/chelsea.jpg"));
+        command.args(rows.iter().skip(1).map(|row| row.engine.replace(", ", ":")));
+        for line in output(&mut command)?.lines().filter(|line| line.starts_with('{')) {
+            let result: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+            let text = |key: &str| result[key].as_str().unwrap_or_default();
+            let engine = format!("{}, {}", text("engine"), text("precision"));
+            if let Some(row) = rows.iter_mut().find(|row| row.engine == engine) {
+                row.same_labels = result["same_labels"].as_f64();
+            }
+        }
+        Ok(())
     }
 
     /// A file of random weights, made once.
@@ -266,7 +300,7 @@ impl Row {
 fn markdown(title: &str, rows: &[Row], peak: Peak) -> String {
     let own = rows.first().map_or(f64::NAN, Row::time);
     let mut text = format!(
-        "### {title}\n\n| engine | s | spread s | ours / its time | GFLOP/s | of the peak | peak MB |\n|---|---|---|---|---|---|---|\n"
+        "### {title}\n\n| engine | s | spread s | ours / its time | GFLOP/s | of the peak | peak MB | same labels |\n|---|---|---|---|---|---|---|---|\n"
     );
     let shown = |value: Option<f64>, digits: usize| match value {
         Some(value) if value.is_finite() => format!("{value:.digits$}"),
@@ -275,14 +309,16 @@ fn markdown(title: &str, rows: &[Row], peak: Peak) -> String {
     for row in rows {
         let rate = row.gflop.map(|gflop| gflop / row.time());
         text += &format!(
-            "| {} | {:.3} | {:.3} | {:.2} | {} | {} | {} |\n",
+            "| {} | {:.3} | {:.3} | {:.2} | {} | {} | {} | {} |\n",
             row.engine,
             row.time(),
             row.spread(),
             own / row.time(),
             shown(rate, 0),
             shown(rate.zip(peak).map(|(rate, peak)| rate / peak), 2),
-            shown(row.memory, 0)
+            shown(row.memory, 0),
+            row.same_labels
+                .map_or_else(|| "–".to_owned(), |share| format!("{:.3} %", 100.0 * share))
         );
     }
     text + "\n"
