@@ -10,10 +10,11 @@ use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{FloatDType, Shape, Tensor};
+use burn_cubecl::tensor::CubeTensor;
 
 use crate::cpu::{self, InstructionSet, ParameterGradients};
-use crate::flex;
 use crate::optional::OptionalTensor;
+use crate::{cube, flex};
 
 /// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` along the last axis, the variance that of the population;
 /// differentiable in all three. Half-precision tensors are normalised in f32.
@@ -130,7 +131,32 @@ fn compose_gradients<B: Backend>(
     }
 }
 
-impl LayerNormKernel for Cube {}
+impl LayerNormKernel for Cube {
+    fn norm_forward(x: CubeTensor, gamma: CubeTensor, beta: Option<CubeTensor>, epsilon: f64) -> CubeTensor {
+        if x.dtype() != DType::F32 || x.shape().num_elements() == 0 {
+            return <Self as ModuleOps<Self>>::layer_norm(x, gamma, beta, epsilon);
+        }
+        cube::layer_norm(x, gamma, beta, epsilon as f32)
+    }
+
+    fn norm_gradients(
+        x: CubeTensor,
+        gamma: CubeTensor,
+        epsilon: f64,
+        gradient: CubeTensor,
+        parameters: bool,
+    ) -> LayerNormGradients<Self> {
+        // Those of the parameters sum over rows, which burn's reductions do well.
+        if parameters || x.dtype() != DType::F32 || x.shape().num_elements() == 0 {
+            return compose_gradients::<Self>(x, gamma, epsilon, gradient, parameters);
+        }
+        LayerNormGradients {
+            x: cube::layer_norm_gradient(x, gamma, gradient, epsilon as f32),
+            parameters: None,
+        }
+    }
+}
+
 #[cfg(feature = "ndarray")]
 impl LayerNormKernel for burn::backend::NdArray {}
 

@@ -7,12 +7,14 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::flex::FlexTensor;
+use burn::backend::ops::IntTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{FloatDType, Shape, Tensor};
+use burn::tensor::{FloatDType, Shape, Tensor, TensorData};
+use burn_cubecl::tensor::CubeTensor;
 
 use crate::cpu::{self, InstructionSet, MaskLossInput};
-use crate::flex;
+use crate::{cube, flex};
 
 mod composed;
 
@@ -87,7 +89,17 @@ pub trait MaskLossKernel: Backend {
     }
 }
 
-impl MaskLossKernel for Cube {}
+impl MaskLossKernel for Cube {
+    fn loss_result(masks: CubeTensor, labels: &LabelMaps, alpha: f64, gradients: bool) -> MaskLossResult<Self> {
+        let indices: Vec<i32> = labels.labels.iter().map(|label| i32::from(*label)).collect();
+        if masks.shape().num_elements() == 0 || indices.is_empty() {
+            return composed::loss_result::<Self>(masks, labels, alpha, gradients);
+        }
+        let indices = Self::int_from_data(TensorData::new(indices, labels.shape), &masks.device());
+        cube::mask_losses(masks, indices, alpha as f32, gradients)
+    }
+}
+
 #[cfg(feature = "ndarray")]
 impl MaskLossKernel for burn::backend::NdArray {}
 

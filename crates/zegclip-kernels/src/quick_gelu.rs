@@ -7,11 +7,12 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
+use burn_cubecl::tensor::CubeTensor;
 
 use crate::cpu::{self, InstructionSet, quick_gelu_backward_in_place, quick_gelu_in_place};
-use crate::flex;
+use crate::{cube, flex};
 
 /// Slope inside the logistic function.
 const SLOPE: f64 = 1.702;
@@ -54,7 +55,22 @@ fn compose_backward<B: Backend>(x: FloatTensor<B>, gradient: FloatTensor<B>) -> 
     B::float_mul(gradient, B::float_mul(sigmoid, slope))
 }
 
-impl QuickGeluKernel for Cube {}
+impl QuickGeluKernel for Cube {
+    fn forward(x: CubeTensor) -> CubeTensor {
+        if x.dtype() == DType::F64 || x.shape().num_elements() == 0 {
+            return compose::<Self>(x);
+        }
+        cube::quick_gelu(x, SLOPE as f32)
+    }
+
+    fn backward(x: CubeTensor, gradient: CubeTensor) -> CubeTensor {
+        if x.dtype() == DType::F64 || x.shape().num_elements() == 0 {
+            return compose_backward::<Self>(x, gradient);
+        }
+        cube::quick_gelu_backward(x, gradient, SLOPE as f32)
+    }
+}
+
 #[cfg(feature = "ndarray")]
 impl QuickGeluKernel for burn::backend::NdArray {}
 

@@ -63,6 +63,15 @@ fn operators_equal_those_on_the_processor() {
             layer_norm(x, gamma, Some(beta), 1e-5)
         },
     );
+    // Rows of more values than a cube has units, and parameters without a gradient.
+    compare("layer norm, frozen", &gpu, [[1, 3, 700]], |[x]| {
+        let [gamma, beta] = [7, 8].map(|seed| random([700], seed, &x.device()));
+        layer_norm(x * 3.0 + 5.0, gamma, Some(beta), 1e-5)
+    });
+    compare("layer norm, without offset", &gpu, [[70, 1, 3]], |[x]| {
+        let gamma = random([3], 7, &x.device());
+        layer_norm(x, gamma, None, 1e-5)
+    });
     compare("QuickGELU", &gpu, [[2, 3, 20]], |[x]| quick_gelu(x));
     compare(
         "linear",
@@ -77,10 +86,20 @@ fn operators_equal_those_on_the_processor() {
     compare("attention", &gpu, shapes, |[q, k, v, extra_k, extra_v]| {
         attention(q, k, v, Some((extra_k, extra_v)), true)
     });
-    compare("mask losses", &gpu, [[2, 3, 4, 5]], |[masks]| {
-        let labels: Vec<u16> = (0..2 * 9 * 11).map(|pixel| (pixel / 7 % 4) as u16).collect();
-        mask_losses(masks, LabelMaps::new(labels, [2, 9, 11]), 0.25)
-    });
+    // Small and large images, several stripes of rows, one pixel, fewer pixels than cells.
+    for ([height, width], [rows, columns]) in [
+        ([4, 5], [9, 11]),
+        ([3, 7], [70, 45]),
+        ([1, 1], [1, 1]),
+        ([8, 9], [5, 4]),
+        ([32, 2], [64, 2]),
+    ] {
+        let name = format!("mask losses, {height}×{width} to {rows}×{columns}");
+        compare(&name, &gpu, [[2, 3, height, width]], |[masks]| {
+            let labels: Vec<u16> = (0..2 * rows * columns).map(|pixel| (pixel / 7 % 4) as u16).collect();
+            mask_losses(masks * 6.0, LabelMaps::new(labels, [2, rows, columns]), 0.25)
+        });
+    }
     compare("self-attention", &gpu, [[2, 5, 12]], |[qkv]| {
         self_attention(qkv, 2, None, false)
     });

@@ -1,0 +1,73 @@
+//! QuickGELU in one pass over memory, where a composition takes three and its gradient seven.
+
+use burn::backend::cubecl::dtype_to_storage_type;
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::prelude::*;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::{elementwise, empty};
+
+#[cube]
+fn logistic(x: f32) -> f32 {
+    1.0f32 / (1.0f32 + (-x).exp())
+}
+
+#[cube(launch)]
+fn forward<F: Float>(x: &[F], output: &mut [F], slope: f32, #[define(F)] _dtype: ElemType) {
+    let index = ABSOLUTE_POS;
+    if index >= output.len() {
+        terminate!();
+    }
+    let value = f32::cast_from(x[index]);
+    output[index] = F::cast_from(value * logistic(slope * value));
+}
+
+#[cube(launch)]
+fn backward<F: Float>(x: &[F], gradient: &[F], output: &mut [F], slope: f32, #[define(F)] _dtype: ElemType) {
+    let index = ABSOLUTE_POS;
+    if index >= output.len() {
+        terminate!();
+    }
+    let scaled = slope * f32::cast_from(x[index]);
+    let sigmoid = logistic(scaled);
+    let derivative = sigmoid * (1.0f32 + scaled * (1.0f32 - sigmoid));
+    output[index] = F::cast_from(f32::cast_from(gradient[index]) * derivative);
+}
+
+/// `x · σ(slope · x)`
+pub(crate) fn quick_gelu(x: CubeTensor, slope: f32) -> CubeTensor {
+    let x = into_contiguous(x);
+    let output = empty(&x, x.meta.shape().clone(), x.dtype);
+    let (count, dim) = elementwise(&output);
+    let (client, dtype) = (x.client.clone(), dtype_to_storage_type(x.dtype));
+    forward::launch(
+        &client,
+        count,
+        dim,
+        x.into_buffer_arg(),
+        output.clone().into_buffer_arg(),
+        slope,
+        dtype,
+    );
+    output
+}
+
+/// The gradient of [`quick_gelu`] times that of its result.
+pub(crate) fn quick_gelu_backward(x: CubeTensor, gradient: CubeTensor, slope: f32) -> CubeTensor {
+    let (x, gradient) = (into_contiguous(x), into_contiguous(gradient));
+    let output = empty(&x, x.meta.shape().clone(), x.dtype);
+    let (count, dim) = elementwise(&output);
+    let (client, dtype) = (x.client.clone(), dtype_to_storage_type(x.dtype));
+    backward::launch(
+        &client,
+        count,
+        dim,
+        x.into_buffer_arg(),
+        gradient.into_buffer_arg(),
+        output.clone().into_buffer_arg(),
+        slope,
+        dtype,
+    );
+    output
+}
