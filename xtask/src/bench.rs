@@ -16,7 +16,7 @@ struct Work {
     title: &'static str,
     /// Our example and its arguments; `WEIGHTS:PRESET` stands for a file of random weights and `RUNS` for the number of runs.
     ours: &'static [&'static str],
-    /// Arguments of `bench.py` among the peers, or `SMALL` for `tests/python/small_step.py`.
+    /// Arguments of `bench.py` among the peers, or `STEP` and those of `tests/python/small_step.py`.
     peers: &'static [&'static [&'static str]],
     /// Whether the peers' count of operations is that of ours.
     same_operations: bool,
@@ -24,7 +24,7 @@ struct Work {
     labels: Option<&'static str>,
 }
 
-const WORKS: [Work; 7] = [
+const WORKS: [Work; 8] = [
     Work {
         title: "512×512 crop, VOC (10 prompts, 20 classes)",
         ours: &["bench", "crop", "WEIGHTS:voc", "voc20", "RUNS"],
@@ -100,7 +100,14 @@ const WORKS: [Work; 7] = [
     Work {
         title: "Training step of a small encoder (width 192, 6 layers, 64 patches, batch 64), all of it trained",
         ours: &["training_step", "small", "64", "RUNS"],
-        peers: &[&["SMALL", "64"]],
+        peers: &[&["STEP", "small", "64"]],
+        same_operations: false,
+        labels: None,
+    },
+    Work {
+        title: "Pre-training step of the demo model's CLIP (images of 48×48, captions of 6 to 12 tokens, batch 128)",
+        ours: &["training_step", "clip", "128", "RUNS"],
+        peers: &[&["STEP", "clip", "128"]],
         same_operations: false,
         labels: None,
     },
@@ -262,9 +269,9 @@ impl Setting {
 
     fn peer(&self, arguments: &[&str]) -> Result<Value, String> {
         let mut command = Command::new(&self.python);
-        if let ["SMALL", batch] = arguments {
+        if let ["STEP", work, batch] = arguments {
             let script = root().join("tests/python/small_step.py");
-            command.arg(script).arg(&self.peers).args([*batch, &self.runs]);
+            command.arg(script).arg(&self.peers).args([*work, *batch, &self.runs]);
         } else {
             let script = self.peers.join("bench.py");
             command.arg(script).args(arguments).args(["--runs", &self.runs]);

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Format, tests, lints, documentation.
+/// Format, tests, lints, the ablation's smoke form, documentation.
 fn ci() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["test", "--release", "--workspace"])?;
@@ -44,6 +44,7 @@ fn ci() -> Result<(), String> {
         "-D",
         "warnings",
     ])?;
+    ablation::run(&["--smoke"])?;
     cargo(&["doc", "--release", "--workspace", "--no-deps"])
 }
 

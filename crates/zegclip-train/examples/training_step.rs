@@ -2,6 +2,7 @@
 //!
 //! `training_step voc|coco BATCH RUNS`: ZegCLIP at full size with 512×512 crops and a frozen image encoder.
 //! `training_step small BATCH RUNS`: a CLIP image encoder of width 192 with 6 layers on 8×8 patches, all of it trained.
+//! `training_step clip BATCH RUNS`: both encoders of the demo model's CLIP, on images of 48×48 pixels and short captions.
 #![allow(clippy::print_stdout, reason = "an example is a program")]
 
 use std::error::Error;
@@ -10,9 +11,10 @@ use std::time::Instant;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Tensor};
 use serde_json::json;
-use zegclip_model::clip::{ImageEncoder, l2_normalise};
-use zegclip_model::config::VisionConfig;
+use zegclip_model::clip::{Clip, ImageEncoder, l2_normalise};
+use zegclip_model::config::{ClipConfig, TextConfig, VisionConfig};
 use zegclip_model::{ZegClip, ZegClipConfig};
+use zegclip_train::pretrain::{ClipBatch, clip_forward_backward};
 use zegclip_train::{Gradients, Objective, Optimiser, OptimiserConfig, forward_backward, freeze};
 
 /// Side of a crop in pixels.
@@ -28,8 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["small", batch, runs] => small(batch.parse()?, runs.parse()?),
+        ["clip", batch, runs] => clip(batch.parse()?, runs.parse()?),
         [preset, batch, runs] => full(preset, batch.parse()?, runs.parse()?),
-        _ => Err("usage: training_step voc|coco|small BATCH RUNS".into()),
+        _ => Err("usage: training_step voc|coco|small|clip BATCH RUNS".into()),
     }
 }
 
@@ -84,6 +87,53 @@ fn small(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
         let gradients = Gradients::collect(&model, &loss.backward());
         model = optimiser.step(model.clone(), &gradients, 1e-4);
         Ok(f64::from(loss.inner().into_scalar::<f32>()))
+    })
+}
+
+fn clip(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
+    const SIZE: usize = 48;
+    const TOKENS: u32 = 478;
+    let config = ClipConfig {
+        embed_dim: 128,
+        vision: VisionConfig {
+            patch_size: 8,
+            width: 192,
+            layers: 6,
+            heads: 3,
+            position_grid: SIZE / 8,
+            ..VisionConfig::vit_b16()
+        },
+        text: TextConfig {
+            width: 128,
+            layers: 4,
+            heads: 2,
+            vocabulary_size: TOKENS as usize,
+            ..TextConfig::base()
+        },
+    };
+    let device = Device::flex();
+    device.seed(1);
+    let mut model = freeze::all_trainable(Clip::new(&config, &device));
+    let mut optimiser = Optimiser::new(OptimiserConfig::default()).decaying_matrices_only();
+    // Captions of 6 to 12 tokens, each with the end token, the largest id, at its end.
+    let tokens = (0..batch as u32).map(|caption| {
+        let words = (0..5 + caption % 7).map(|word| (caption * 31 + word * 17) % (TOKENS - 1));
+        words.chain([TOKENS - 1]).collect()
+    });
+    let images = random([batch, 3, SIZE, SIZE], &device)
+        .into_data()
+        .iter::<f32>()
+        .collect();
+    let batch_of_pairs = ClipBatch {
+        images,
+        size: SIZE,
+        tokens: tokens.collect(),
+        left_out: vec![false; batch * batch],
+    };
+    time("clip", batch, runs, || {
+        let sums = clip_forward_backward(&model, &batch_of_pairs, batch, &device)?;
+        model = optimiser.step(model.clone(), &sums.gradients, 1e-4);
+        Ok(sums.loss)
     })
 }
 
