@@ -23,6 +23,8 @@ pub struct PretrainConfig {
     pub data: PretrainDataConfig,
     /// Parts of the run, one after the other.
     pub stages: Vec<StageConfig>,
+    /// What is learned of an image.
+    pub loss: PretrainLoss,
     /// AdamW, or Muon for matrices. Norms, biases, embeddings and the temperature are not decayed.
     pub optimiser: PretrainOptimiser,
     /// Learning rates over all stages.
@@ -130,6 +132,16 @@ pub struct StageConfig {
     pub picture_size: [u32; 2],
 }
 
+/// What is learned of an image.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PretrainLoss {
+    /// Share of the contrastive loss in which the mean of the patches' features stands for the image instead of the class
+    /// token's, in `[0, 1]`. CLIP has 0: of its patches nothing is asked, and in a small model they say little. Above it
+    /// they learn to name what they lie on, still from captions alone.
+    pub patches: f64,
+}
+
 /// AdamW, or Muon for matrices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -174,6 +186,7 @@ impl Default for PretrainConfig {
             model: PretrainModelConfig::default(),
             data: PretrainDataConfig::default(),
             stages: vec![StageConfig::default()],
+            loss: PretrainLoss::default(),
             optimiser: PretrainOptimiser::default(),
             schedule: CosineSchedule::default(),
             evaluation: EvaluationConfig::default(),
@@ -478,6 +491,9 @@ impl Configuration for PretrainConfig {
         }
         if !(0.0..=1.0).contains(&self.data.flip) {
             return fail("data.flip", &self.data.flip, "it must lie in [0, 1]");
+        }
+        if !(0.0..=1.0).contains(&self.loss.patches) {
+            return fail("loss.patches", &self.loss.patches, "it must lie in [0, 1]");
         }
         let optimiser = &self.optimiser;
         for (key, value) in [

@@ -16,8 +16,8 @@ mod source;
 mod step;
 
 pub use config::{
-    CosineSchedule, EvaluationConfig, PretrainConfig, PretrainDataConfig, PretrainModelConfig, PretrainOptimiser,
-    StageConfig, TextSizes, VisionSizes,
+    CosineSchedule, EvaluationConfig, PretrainConfig, PretrainDataConfig, PretrainLoss, PretrainModelConfig,
+    PretrainOptimiser, StageConfig, TextSizes, VisionSizes,
 };
 pub use contrastive::contrastive_loss;
 pub use jsonl::Jsonl;

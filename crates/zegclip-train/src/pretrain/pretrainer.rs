@@ -264,7 +264,8 @@ impl Pretrainer {
 
     /// One update. Nothing is changed if the loss is no number.
     fn update(&mut self, batch: &ClipBatch, chunk: usize, rate: f64) -> Result<f64, TrainError> {
-        let ClipSums { loss, mut gradients } = clip_forward_backward(&self.model, batch, chunk, &self.device)?;
+        let patches = self.config.loss.patches;
+        let ClipSums { loss, mut gradients } = clip_forward_backward(&self.model, batch, chunk, patches, &self.device)?;
         if !loss.is_finite() {
             return Err(TrainError::NotFinite {
                 iteration: self.iteration,

@@ -33,6 +33,9 @@ pub struct ClipSums {
 
 /// Features, loss and gradients of a model on the autodiff device.
 ///
+/// `patches` is the share of the loss in which the mean of the patches' features stands for an image, in `[0, 1]`; CLIP
+/// has 0.
+///
 /// With `chunk` below the batch, the features are first computed without a graph; the loss's gradients with respect to them
 /// are cached, and go back through the encoders chunk by chunk (Gao et al. 2021). The result is the same up to rounding.
 ///
@@ -42,6 +45,7 @@ pub fn clip_forward_backward(
     model: &Clip,
     batch: &ClipBatch,
     chunk: usize,
+    patches: f64,
     device: &Device,
 ) -> Result<ClipSums, TrainError> {
     let count = batch.tokens.len();
@@ -55,9 +59,9 @@ pub fn clip_forward_backward(
     };
     let scale = model.logit_scale.val();
     if chunk >= count {
-        let image_features = model.image_encoder.forward(images(0, count));
+        let image_features = image_features(model, images(0, count), patches);
         let text_features = model.text_encoder.forward(&texts).select(0, place);
-        let loss = contrastive_loss(image_features, text_features, scale, &batch.left_out);
+        let loss = loss(image_features, text_features, scale, &batch.left_out, patches);
         let gradients = Gradients::collect(model, &loss.backward());
         return Ok(ClipSums {
             loss: scalar(loss)?,
@@ -71,20 +75,16 @@ pub fn clip_forward_backward(
             .step_by(chunk)
             .map(move |from| (from, (from + chunk).min(length)))
     };
-    let image_features = chunks(count)
-        .map(|(from, to)| plain.image_encoder.forward(images(from, to)))
+    let chunked_images = chunks(count)
+        .map(|(from, to)| image_features(&plain, images(from, to), patches))
         .collect();
     let text_features = chunks(texts.len())
         .map(|(from, to)| plain.text_encoder.forward(texts.get(from..to).unwrap_or_default()))
         .collect();
     let leaf = |features: Vec<Tensor<2>>| freeze::tracked(Tensor::cat(features, 0), None);
-    let (image_leaf, text_leaf) = (leaf(image_features), leaf(text_features));
-    let loss = contrastive_loss(
-        image_leaf.clone(),
-        text_leaf.clone().select(0, place),
-        scale,
-        &batch.left_out,
-    );
+    let (image_leaf, text_leaf) = (leaf(chunked_images), leaf(text_features));
+    let texts_of_batch = text_leaf.clone().select(0, place);
+    let loss = loss(image_leaf.clone(), texts_of_batch, scale, &batch.left_out, patches);
     let cached = loss.backward();
     // Of the parameters, only the temperature is part of this graph.
     let mut gradients = Gradients::collect(model, &cached);
@@ -92,7 +92,7 @@ pub fn clip_forward_backward(
     let image_gradient = image_leaf.grad(&cached).ok_or_else(missing)?;
     let text_gradient = text_leaf.grad(&cached).ok_or_else(missing)?;
     for (from, to) in chunks(count) {
-        let features = model.image_encoder.forward(images(from, to));
+        let features = image_features(model, images(from, to), patches);
         gradients.add(back(model, features, image_gradient.clone().narrow(0, from, to - from)));
     }
     for (from, to) in chunks(texts.len()) {
@@ -103,6 +103,28 @@ pub fn clip_forward_backward(
         loss: scalar(loss)?,
         gradients,
     })
+}
+
+/// Features of the class token, and beside them the mean of the patches' if the loss has a share of it:
+/// `[batch, embed_dim]` or `[batch, 2 · embed_dim]`.
+fn image_features(model: &Clip, images: Tensor<4>, patches: f64) -> Tensor<2> {
+    if patches > 0.0 {
+        Tensor::cat(model.image_encoder.forward_with_patches(images).into(), 1)
+    } else {
+        model.image_encoder.forward(images)
+    }
+}
+
+/// The contrastive loss of what [`image_features`] gave.
+fn loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, left_out: &[bool], patches: f64) -> Tensor<1> {
+    if patches <= 0.0 {
+        return contrastive_loss(images, texts, log_scale, left_out);
+    }
+    let width = texts.dims()[1];
+    let class = images.clone().narrow(1, 0, width);
+    let mean = images.narrow(1, width, width);
+    contrastive_loss(class, texts.clone(), log_scale.clone(), left_out) * (1.0 - patches)
+        + contrastive_loss(mean, texts, log_scale, left_out) * patches
 }
 
 /// Gradients of the parameters from that of the features.

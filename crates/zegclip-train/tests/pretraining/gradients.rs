@@ -57,13 +57,33 @@ fn values(sums: &ClipSums, name: &str) -> Vec<f32> {
 
 #[test]
 fn chunks_give_the_gradients_of_the_whole() {
+    for patches in [0.0, 0.5] {
+        compare_chunks(patches);
+    }
+    // What the patches learn is something else than what the class token learns.
     let device = Device::flex();
     let (model, batch) = (model(&device), batch());
-    let whole = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
+    let loss = |patches| {
+        clip_forward_backward(&model, &batch, BATCH, patches, &device)
+            .unwrap()
+            .loss
+    };
+    let (class, mean, both) = (loss(0.0), loss(1.0), loss(0.25));
+    assert!((class - mean).abs() > 1e-4, "{class} {mean}");
+    assert!(
+        (both - (0.75 * class + 0.25 * mean)).abs() < 1e-5,
+        "{both} of {class} and {mean}"
+    );
+}
+
+fn compare_chunks(patches: f64) {
+    let device = Device::flex();
+    let (model, batch) = (model(&device), batch());
+    let whole = clip_forward_backward(&model, &batch, BATCH, patches, &device).unwrap();
     let names: Vec<&str> = whole.gradients.names().collect();
     assert!(names.contains(&"logit_scale") && names.contains(&"text_encoder.token_embedding.weight"));
     for chunk in [1, 3, 6] {
-        let chunked = clip_forward_backward(&model, &batch, chunk, &device).unwrap();
+        let chunked = clip_forward_backward(&model, &batch, chunk, patches, &device).unwrap();
         assert!(
             (whole.loss - chunked.loss).abs() < 1e-5,
             "{} {}",
@@ -88,7 +108,7 @@ fn chunks_give_the_gradients_of_the_whole() {
 fn a_step_against_the_gradient_lowers_the_loss() {
     let device = Device::flex();
     let (model, batch) = (model(&device), batch());
-    let before = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
+    let before = clip_forward_backward(&model, &batch, BATCH, 0.0, &device).unwrap();
     for method in [Method::Adamw, Method::Muon] {
         let config = OptimiserConfig {
             method,
@@ -97,7 +117,7 @@ fn a_step_against_the_gradient_lowers_the_loss() {
         };
         let mut optimiser = Optimiser::new(config).decaying_matrices_only();
         let model = optimiser.step(model.clone(), &before.gradients, 1e-3);
-        let after = clip_forward_backward(&model, &batch, BATCH, &device).unwrap();
+        let after = clip_forward_backward(&model, &batch, BATCH, 0.0, &device).unwrap();
         assert!(after.loss < before.loss, "{method:?}: {} {}", after.loss, before.loss);
         // Muon updates matrices of weights only, and those need no second moment.
         let without_second = optimiser
