@@ -6,13 +6,7 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{UNITS, cube_sum, cubes, empty};
-
-/// The row of a cube; cubes may lie on two axes.
-#[cube]
-fn row_of_cube() -> usize {
-    (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) as usize
-}
+use super::{UNITS, cube_index, cube_sum, cubes, empty};
 
 /// Mean of a row, and one over its standard deviation.
 #[cube]
@@ -38,7 +32,7 @@ fn moments(x: &[f32], start: usize, width: usize, epsilon: f32, shared: &mut Sha
 #[cube(launch)]
 fn forward(x: &[f32], gamma: &[f32], beta: &[f32], output: &mut [f32], epsilon: f32, #[comptime] has_beta: bool) {
     let width = gamma.len();
-    let start = row_of_cube() * width;
+    let start = cube_index() * width;
     // The same for all units of a cube.
     if start >= output.len() {
         terminate!();
@@ -59,7 +53,7 @@ fn forward(x: &[f32], gamma: &[f32], beta: &[f32], output: &mut [f32], epsilon: 
 #[cube(launch)]
 fn backward(x: &[f32], gamma: &[f32], gradient: &[f32], output: &mut [f32], epsilon: f32) {
     let width = gamma.len();
-    let start = row_of_cube() * width;
+    let start = cube_index() * width;
     if start >= output.len() {
         terminate!();
     }

@@ -9,7 +9,7 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{UNITS, cube_sum, cubes, elementwise, empty};
+use super::{UNITS, cube_index, cube_sum, cubes, elementwise, empty};
 use crate::mask_loss::MaskLossResult;
 
 /// Rows of an image that a cube sums over.
@@ -56,6 +56,12 @@ fn doubt_and_surprise(against: f32) -> (f32, f32) {
     (doubt, against.max(0.0f32) + e.log1p())
 }
 
+/// Weight of a pixel in the focal loss: `alpha` if it is the class's own, else the rest.
+#[cube]
+fn focal_weight(own: f32, alpha: f32) -> f32 {
+    (1.0f32 - alpha) + own * (2.0f32 * alpha - 1.0f32)
+}
+
 /// Sums over some rows of a mask: a cube for each stripe of each mask, `sums` being `[batch · classes, stripes, 4]`.
 #[cube(launch)]
 fn sum_stripes(
@@ -71,7 +77,7 @@ fn sum_stripes(
     #[comptime] stripe_rows: usize,
 ) {
     let stripes = rows.div_ceil(stripe_rows.runtime());
-    let cube = (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) as usize;
+    let cube = cube_index();
     let slot = cube * 4usize;
     // The same for all units of a cube.
     if slot >= sums.len() {
@@ -99,7 +105,7 @@ fn sum_stripes(
         }
         let sign = 1.0f32 - 2.0f32 * own;
         let (doubt, surprise) = doubt_and_surprise(sign * logit);
-        let weight = (1.0f32 - alpha) + own * (2.0f32 * alpha - 1.0f32);
+        let weight = focal_weight(own, alpha);
         focal += weight * doubt * doubt * surprise;
         let probability = own + sign * doubt;
         common += own * probability;
@@ -167,7 +173,7 @@ fn gather_gradients(
                 let sign = 1.0f32 - 2.0f32 * own;
                 let (doubt, surprise) = doubt_and_surprise(sign * logit);
                 let trust = 1.0f32 - doubt;
-                let weight = (1.0f32 - alpha) + own * (2.0f32 * alpha - 1.0f32);
+                let weight = focal_weight(own, alpha);
                 let steep = 2.0f32 * trust * surprise + doubt;
                 focal += share * sign * weight * doubt * doubt * steep;
                 let slope = share * doubt * trust;

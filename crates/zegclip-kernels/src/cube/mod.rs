@@ -51,7 +51,13 @@ fn elementwise(tensor: &CubeTensor) -> (CubeCount, CubeDim) {
     (calculate_cube_count_elemwise(&tensor.client, elements, dim), dim)
 }
 
-/// Cubes for `count` tasks: an API may allow no more than 65,535 along an axis.
+/// The task of a cube among [`cubes`].
+#[cube]
+fn cube_index() -> usize {
+    (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) as usize
+}
+
+/// Cubes for `count` tasks, each of which finds its own by [`cube_index`]: an API may allow no more than 65,535 along an axis.
 fn cubes(count: usize) -> CubeCount {
     const MOST: usize = 1 << 15;
     let columns = count.clamp(1, MOST);

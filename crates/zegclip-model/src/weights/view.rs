@@ -273,9 +273,7 @@ impl Entry {
             let encoded = dtype.encode_f32(&self.to_f32()?);
             return encoded.map(Bytes::Owned).ok_or_else(|| self.conversion_error(dtype));
         }
-        if let [part] = self.parts.as_slice()
-            && part.contiguous() == Some(0..part.storage.len())
-        {
+        if let Some(part) = self.whole_storage() {
             return part.storage.bytes();
         }
         let mut bytes = Vec::with_capacity(self.info.bytes());
@@ -285,15 +283,20 @@ impl Entry {
         Ok(Bytes::Owned(bytes))
     }
 
+    /// The only part, if its elements are all of a storage, in row-major order.
+    fn whole_storage(&self) -> Option<&View> {
+        match self.parts.as_slice() {
+            [part] if part.contiguous() == Some(0..part.storage.len()) => Some(part),
+            _ => None,
+        }
+    }
+
     /// The elements where they lie, if nothing has to change for a processor to compute with them.
     pub(crate) fn mapped_f32(&self) -> Result<Option<bytes::Bytes>, WeightError> {
-        let [part] = self.parts.as_slice() else {
+        let part = self.whole_storage().filter(|part| part.dtype == Dtype::F32);
+        let Some(part) = part.filter(|_| cfg!(target_endian = "little")) else {
             return Ok(None);
         };
-        let whole = part.contiguous() == Some(0..part.storage.len());
-        if part.dtype != Dtype::F32 || !whole || cfg!(target_endian = "big") {
-            return Ok(None);
-        }
         Ok(match part.storage.bytes()? {
             Bytes::Mapped(mapped) if mapped.as_ptr().cast::<f32>().is_aligned() => {
                 Some(bytes::Bytes::from_owner(mapped))
