@@ -53,7 +53,12 @@ fn scenes_are_a_data_set() {
         let photo = image::open(out.join(line["image"].as_str().expect("a path"))).expect("a photo");
         assert_eq!((photo.width(), photo.height()), (64, 64));
         assert!(out.join(line["labels"].as_str().expect("a path")).is_file());
-        assert!(line["captions"].as_array().is_some_and(|captions| captions.len() == 5));
+        let captions = line["captions"].as_array().expect("captions");
+        assert_eq!(captions.len(), 5);
+        let names = line["names"].as_array().expect("names").len();
+        let pictures = line["pictures"].as_array().expect("pictures").len();
+        let grounds = line["grounds"].as_array().expect("grounds").len();
+        assert!((1..=pictures + grounds).contains(&names), "{line}");
     }
     let check = zegclip(&["dataset", "check", &toml, "--json"]);
     check.check(0, &[]);

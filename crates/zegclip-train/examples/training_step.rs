@@ -14,7 +14,7 @@ use serde_json::json;
 use zegclip_model::clip::{Clip, ImageEncoder, l2_normalise};
 use zegclip_model::config::{ClipConfig, TextConfig, VisionConfig};
 use zegclip_model::{ZegClip, ZegClipConfig};
-use zegclip_train::pretrain::{ClipBatch, clip_forward_backward};
+use zegclip_train::pretrain::{BatchNames, ClipBatch, clip_forward_backward};
 use zegclip_train::{Gradients, Objective, Optimiser, OptimiserConfig, forward_backward, freeze};
 
 /// Side of a crop in pixels.
@@ -129,6 +129,7 @@ fn clip(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
         size: SIZE,
         tokens: tokens.collect(),
         left_out: vec![false; batch * batch],
+        names: BatchNames::default(),
     };
     time("clip", batch, runs, || {
         let sums = clip_forward_backward(&model, &batch_of_pairs, batch, 0.0, &device)?;

@@ -22,6 +22,8 @@ struct Line<'a> {
     image: String,
     labels: String,
     captions: &'a [String],
+    /// What the captions name, once each; what `zegclip pretrain` reads beside image and captions.
+    names: Vec<&'a str>,
     pictures: Vec<Picture<'a>>,
     grounds: Vec<&'a str>,
 }
@@ -116,10 +118,23 @@ impl Scenes {
             size: picture.size,
             visible: picture.visible,
         });
+        let things = scene.pictures.iter().map(|picture| picture.class);
+        let grounds = scene
+            .grounds
+            .iter()
+            .filter_map(|ground| self.vocabulary().find(ground.name()));
+        let mut classes = things.chain(grounds).collect::<Vec<_>>();
+        classes.sort_unstable();
+        classes.dedup();
+        let names = classes
+            .into_iter()
+            .filter_map(|class| Some(self.vocabulary().class(class)?.name()));
+        let names = names.collect();
         Line {
             image,
             labels,
             captions: &scene.captions,
+            names,
             pictures: pictures.collect(),
             grounds: scene.grounds.iter().map(|ground| ground.name()).collect(),
         }

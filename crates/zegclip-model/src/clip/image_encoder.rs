@@ -162,23 +162,15 @@ impl ImageEncoder {
         self.project(tokens.narrow(1, 0, 1)).squeeze_dim::<2>(1)
     }
 
-    /// Plain CLIP: the class token's feature and the mean of the patches' features, neither of unit length.
+    /// Plain CLIP: the features of the class token and of each patch, not normalised to unit length.
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, rows, columns]`
-    /// - outputs: `[batch, embed_dim]` each
-    pub fn forward_with_patches(&self, image: Tensor<4>) -> [Tensor<2>; 2] {
+    /// - output: `[batch, 1 + patches, embed_dim]`, the class token first
+    pub fn forward_tokens(&self, image: Tensor<4>) -> Tensor<3> {
         let tokens = self.embed(image, ClassToken::Once).tokens;
-        let tokens = self
-            .blocks
-            .iter()
-            .fold(tokens, |tokens, block| block.forward(tokens, None, false));
-        let patches = tokens.dims()[1] - 1;
-        let features = self.project(tokens);
-        [
-            features.clone().narrow(1, 0, 1).squeeze_dim::<2>(1),
-            features.narrow(1, 1, patches).mean_dim(1).squeeze_dim::<2>(1),
-        ]
+        let blocks = self.blocks.iter();
+        self.project(blocks.fold(tokens, |tokens, block| block.forward(tokens, None, false)))
     }
 
     /// Positions of the patches on `grid`: `[height · width, width]`.

@@ -1,10 +1,13 @@
 //! Batches of pairs, made ahead by threads.
 
-use zegclip_data::{Prefetch, ThreadFailed, normalise};
+use std::collections::BTreeMap;
+
+use zegclip_data::{Prefetch, SINGLE_TEMPLATE, ThreadFailed, normalise};
 use zegclip_model::clip::Tokenizer;
 
 use super::config::{PretrainConfig, StageConfig};
-use super::source::{PairSource, is_true_of};
+use super::naming::BatchNames;
+use super::source::{Name, PairSource, is_true_of};
 use super::step::ClipBatch;
 use crate::TrainError;
 
@@ -15,6 +18,7 @@ struct Prepared {
     tokens: Vec<u32>,
     mentions: Vec<u64>,
     contents: Vec<u64>,
+    names: Vec<Name>,
 }
 
 /// Batches of a stage in order. The same ones whatever the number of threads, from any iteration on.
@@ -23,6 +27,7 @@ pub(crate) struct Batches {
     pairs: Prefetch<Prepared, TrainError>,
     batch_size: usize,
     size: usize,
+    context_length: usize,
 }
 
 impl From<ThreadFailed> for TrainError {
@@ -50,6 +55,7 @@ impl Batches {
                 tokens: Tokenizer::clip().encode(&pair.caption, context).ids,
                 mentions: pair.mentions,
                 contents: pair.contents,
+                names: pair.names,
             })
         };
         let ahead = config.data.batches_ahead.max(1).saturating_mul(batch_size);
@@ -60,6 +66,7 @@ impl Batches {
             pairs,
             batch_size,
             size,
+            context_length: context,
         })
     }
 
@@ -76,12 +83,36 @@ impl Batches {
             .iter()
             .flat_map(|image| found.iter().map(|text| is_true_of(&text.mentions, &image.contents)))
             .collect();
+        let names = batch_names(&found, self.context_length);
         let images = found.iter().flat_map(|pair| pair.image.iter().copied()).collect();
         Ok(Some(ClipBatch {
             images,
             size: self.size,
             tokens: found.into_iter().map(|pair| pair.tokens).collect(),
             left_out,
+            names,
         }))
     }
+}
+
+/// The names of all images, each once, called as the first image that has it calls it.
+fn batch_names(pairs: &[Prepared], context_length: usize) -> BatchNames {
+    let mut known: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut tokens = Vec::new();
+    for name in pairs.iter().flat_map(|pair| &pair.names) {
+        known.entry(name.id).or_insert_with(|| {
+            let prompt = SINGLE_TEMPLATE.replace("{}", &name.text);
+            tokens.push(Tokenizer::clip().encode(&prompt, context_length).ids);
+            tokens.len() - 1
+        });
+    }
+    let mut present = vec![false; pairs.len() * tokens.len()];
+    for (pair, row) in pairs.iter().zip(present.chunks_mut(tokens.len().max(1))) {
+        for place in pair.names.iter().filter_map(|name| known.get(&name.id)) {
+            if let Some(present) = row.get_mut(*place) {
+                *present = true;
+            }
+        }
+    }
+    BatchNames { tokens, present }
 }

@@ -91,8 +91,9 @@ pub struct TextSizes {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainDataConfig {
-    /// `scenes` for composed scenes, or a file with a line `{"image": PATH, "captions": [TEXT, …]}` for each image, paths
-    /// relative to the file.
+    /// `scenes` for composed scenes, or a file with a line `{"image": PATH, "captions": [TEXT, …], "names": [TEXT, …]}` for
+    /// each image, paths relative to the file. `names` are what the captions name, such as `cat` and `grass`; only
+    /// `loss.patches` needs them.
     pub source: String,
     /// A folder of pictures to compose scenes of; else the embedded ones.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,9 +137,9 @@ pub struct StageConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainLoss {
-    /// Share of the contrastive loss in which the mean of the patches' features stands for the image instead of the class
-    /// token's, in `[0, 1]`. CLIP has 0: of its patches nothing is asked, and in a small model they say little. Above it
-    /// they learn to name what they lie on, still from captions alone.
+    /// Share of the loss in which each patch says which of the names in its image's captions it lies on, in `[0, 1]`; the
+    /// rest is CLIP's contrastive loss of class tokens and captions. CLIP has 0: of its patches nothing is asked, and in a
+    /// small model they say little. See [`patch_naming_loss`](super::patch_naming_loss).
     pub patches: f64,
 }
 

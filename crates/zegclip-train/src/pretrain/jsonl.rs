@@ -9,7 +9,7 @@ use zegclip_data::transforms::{Draw, RandomStream, Region, resize_region, shuffl
 use zegclip_data::{DataError, ImageLimits, RgbImage, read_image};
 
 use super::config::{PretrainConfig, StageConfig};
-use super::source::{HeldOut, Pair};
+use super::source::{HeldOut, Name, Pair};
 use crate::TrainError;
 
 /// Images in files and their captions.
@@ -28,14 +28,23 @@ pub struct Jsonl {
 struct Line {
     image: PathBuf,
     captions: Vec<String>,
+    /// What the captions name, for the share of the patches in the loss.
+    #[serde(default)]
+    names: Vec<String>,
 }
 
 impl Jsonl {
     pub(crate) fn open(path: &Path, config: &PretrainConfig) -> Result<Self, TrainError> {
         let data = &config.data;
+        let lines = read(path)?;
+        if config.loss.patches > 0.0 && lines.iter().all(|line| line.names.is_empty()) {
+            let reason = "no line has `names`, of which `loss.patches` lets patches choose; add \"names\": [\"cat\", …] to \
+                          the lines, or set `loss.patches` = 0";
+            return Err(pairs(path, reason.to_owned()));
+        }
         Ok(Self {
             seed: config.seed,
-            lines: read(path)?,
+            lines,
             validation: data.validation.as_deref().map(read).transpose()?.unwrap_or_default(),
             crop: data.crop,
             flip: data.flip,
@@ -82,7 +91,9 @@ impl Jsonl {
 
     pub(crate) fn texts(&self) -> Vec<String> {
         let lines = self.lines.iter().chain(&self.validation);
-        lines.flat_map(|line| line.captions.iter().cloned()).collect()
+        lines
+            .flat_map(|line| line.captions.iter().chain(&line.names).cloned())
+            .collect()
     }
 }
 
@@ -92,11 +103,16 @@ impl Line {
         let mut contents: Vec<u64> = self.captions.iter().map(|caption| fact(caption)).collect();
         contents.sort_unstable();
         let caption = self.captions.get(caption).cloned().unwrap_or_default();
+        let names = self.names.iter().map(|name| Name {
+            id: fact(name),
+            text: name.clone(),
+        });
         Pair {
             image,
             mentions: vec![fact(&caption)],
             contents,
             caption,
+            names: names.collect(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod contrastive;
 mod evaluation;
 mod jsonl;
 mod model_file;
+mod naming;
 mod pretrainer;
 mod scenes;
 mod source;
@@ -21,6 +22,7 @@ pub use config::{
 };
 pub use contrastive::contrastive_loss;
 pub use jsonl::Jsonl;
+pub use naming::{BatchNames, patch_naming_loss};
 pub use pretrainer::{PretrainObserver, PretrainStep, Pretrainer};
 pub use source::PairSource;
 pub use step::{ClipBatch, ClipSums, clip_forward_backward};

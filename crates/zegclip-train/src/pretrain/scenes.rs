@@ -4,14 +4,16 @@ use std::path::Path;
 
 use zegclip_data::scenes::{Artists, Ground, Scene, SceneSettings, Scenes};
 use zegclip_data::transforms::{Draw, RandomStream};
-use zegclip_data::{ClassIndex, Vocabulary};
+use zegclip_data::{Class, ClassIndex, Vocabulary};
 
 use super::config::StageConfig;
-use super::source::{Classified, HeldOut, Pair};
+use super::source::{Classified, HeldOut, Name, Pair};
 use crate::TrainError;
 
 /// Facts of counts lie behind those of classes.
 const COUNTS: u64 = 1 << 16;
+/// Share of the names that may be synonyms.
+const SYNONYMS: f64 = 0.4;
 
 /// The scenes of a stage.
 #[derive(Debug)]
@@ -55,7 +57,23 @@ impl StageScenes {
         let place = stream.below(fitting.len() as u64) as usize;
         let any = stream.below(scene.captions.len() as u64) as usize;
         let caption = fitting.get(place).copied().unwrap_or(any);
-        pair(scene, caption, self.scenes.vocabulary())
+        let mut pair = pair(scene, caption, self.scenes.vocabulary());
+        self.choose_names(&mut pair, &mut stream);
+        pair
+    }
+
+    /// Synonyms now and then, as in captions.
+    fn choose_names(&self, pair: &mut Pair, stream: &mut RandomStream) {
+        for name in &mut pair.names {
+            let class = class_of(name.id, self.scenes.vocabulary());
+            let names: Vec<&str> = class.iter().flat_map(|class| class.names()).collect();
+            let place = stream.below(names.len() as u64) as usize;
+            if stream.chance(SYNONYMS)
+                && let Some(synonym) = names.get(place)
+            {
+                name.text = (*synonym).to_owned();
+            }
+        }
     }
 }
 
@@ -150,12 +168,22 @@ fn pair(scene: Scene, caption: usize, vocabulary: &Vocabulary) -> Pair {
     }
     mentions.sort_unstable();
     contents.sort_unstable();
+    let names = contents.iter().filter_map(|&id| {
+        let text = class_of(id, vocabulary)?.name().to_owned();
+        Some(Name { id, text })
+    });
     Pair {
+        names: names.collect(),
         image: scene.image,
         caption,
         mentions,
         contents,
     }
+}
+
+/// The class that a fact is about; counts are about none.
+fn class_of(fact: u64, vocabulary: &Vocabulary) -> Option<&Class> {
+    vocabulary.class(ClassIndex::new(u16::try_from(fact).ok()?)?)
 }
 
 /// Whether a caption names one of the grounds.

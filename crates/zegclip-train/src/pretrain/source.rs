@@ -26,6 +26,17 @@ pub(crate) struct Pair {
     pub(crate) mentions: Vec<u64>,
     /// Facts of the image, sorted.
     pub(crate) contents: Vec<u64>,
+    /// Names of what can be seen.
+    pub(crate) names: Vec<Name>,
+}
+
+/// A name in an image's captions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// The same for all names of the same thing.
+    pub(crate) id: u64,
+    /// What it is called here.
+    pub(crate) text: String,
 }
 
 /// An image of one thing.

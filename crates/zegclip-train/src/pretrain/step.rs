@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use zegclip_model::clip::Clip;
 
 use super::contrastive::contrastive_loss;
+use super::naming::{BatchNames, patch_naming_loss};
 use crate::gradients::Gradients;
 use crate::{TrainError, freeze};
 
@@ -20,12 +21,14 @@ pub struct ClipBatch {
     pub tokens: Vec<Vec<u32>>,
     /// Pairs that are no examples, see [`contrastive_loss`]: `[batch, batch]`.
     pub left_out: Vec<bool>,
+    /// Names that the captions have; needed where patches have a share of the loss.
+    pub names: BatchNames,
 }
 
 /// Loss and gradients of a batch.
 #[derive(Debug, Clone)]
 pub struct ClipSums {
-    /// The contrastive loss.
+    /// The loss.
     pub loss: f64,
     /// Its gradients.
     pub gradients: Gradients,
@@ -33,8 +36,7 @@ pub struct ClipSums {
 
 /// Features, loss and gradients of a model on the autodiff device.
 ///
-/// `patches` is the share of the loss in which the mean of the patches' features stands for an image, in `[0, 1]`; CLIP
-/// has 0.
+/// `patches` is the share of [`patch_naming_loss`] in the loss, in `[0, 1]`; the rest is the contrastive loss. CLIP has 0.
 ///
 /// With `chunk` below the batch, the features are first computed without a graph; the loss's gradients with respect to them
 /// are cached, and go back through the encoders chunk by chunk (Gao et al. 2021). The result is the same up to rounding.
@@ -49,8 +51,10 @@ pub fn clip_forward_backward(
     device: &Device,
 ) -> Result<ClipSums, TrainError> {
     let count = batch.tokens.len();
-    let (texts, place) = unique(&batch.tokens);
-    let place = Tensor::<1, Int>::from_data(TensorData::new(place, [count]), device);
+    // Prompts of names go through the text encoder beside the captions.
+    let names: &[Vec<u32>] = if patches > 0.0 { &batch.names.tokens } else { &[] };
+    let (texts, place) = unique(batch.tokens.iter().chain(names));
+    let place = Tensor::<1, Int>::from_data(TensorData::new(place, [count + names.len()]), device);
     let pixels = 3 * batch.size * batch.size;
     let images = |from: usize, to: usize| {
         let part = batch.images.get(from * pixels..to * pixels).unwrap_or_default();
@@ -61,7 +65,7 @@ pub fn clip_forward_backward(
     if chunk >= count {
         let image_features = image_features(model, images(0, count), patches);
         let text_features = model.text_encoder.forward(&texts).select(0, place);
-        let loss = loss(image_features, text_features, scale, &batch.left_out, patches);
+        let loss = loss(image_features, text_features, scale, batch, patches);
         let gradients = Gradients::collect(model, &loss.backward());
         return Ok(ClipSums {
             loss: scalar(loss)?,
@@ -84,7 +88,7 @@ pub fn clip_forward_backward(
     let leaf = |features: Vec<Tensor<2>>| freeze::tracked(Tensor::cat(features, 0), None);
     let (image_leaf, text_leaf) = (leaf(chunked_images), leaf(text_features));
     let texts_of_batch = text_leaf.clone().select(0, place);
-    let loss = loss(image_leaf.clone(), texts_of_batch, scale, &batch.left_out, patches);
+    let loss = loss(image_leaf.clone(), texts_of_batch, scale, batch, patches);
     let cached = loss.backward();
     // Of the parameters, only the temperature is part of this graph.
     let mut gradients = Gradients::collect(model, &cached);
@@ -105,26 +109,33 @@ pub fn clip_forward_backward(
     })
 }
 
-/// Features of the class token, and beside them the mean of the patches' if the loss has a share of it:
-/// `[batch, embed_dim]` or `[batch, 2 · embed_dim]`.
+/// The feature of the class token, and after it those of the patches if the loss has a share of them:
+/// `[batch, embed_dim]` or `[batch, (1 + patches) · embed_dim]`.
 fn image_features(model: &Clip, images: Tensor<4>, patches: f64) -> Tensor<2> {
     if patches > 0.0 {
-        Tensor::cat(model.image_encoder.forward_with_patches(images).into(), 1)
+        model.image_encoder.forward_tokens(images).flatten(1, 2)
     } else {
         model.image_encoder.forward(images)
     }
 }
 
-/// The contrastive loss of what [`image_features`] gave.
-fn loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, left_out: &[bool], patches: f64) -> Tensor<1> {
+/// The loss of what [`image_features`] gave, and of the captions' features and after them the names'.
+fn loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, batch: &ClipBatch, patches: f64) -> Tensor<1> {
     if patches <= 0.0 {
-        return contrastive_loss(images, texts, log_scale, left_out);
+        return contrastive_loss(images, texts, log_scale, &batch.left_out);
     }
-    let width = texts.dims()[1];
-    let class = images.clone().narrow(1, 0, width);
-    let mean = images.narrow(1, width, width);
-    contrastive_loss(class, texts.clone(), log_scale.clone(), left_out) * (1.0 - patches)
-        + contrastive_loss(mean, texts, log_scale, left_out) * patches
+    let (count, width) = (batch.tokens.len(), texts.dims()[1]);
+    let tokens = images.dims()[1] / width;
+    let images = images.reshape([count, tokens, width]);
+    let class = images.clone().narrow(1, 0, 1).squeeze_dim::<2>(1);
+    let captions = texts.clone().narrow(0, 0, count);
+    let contrastive = contrastive_loss(class, captions, log_scale.clone(), &batch.left_out);
+    if batch.names.tokens.is_empty() {
+        return contrastive * (1.0 - patches);
+    }
+    let names = texts.narrow(0, count, batch.names.tokens.len());
+    let naming = patch_naming_loss(images.narrow(1, 1, tokens - 1), names, log_scale, &batch.names.present);
+    contrastive * (1.0 - patches) + naming * patches
 }
 
 /// Gradients of the parameters from that of the features.
@@ -134,10 +145,10 @@ fn back(model: &Clip, features: Tensor<2>, gradient: Tensor<2>) -> Gradients {
 }
 
 /// Each sequence once, and which of them each text is. Captions of a small world repeat.
-fn unique(tokens: &[Vec<u32>]) -> (Vec<Vec<u32>>, Vec<i64>) {
+fn unique<'a>(tokens: impl Iterator<Item = &'a Vec<u32>>) -> (Vec<Vec<u32>>, Vec<i64>) {
     let mut known: HashMap<&[u32], i64> = HashMap::new();
     let mut texts = Vec::new();
-    let place = tokens.iter().map(|sequence| {
+    let place = tokens.map(|sequence| {
         *known.entry(sequence).or_insert_with(|| {
             texts.push(sequence.clone());
             texts.len() as i64 - 1

@@ -72,8 +72,9 @@ fn write_images(folder: &Path) -> String {
     for (name, colour) in colours {
         let image = RgbImage::from_raw(50, 40, colour.repeat(50 * 40)).unwrap();
         std::fs::write(folder.join(format!("{name}.png")), encode_png(&image).unwrap()).unwrap();
-        lines +=
-            &format!("{{\"image\": \"{name}.png\", \"captions\": [\"all {name}\", \"a {name} wall\"], \"id\": 1}}\n");
+        lines += &format!(
+            "{{\"image\": \"{name}.png\", \"captions\": [\"all {name}\", \"a {name} wall\"], \"names\": [\"{name}\"], \"id\": 1}}\n"
+        );
     }
     let list = folder.join("captions.jsonl");
     std::fs::write(&list, lines).unwrap();
@@ -96,6 +97,9 @@ fn images_from_files_are_learned() {
         "run.evaluation_interval=1000",
     ];
     let losses = runs.finish("a", &overrides);
+    assert!(losses[60] < 0.5 * losses[0], "{} {}", losses[0], losses[60]);
+    let patches = [&overrides[..], &["loss.patches=0.7"]].concat();
+    let losses = runs.finish("b", &patches);
     assert!(losses[60] < 0.5 * losses[0], "{} {}", losses[0], losses[60]);
     let run = runs.pretrainer("a", &runs.config(&overrides)).unwrap();
     let lines = run.run_directory().metrics().unwrap();
@@ -125,6 +129,11 @@ fn a_list_says_what_is_wrong_with_it() {
         let error = error(text);
         assert!(error.contains(expected) && error.contains("list.jsonl"), "{error}");
     }
+    // Patches choose among names.
+    std::fs::write(&list, "{\"image\": \"a.png\", \"captions\": [\"a cat\"]}").unwrap();
+    let patches = runs.config(&[&source, "loss.patches=0.5"]);
+    let nameless = PairSource::open(&patches).unwrap_err().to_string();
+    assert!(nameless.contains("no line has `names`"), "{nameless}");
     std::fs::remove_file(&list).unwrap();
     let missing = PairSource::open(&config).unwrap_err().to_string();
     assert!(

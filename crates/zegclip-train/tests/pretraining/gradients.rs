@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use zegclip_model::ClipConfig;
 use zegclip_model::clip::Clip;
 use zegclip_train::freeze::all_trainable;
-use zegclip_train::pretrain::{ClipBatch, ClipSums, clip_forward_backward};
+use zegclip_train::pretrain::{BatchNames, ClipBatch, ClipSums, clip_forward_backward};
 use zegclip_train::{Method, Optimiser, OptimiserConfig};
 
 const BATCH: usize = 7;
@@ -42,11 +42,19 @@ fn batch() -> ClipBatch {
     let left_out = (0..BATCH * BATCH)
         .map(|pair| pair == BATCH + 6 || pair == 6 * BATCH + 1)
         .collect();
+    // Three names, one of them a caption too; the last image has none.
+    let names = BatchNames {
+        tokens: vec![vec![7, 44], tokens[2].clone(), vec![3, 12, 44]],
+        present: (0..BATCH * 3)
+            .map(|place| place / 3 + 1 < BATCH && place % 7 < 3)
+            .collect(),
+    };
     ClipBatch {
         images,
         size: SIZE,
         tokens,
         left_out,
+        names,
     }
 }
 
@@ -68,11 +76,11 @@ fn chunks_give_the_gradients_of_the_whole() {
             .unwrap()
             .loss
     };
-    let (class, mean, both) = (loss(0.0), loss(1.0), loss(0.25));
-    assert!((class - mean).abs() > 1e-4, "{class} {mean}");
+    let (class, naming, both) = (loss(0.0), loss(1.0), loss(0.25));
+    assert!((class - naming).abs() > 1e-4, "{class} {naming}");
     assert!(
-        (both - (0.75 * class + 0.25 * mean)).abs() < 1e-5,
-        "{both} of {class} and {mean}"
+        (both - (0.75 * class + 0.25 * naming)).abs() < 1e-5,
+        "{both} of {class} and {naming}"
     );
 }
 
