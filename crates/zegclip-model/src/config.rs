@@ -141,6 +141,24 @@ impl RelationForm {
             Self::ProductDifferenceText => 3,
         }
     }
+
+    /// Whether the last part is the text itself.
+    pub fn ends_in_text(self) -> bool {
+        matches!(
+            self,
+            Self::Text | Self::ProductText | Self::DifferenceText | Self::ProductDifferenceText
+        )
+    }
+}
+
+/// CLIP's own similarity of patches and texts, `scale · (cosine − threshold)`, as masks before σ.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Similarity {
+    /// Over 0; CLIP's own temperature is a good choice.
+    pub scale: f64,
+    /// The cosine from which a patch rather has a name than not, in `(0, 1)`.
+    pub threshold: f64,
 }
 
 /// A whole ZegCLIP without its text encoder, whose output reaches it as text features.

@@ -1,14 +1,17 @@
 //! Cross-attention decoder whose last attention scores *are* the masks (paper, section 3.4).
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 
 use zegclip_kernels::attention;
 
-use crate::config::DecoderConfig;
+use crate::config::{DecoderConfig, Similarity};
 use crate::layer_norm::LayerNorm;
+
+/// See [`Decoder::telling_similarity`].
+const BIAS_OF_QUERIES: f64 = 0.5;
 
 /// Attention from class queries to patch features.
 #[derive(Module, Debug)]
@@ -142,6 +145,37 @@ impl Decoder {
         Self { layers }
     }
 
+    /// The same with values that make it tell `similarity` of queries and patches: all layers but the last pass their
+    /// queries on, and the projections of the last one are multiples of the identity.
+    #[must_use]
+    pub fn telling_similarity(mut self, similarity: Similarity) -> Self {
+        let Similarity { scale, threshold } = similarity;
+        let Some((last, others)) = self.layers.split_last_mut() else {
+            return self;
+        };
+        for layer in others.iter_mut() {
+            silence(&mut layer.cross_attention.proj);
+            silence(&mut layer.linear2);
+        }
+        let attention = &mut last.cross_attention;
+        let width = attention.q.weight.dims()[0];
+        let device = attention.q.weight.device();
+        // What scores are divided by.
+        let divisor = (width as f64 * attention.heads as f64).sqrt();
+        // Norms make queries as long as √width; without one they are as long as texts.
+        let length = if others.is_empty() { 1.0 } else { (width as f64).sqrt() };
+        let diagonal = (scale * divisor / length).sqrt();
+        // Norms leave queries without a mean, so that the product of two constant biases is a constant. That of queries is
+        // the smaller one: it also meets the mean of patches, which is not exactly 0.
+        let constant = -scale * threshold * divisor / width as f64;
+        let [of_queries, of_keys] = [BIAS_OF_QUERIES, constant / BIAS_OF_QUERIES];
+        for (linear, bias) in [(&mut attention.q, of_queries), (&mut attention.k, of_keys)] {
+            linear.weight = Param::from_tensor(Tensor::eye(width, &device) * diagonal);
+            linear.bias = Some(Param::from_tensor(Tensor::full([width], bias, &device)));
+        }
+        self
+    }
+
     /// Masks at patch grid, before σ.
     ///
     /// # Shapes
@@ -156,6 +190,15 @@ impl Decoder {
         let last = &self.layers[self.layers.len() - 1];
         last.cross_attention.scores(queries, memory)
     }
+}
+
+/// Lets a linear layer give 0.
+fn silence(linear: &mut Linear) {
+    linear.weight = Param::from_tensor(linear.weight.val().zeros_like());
+    linear.bias = linear
+        .bias
+        .take()
+        .map(|bias| Param::from_tensor(bias.val().zeros_like()));
 }
 
 /// The same values as parameters of their own.

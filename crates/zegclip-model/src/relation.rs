@@ -1,6 +1,6 @@
 //! Relation descriptor (paper, section 3.3): how the text of a class relates to this very image.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
@@ -22,6 +22,20 @@ impl RelationDescriptor {
             q_proj: LinearConfig::new(form.parts() * embed_dim, embed_dim).init(device),
             form,
         }
+    }
+
+    /// The same with a projection that passes the text on and nothing else. Does nothing to a form without text.
+    #[must_use]
+    pub fn passing_text(mut self) -> Self {
+        let [parts, width] = self.q_proj.weight.dims();
+        if self.form.ends_in_text() {
+            let device = self.q_proj.weight.device();
+            let others = Tensor::zeros([parts - width, width], &device);
+            let text = Tensor::eye(width, &device);
+            self.q_proj.weight = Param::from_tensor(Tensor::cat(vec![others, text], 0));
+            self.q_proj.bias = Some(Param::from_tensor(Tensor::zeros([width], &device)));
+        }
+        self
     }
 
     /// The descriptor before its projection; published: `concat(cls ⊙ text, text)`.

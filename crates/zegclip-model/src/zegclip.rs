@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::clip::ImageEncoder;
-use crate::config::ZegClipConfig;
+use crate::config::{Similarity, ZegClipConfig};
 use crate::decoder::Decoder;
 use crate::prompt::{ImageFeatures, PromptKeyValues, Prompts, encode_image};
 use crate::relation::RelationDescriptor;
@@ -37,6 +37,18 @@ impl ZegClip {
                 .map(|prompts| Prompts::new(prompts, &config.vision, device)),
             relation_descriptor: RelationDescriptor::new(config.relation, config.embed_dim, device),
             decoder: Decoder::new(&config.decoder, config.embed_dim, device),
+        }
+    }
+
+    /// The same with a relation descriptor and a decoder that begin as CLIP's own similarity of patches and texts, instead of
+    /// having to find it from random values as published: with some thousands of images that decides how well classes
+    /// without labels come out. Prompts stay as they are. The descriptor must have the text in it.
+    #[must_use]
+    pub fn starting_from(self, similarity: Similarity) -> Self {
+        Self {
+            relation_descriptor: self.relation_descriptor.passing_text(),
+            decoder: self.decoder.telling_similarity(similarity),
+            ..self
         }
     }
 
@@ -87,4 +99,43 @@ impl ZegClip {
 #[derive(Debug, Clone)]
 pub struct Folded {
     prompts: Option<PromptKeyValues>,
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+    use crate::clip::l2_normalise;
+    use crate::config::RelationForm;
+
+    #[test]
+    fn masks_can_begin_as_similarity() {
+        let device = Device::flex();
+        device.seed(2);
+        let similarity = Similarity {
+            scale: 30.0,
+            threshold: 0.4,
+        };
+        for (layers, relation) in [(3, RelationForm::ProductText), (1, RelationForm::Text)] {
+            let mut config = ZegClipConfig::voc();
+            config.relation = relation;
+            config.decoder.layers = layers;
+            let (width, heads) = (64, 4);
+            config.decoder.heads = heads;
+            let relation = RelationDescriptor::new(relation, width, &device).passing_text();
+            let decoder = Decoder::new(&config.decoder, width, &device).telling_similarity(similarity);
+            // Features whose elements sum up to 0 are passed on exactly.
+            let features = |shape| {
+                let all = Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+                l2_normalise(all.clone() - all.mean_dim(2))
+            };
+            let (patches, texts) = (features([2, 6, width]), features([1, 5, width]).squeeze_dim::<2>(0));
+            let class = features([1, 2, width]).squeeze_dim::<2>(0);
+            let masks = decoder.forward(relation.forward(class, texts.clone()), patches.clone());
+            let expected = (texts.unsqueeze::<3>().matmul(patches.swap_dims(1, 2)) - 0.4) * 30.0;
+            let largest = (masks - expected).abs().max().into_data().iter::<f32>().next().unwrap();
+            assert!(largest < 1e-3, "{layers} layers: {largest}");
+        }
+    }
 }

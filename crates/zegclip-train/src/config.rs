@@ -6,7 +6,9 @@ use burn::tensor::{DType, Device, FloatDType};
 use serde::{Deserialize, Serialize};
 use zegclip_data::TrainingSetting;
 use zegclip_data::transforms::TrainingPipeline;
-use zegclip_model::config::{ClipConfig, DecoderConfig, PromptConfig, PromptForm, RelationForm, ZegClipConfig};
+use zegclip_model::config::{
+    ClipConfig, DecoderConfig, PromptConfig, PromptForm, RelationForm, Similarity, ZegClipConfig,
+};
 use zegclip_model::loss::LossConfig;
 
 use crate::{OptimiserConfig, ScheduleConfig, TrainError};
@@ -57,6 +59,11 @@ pub struct ModelConfig {
     /// from `checkpoints/half-way.safetensors` of an inductive run).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial: Option<PathBuf>,
+    /// Lets masks begin as this similarity of CLIP's patches and texts; without it relation descriptor and decoder begin
+    /// at random, as published. Needs a CLIP whose patches say something (`loss.patches` of `zegclip pretrain`) and a
+    /// descriptor with the text in it. `initial` goes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<Similarity>,
     /// Sizes of an untrained CLIP, for experiments without weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untrained_clip: Option<ClipConfig>,
@@ -181,6 +188,7 @@ impl Default for ModelConfig {
         Self {
             clip: None,
             initial: None,
+            similarity: None,
             untrained_clip: None,
             published_text_features: false,
             image_size: 512,
@@ -364,6 +372,18 @@ impl TrainConfig {
                 &0,
                 "at least one is needed: its scores are the masks",
             );
+        }
+        if let Some(Similarity { scale, threshold }) = model.similarity {
+            if !(scale.is_finite() && scale > 0.0) {
+                return fail("model.similarity.scale", &scale, "it must be a positive number");
+            }
+            if !(threshold > 0.0 && threshold < 1.0) {
+                return fail("model.similarity.threshold", &threshold, "it must lie in (0, 1)");
+            }
+            if !model.relation.ends_in_text() {
+                let reason = "with `model.similarity` the descriptor must have the text in it, such as `product_text`";
+                return fail("model.relation", &format!("{:?}", model.relation), reason);
+            }
         }
         if model.prompts.form != PromptKind::None && model.prompts.count == 0 {
             return fail(

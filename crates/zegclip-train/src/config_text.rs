@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use zegclip_model::config::ClipConfig;
+use zegclip_model::config::{ClipConfig, Similarity};
 
 use crate::{TrainConfig, TrainError};
 
@@ -104,6 +104,10 @@ impl Configuration for TrainConfig {
         let mut config = Self::default();
         config.model.clip = Some(PathBuf::new());
         config.model.initial = Some(PathBuf::new());
+        config.model.similarity = Some(Similarity {
+            scale: 1.0,
+            threshold: 0.5,
+        });
         config.model.untrained_clip = Some(ClipConfig::vit_b16());
         if let Some(clip) = &mut config.model.untrained_clip {
             clip.text.kept_tokens = Some(Vec::new());

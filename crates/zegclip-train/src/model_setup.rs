@@ -57,10 +57,13 @@ impl ModelSetup {
         let published_text_features = config.model.published_text_features;
         let text_features = text_features(&clip, published_text_features, vocabulary, embed_dim, &cache, device)?;
         device.seed(seed_of(config.seed, Drawn::Head));
-        let head = drawn(ZegClip {
+        let mut head = drawn(ZegClip {
             image_encoder,
             ..ZegClip::new(&model_config, device)
         });
+        if let Some(similarity) = config.model.similarity {
+            head = head.starting_from(similarity);
+        }
         let mut model = freeze::trainable(
             head,
             config.model.train_image_encoder,
