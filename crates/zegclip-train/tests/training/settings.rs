@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use zegclip_data::Vocabulary;
 use zegclip_model::weights::WeightFile;
-use zegclip_train::{EvaluationScores, Snapshot, Step, TrainObserver};
+use zegclip_train::{Configuration, EvaluationScores, Snapshot, Step, TrainConfig, TrainObserver};
 
 use crate::farm::Farm;
 
@@ -59,6 +59,57 @@ fn transductive_starts_from_the_half_way_checkpoint() {
         .zip(parameter(&farm, "inductive", DECODER))
         .fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
     assert!(difference < 1e-6, "{difference}");
+}
+
+#[test]
+fn masks_begin_as_similarity() {
+    let farm = Farm::new();
+    let similar = ["model.similarity.scale=20.0", "model.similarity.threshold=0.3"];
+    let resting = ["iterations=1", "optimiser.lr=1e-12", "schedule.min_lr=0.0"];
+    let text_only = [&resting[..], &similar].concat();
+    farm.train("similar", &text_only);
+    let passed = parameter(&farm, "similar", "decode_head.q_proj.weight");
+    let width = passed.len().div_euclid(2).isqrt();
+    for (place, value) in passed.iter().enumerate() {
+        // A row for each output; the text comes second.
+        let (output, input) = (place / (2 * width), place % (2 * width));
+        let expected = if input == width + output { 1.0 } else { 0.0 };
+        assert!((value - expected).abs() < 1e-6, "{output} {input}: {value}");
+    }
+    // A start from a file goes before it.
+    farm.train("other", &resting);
+    let initial = format!("model.initial={}", farm.path("other/model.safetensors").display());
+    farm.train("both", &[&text_only[..], &[&initial]].concat());
+    let other = parameter(&farm, "other", "decode_head.q_proj.weight");
+    let both = parameter(&farm, "both", "decode_head.q_proj.weight");
+    assert!(both.iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-6));
+}
+
+#[test]
+fn slips_of_the_similarity_are_told() {
+    for (set, expected) in [
+        (
+            "model.similarity.scale=0.0",
+            "`model.similarity.scale` = 0: it must be a positive number",
+        ),
+        (
+            "model.similarity.threshold=1.5",
+            "`model.similarity.threshold` = 1.5: it must lie in (0, 1)",
+        ),
+        ("model.relation=difference", "the descriptor must have the text in it"),
+        (
+            "model.similarity.treshold=0.3",
+            "did you mean `model.similarity.threshold`?",
+        ),
+    ] {
+        let mut overrides = vec![
+            "model.similarity.scale=20.0".to_owned(),
+            "model.similarity.threshold=0.3".to_owned(),
+        ];
+        overrides.push(set.to_owned());
+        let error = TrainConfig::from_toml("", "`a`", &overrides).unwrap_err().to_string();
+        assert!(error.contains(expected), "{set}: {error}");
+    }
 }
 
 /// Scores that rise and fall.
