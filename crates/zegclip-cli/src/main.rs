@@ -5,6 +5,7 @@
 mod arguments;
 mod classes;
 mod convert;
+mod dashboard;
 mod dataset;
 mod demo;
 mod devices;
@@ -19,13 +20,13 @@ mod output;
 mod pretrain;
 mod process_memory;
 mod progress;
+mod run_messages;
 mod scenes;
 mod score;
 mod scored_dataset;
 mod segment;
 mod tokenize;
 mod train;
-mod train_dashboard;
 mod train_validation;
 
 use std::process::ExitCode;

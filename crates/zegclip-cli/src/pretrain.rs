@@ -2,23 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::ProgressBar;
 use zegclip::DeviceName;
 use zegclip_model::device;
 use zegclip_train::pretrain::{PairSource, PretrainConfig, PretrainObserver, PretrainStep, Pretrainer};
 use zegclip_train::{ClipScores, Configuration, Outcome, RunDirectory};
 
 use crate::arguments::parse_device;
+use crate::dashboard::{Dashboard, Iteration};
 use crate::failure::Failure;
 use crate::interrupt::{interruptible, while_watching};
 use crate::output::{self, message};
-use crate::progress::bar;
-
-/// Time between two lines where stderr is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+use crate::run_messages::{Resuming, promise};
 
 #[derive(Debug, Args)]
 pub(crate) struct PretrainOptions {
@@ -48,7 +44,8 @@ pub(crate) struct PretrainOptions {
 }
 
 pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
-    // The images are looked at before a run directory is made for them.
+    // Device and images are looked at before a run directory is made.
+    let device = device::open(options.device).map_err(Failure::failed)?;
     let (run, config, source) = match (&options.resume, &options.config) {
         (Some(path), _) => {
             let run = RunDirectory::open(path).map_err(Failure::failed)?;
@@ -65,13 +62,20 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
         }
         (None, None) => return Err(Failure::usage("name a configuration, or a run with `--resume`")),
     };
-    let device = device::open(options.device).map_err(Failure::failed)?;
     message(format_args!("device: {}", device.description));
-    if options.device != DeviceName::Cpu && !device.description.starts_with("cpu") {
-        message("resuming is exact only on cpu: a GPU may choose other kernels in another process");
-    }
-    let path = run.path().to_owned();
-    let mut pretrainer = Pretrainer::new(config.clone(), source, run, &device.device).map_err(Failure::failed)?;
+    message(promise(std::slice::from_ref(&device)));
+    let directory = run.clone();
+    let resuming = Resuming {
+        command: "pretrain",
+        run: &directory,
+        devices: &[options.device],
+    };
+    let mut pretrainer = Pretrainer::new(config.clone(), source, run, &device.device).map_err(|error| {
+        if options.resume.is_none() {
+            directory.withdraw();
+        }
+        resuming.advise(error)
+    })?;
     if let Some(path) = &options.export {
         if path.exists() {
             let reason = format!("`{}` exists already; name another file", path.display());
@@ -81,70 +85,56 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
         return output::line(path.display());
     }
     let stop = interruptible()?;
-    let mut observer = Progress {
-        bar: bar(config.iterations()),
-        last_line: Instant::now(),
+    let mut observer = Observer {
+        dashboard: Dashboard::new(config.iterations(), pretrainer.iteration(), &device),
     };
-    observer.bar.set_position(pretrainer.iteration());
     let watched = pretrainer.interrupter();
     let outcome = while_watching(&stop, &watched, || pretrainer.run(&mut observer));
-    observer.bar.finish_and_clear();
-    match outcome.map_err(Failure::failed)? {
+    observer.dashboard.close();
+    match outcome.map_err(|error| resuming.advise(error))? {
         Outcome::Finished => output::line(pretrainer.run_directory().model_path().display()),
-        Outcome::Interrupted { iteration } => Err(Failure::failed(format!(
-            "interrupted after iteration {iteration}, which is saved; go on with\n  zegclip pretrain --resume {} --device {}",
-            path.display(),
-            options.device
-        ))),
+        Outcome::Interrupted { iteration } => Err(resuming.interrupted(iteration)),
     }
 }
 
 /// Shows a run on stderr.
-struct Progress {
-    bar: ProgressBar,
-    last_line: Instant,
+struct Observer {
+    dashboard: Dashboard,
 }
 
-impl Progress {
-    fn say(&self, text: &str) {
-        self.bar.suspend(|| message(text));
-    }
-}
-
-impl PretrainObserver for Progress {
+impl PretrainObserver for Observer {
     fn step(&mut self, step: &PretrainStep) {
-        let loss = format!("loss {:.4}, rate {:.2e}", step.loss, step.rate);
-        let speed = format!(
-            "{:.2} s ({:.2} s for data), {:.1} images/s",
-            step.seconds, step.waited, step.images_per_second
-        );
-        self.bar.set_position(step.iteration);
-        self.bar.set_message(format!("{loss}, {speed}"));
-        let last = step.iteration == step.iterations;
-        if self.bar.is_hidden() && (last || step.iteration == 1 || self.last_line.elapsed() >= LINE_EVERY) {
-            self.last_line = Instant::now();
-            let left = Duration::from_secs(step.remaining.max(0.0) as u64);
-            message(format_args!(
-                "{}/{}: {loss}, {speed}, {left:?} left",
-                step.iteration, step.iterations
-            ));
-        }
+        let mut losses = vec![("captions", step.losses.contrastive)];
+        losses.extend(step.losses.patches.map(|patches| ("patches", patches)));
+        self.dashboard.step(&Iteration {
+            iteration: step.iteration,
+            losses,
+            rate: step.rate,
+            seconds: step.seconds,
+            waited: step.waited,
+            images: step.images,
+            remaining: step.remaining,
+        });
     }
 
     fn saved(&mut self, iteration: u64, path: &Path) {
-        self.say(&format!("iteration {iteration} saved in {}", path.display()));
+        self.dashboard
+            .say(&format!("iteration {iteration} saved in {}", path.display()));
     }
 
     fn evaluated(&mut self, iteration: u64, scores: &BTreeMap<String, ClipScores>) {
-        for (split, scores) in scores {
-            let classification = match (scores.top1, scores.top5) {
-                (Some(top1), Some(top5)) => format!("top-1 {top1:.1}, top-5 {top5:.1}, "),
-                _ => String::new(),
-            };
-            self.say(&format!(
-                "iteration {iteration}: {split}: {classification}R@1 {:.1} (texts) {:.1} (images), R@5 {:.1} {:.1}",
-                scores.image_to_text_r1, scores.text_to_image_r1, scores.image_to_text_r5, scores.text_to_image_r5
-            ));
-        }
+        let lines: Vec<String> = scores.iter().map(|(split, scores)| told(split, scores)).collect();
+        self.dashboard.scores(iteration, &lines);
     }
+}
+
+fn told(split: &str, scores: &ClipScores) -> String {
+    let classification = match (scores.top1, scores.top5) {
+        (Some(top1), Some(top5)) => format!("top-1 {top1:.1}, top-5 {top5:.1}, "),
+        _ => String::new(),
+    };
+    format!(
+        "{split}: {classification}R@1 {:.1} (texts) {:.1} (images), R@5 {:.1} {:.1}",
+        scores.image_to_text_r1, scores.text_to_image_r1, scores.image_to_text_r5, scores.text_to_image_r5
+    )
 }

@@ -7,14 +7,15 @@ use zegclip::{DeviceName, OpenDevice};
 use zegclip_model::device;
 use zegclip_train::{
     Configuration, EvaluationScores, ExampleMasks, Outcome, RunDirectory, Snapshot, Step, TrainConfig, TrainData,
-    TrainError, TrainObserver, Trainer,
+    TrainObserver, Trainer,
 };
 
 use crate::arguments::parse_device;
+use crate::dashboard::{Dashboard, Iteration};
 use crate::failure::Failure;
 use crate::interrupt::{interruptible, while_watching};
 use crate::output::{self, message};
-use crate::train_dashboard::Dashboard;
+use crate::run_messages::{Resuming, promise};
 use crate::train_validation::Validation;
 
 #[derive(Debug, Args)]
@@ -64,13 +65,18 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
     };
     let further: Vec<_> = further.iter().map(|device| device.device.clone()).collect();
     let directory = run.clone();
+    let resuming = Resuming {
+        command: "train",
+        run: &directory,
+        devices: &options.device,
+    };
     let mut trainer = Trainer::new(config.clone(), data, run, &first.device)
         .and_then(|trainer| trainer.with_further_devices(&further))
         .map_err(|error| {
             if options.resume.is_none() {
                 directory.withdraw();
             }
-            advise(error, &directory, &options.device)
+            resuming.advise(error)
         })?;
     let stop = interruptible()?;
     let mut observer = Observer {
@@ -80,12 +86,9 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
     let watched = trainer.interrupter();
     let outcome = while_watching(&stop, &watched, || trainer.run(&mut observer));
     observer.dashboard.close();
-    match outcome.map_err(|error| advise(error, &directory, &options.device))? {
+    match outcome.map_err(|error| resuming.advise(error))? {
         Outcome::Finished => output::line(trainer.run_directory().model_path().display()),
-        Outcome::Interrupted { iteration } => Err(Failure::failed(format!(
-            "interrupted after iteration {iteration}, which is saved; go on with\n  {}",
-            resuming(&directory, &options.device)
-        ))),
+        Outcome::Interrupted { iteration } => Err(resuming.interrupted(iteration)),
     }
 }
 
@@ -97,7 +100,17 @@ struct Observer<'a> {
 
 impl TrainObserver for Observer<'_> {
     fn step(&mut self, step: &Step) {
-        self.dashboard.step(step);
+        let mut losses = vec![("mask", step.losses.mask)];
+        losses.extend(step.losses.dice.map(|dice| ("dice", dice)));
+        self.dashboard.step(&Iteration {
+            iteration: step.iteration,
+            losses,
+            rate: step.rate,
+            seconds: step.seconds,
+            waited: step.waited,
+            images: step.samples.len(),
+            remaining: step.remaining,
+        });
     }
 
     fn saved(&mut self, iteration: u64, path: &Path) {
@@ -110,7 +123,7 @@ impl TrainObserver for Observer<'_> {
         match self.validation.scores(snapshot) {
             Ok(scores) => {
                 if let Some(scores) = &scores {
-                    self.dashboard.scores(snapshot.iteration(), scores);
+                    self.dashboard.scores(snapshot.iteration(), &[told(scores)]);
                 }
                 scores
             }
@@ -131,10 +144,15 @@ impl TrainObserver for Observer<'_> {
     }
 }
 
-/// Several devices by their names, separated by commas, as `--device` takes them.
-fn names(devices: &[DeviceName]) -> String {
-    let names: Vec<String> = devices.iter().map(DeviceName::to_string).collect();
-    names.join(",")
+fn told(scores: &EvaluationScores) -> String {
+    let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
+    format!(
+        "hIoU {}, mIoU(S) {}, mIoU(U) {}, pAcc {}",
+        shown(scores.hiou),
+        shown(scores.miou_seen),
+        shown(scores.miou_unseen),
+        shown(scores.pixel_accuracy)
+    )
 }
 
 /// Opens the devices; none may be named twice.
@@ -151,36 +169,4 @@ fn open(names: &[DeviceName]) -> Result<Vec<OpenDevice>, Failure> {
         devices.push(device);
     }
     Ok(devices)
-}
-
-/// What a resumed run promises on these devices.
-fn promise(devices: &[OpenDevice]) -> &'static str {
-    if devices.iter().all(|device| device.description == "cpu") {
-        "a resumed run goes on bit for bit"
-    } else {
-        "a resumed run restores every number, but goes on bit for bit only where autotuning chooses the same kernels again, \
-         which it does by timing; on `cpu` it always does"
-    }
-}
-
-/// An error of a run, with the way on where the run still has one.
-fn advise(error: TrainError, run: &RunDirectory, devices: &[DeviceName]) -> Failure {
-    let last = run.checkpoints().ok().and_then(|iterations| iterations.last().copied());
-    match (&error, last) {
-        (TrainError::Io { .. } | TrainError::Data(_) | TrainError::Weights(_), Some(iteration)) => {
-            Failure::failed(format!(
-                "{error}; the state after iteration {iteration} is whole, go on from it with\n  {}",
-                resuming(run, devices)
-            ))
-        }
-        _ => Failure::failed(error),
-    }
-}
-
-fn resuming(run: &RunDirectory, devices: &[DeviceName]) -> String {
-    format!(
-        "zegclip train --resume {} --device {}",
-        run.path().display(),
-        names(devices)
-    )
 }

@@ -11,7 +11,7 @@ use burn::nn::LayerNormConfig;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::module::{attention as burn_attention, linear as burn_linear};
 use burn::tensor::{Device, Distribution, Tensor};
-use zegclip_kernels::{Activation, PackedLinear, attention, layer_norm, linear, quick_gelu, self_attention};
+use zegclip_kernels::{Activation, attention, layer_norm, linear, quick_gelu, self_attention};
 
 /// Patches of a 512² crop and the class token.
 const TOKENS: usize = 1025;
@@ -57,15 +57,8 @@ fn linears(device: &Device, show: &Show<'_>) {
         let x: Tensor<3> = random([1, rows, input], device);
         let weight: Tensor<2> = random([input, output], device);
         let bias: Tensor<1> = random([output], device);
-        let packed = PackedLinear::new(weight.clone(), Some(bias.clone()));
         let operations = 2.0 * (rows * input * output) as f64;
         let mut composed = || drop(black_box(burn_linear(x.clone(), weight.clone(), Some(bias.clone()))));
-        show(
-            &format!("linear packed {rows}×{input}×{output}"),
-            operations,
-            &mut composed,
-            &mut || drop(black_box(packed.forward(x.clone(), Activation::None))),
-        );
         show(
             &format!("linear {rows}×{input}×{output}"),
             operations,
@@ -88,10 +81,17 @@ fn linears(device: &Device, show: &Show<'_>) {
                 ))))
             };
             show(
-                &format!("linear packed + QuickGELU {rows}×{input}×{output}"),
+                &format!("linear + QuickGELU {rows}×{input}×{output}"),
                 operations,
                 &mut composed,
-                &mut || drop(black_box(packed.forward(x.clone(), Activation::QuickGelu))),
+                &mut || {
+                    drop(black_box(linear(
+                        x.clone(),
+                        weight.clone(),
+                        Some(bias.clone()),
+                        Activation::QuickGelu,
+                    )))
+                },
             );
         }
     }

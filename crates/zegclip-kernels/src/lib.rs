@@ -25,7 +25,7 @@ pub use bilinear::{Tap, bilinear_taps, bilinear_weights};
 pub use cpu::Activation;
 pub use keeping_allocator::KeepingAllocator;
 pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};
-pub use linear::{LinearKernel, LinearOperator, PackedLinear, PackedWeight, linear, linear_add};
+pub use linear::{LinearKernel, LinearOperator, linear, linear_add};
 pub use mask_loss::{LabelMaps, MaskLossKernel, MaskLossOperator, MaskLossResult, mask_losses};
 pub use optional::{OptionalPair, OptionalTensor};
 pub use quick_gelu::{QuickGeluKernel, QuickGeluOperator, quick_gelu};

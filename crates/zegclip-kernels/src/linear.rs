@@ -1,7 +1,5 @@
 //! Linear layers, with the activation that follows.
 
-use std::sync::Arc;
-
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -33,7 +31,7 @@ pub fn linear<const D: usize>(
     bias: Option<Tensor<1>>,
     activation: Activation,
 ) -> Tensor<D> {
-    apply(x, weight, bias, None, None, activation)
+    apply(x, weight, bias, None, activation)
 }
 
 /// `residual + x · weight + bias`, the end of a residual branch in one pass; differentiable in all four.
@@ -53,54 +51,7 @@ pub fn linear_add<const D: usize>(
     let mut shape = x.dims();
     shape[D - 1] = weight.dims()[1];
     assert_eq!(residual.dims(), shape, "a residual for each output");
-    apply(x, weight, bias, Some(residual), None, Activation::None)
-}
-
-/// A linear layer whose weight does not change, laid out once as the processor's kernel reads it.
-///
-/// On other devices it is a plain linear layer. Gradients flow to `x` and, should they be tracked, to the weight and bias
-/// that the layer was made of.
-#[derive(Debug, Clone)]
-pub struct PackedLinear {
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    packed: Option<PackedWeight>,
-}
-
-/// A weight as the processor's kernel reads it.
-#[derive(Debug, Clone)]
-pub struct PackedWeight(Arc<PackedMatrix>);
-
-impl PackedLinear {
-    /// # Shapes
-    /// - `weight`: `[input, output]`, with any strides
-    /// - `bias`: `[output]`
-    pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
-        let plain = if weight.device().is_autodiff() {
-            weight.clone().inner()
-        } else {
-            weight.clone()
-        };
-        let packed = plain.try_into_primitive::<Flex>().ok().filter(flex::is_f32);
-        let packed = packed.map(|weight| PackedWeight(Arc::new(flex_pack(weight))));
-        Self { weight, bias, packed }
-    }
-
-    /// `activation(x · weight + bias)`
-    ///
-    /// # Shapes
-    /// - `x`: `[…, input]`
-    /// - output: `[…, output]`
-    pub fn forward<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
-        apply(
-            x,
-            self.weight.clone(),
-            self.bias.clone(),
-            None,
-            self.packed.clone(),
-            activation,
-        )
-    }
+    apply(x, weight, bias, Some(residual), Activation::None)
 }
 
 fn apply<const D: usize>(
@@ -108,28 +59,25 @@ fn apply<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
     residual: Option<Tensor<D>>,
-    packed: Option<PackedWeight>,
     activation: Activation,
 ) -> Tensor<D> {
     let bias = OptionalTensor::new(bias.map(Tensor::into_dispatch));
     let residual = OptionalTensor::new(residual.map(Tensor::into_dispatch));
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LinearOperator>::linear_activation(
-        x, weight, bias, residual, packed, activation,
+        x, weight, bias, residual, activation,
     ))
 }
 
 /// [`linear()`] by the kind of device.
 #[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait LinearOperator: Backend {
-    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual; `packed` is the weight once
-    /// more, if it was packed.
+    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual.
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         #[extension_type] bias: OptionalTensor<Self>,
         #[extension_type] residual: OptionalTensor<Self>,
-        packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self>;
 }
@@ -142,10 +90,8 @@ pub trait LinearKernel: QuickGeluKernel {
         weight: FloatTensor<Self>,
         bias: Option<FloatTensor<Self>>,
         residual: Option<FloatTensor<Self>>,
-        packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let _ = packed;
         compose::<Self>(x, weight, bias, residual, activation)
     }
 
@@ -193,20 +139,19 @@ impl LinearKernel for Flex {
         weight: FlexTensor,
         bias: Option<FlexTensor>,
         residual: Option<FlexTensor>,
-        packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FlexTensor {
         if !flex::is_f32(&x) || !flex::is_f32(&weight) {
             return compose::<Self>(x, weight, bias, residual, activation);
         }
-        let packed = packed.unwrap_or_else(|| PackedWeight(Arc::new(flex_pack(weight))));
+        let packed = flex_pack(weight);
         let (bias, residual) = (bias.map(flex::contiguous), residual.map(flex::contiguous));
         let finish = Finish {
             bias: bias.as_ref().map(flex::floats),
             residual: residual.as_ref().map(flex::floats),
             activation,
         };
-        flex_product(x, &packed.0, finish)
+        flex_product(x, &packed, finish)
     }
 
     fn x_gradient(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -262,11 +207,10 @@ macro_rules! linear_operator {
                 weight: FloatTensor<Self>,
                 bias: OptionalTensor<Self>,
                 residual: OptionalTensor<Self>,
-                packed: Option<PackedWeight>,
                 activation: Activation,
             ) -> FloatTensor<Self> {
                 let (bias, residual) = (bias.into_option(), residual.into_option());
-                Self::linear_forward(x, weight, bias, residual, packed, activation)
+                Self::linear_forward(x, weight, bias, residual, activation)
             }
         }
     };
@@ -283,29 +227,25 @@ impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: OptionalTensor<Self>,
         residual: OptionalTensor<Self>,
-        packed: Option<PackedWeight>,
         activation: Activation,
     ) -> FloatTensor<Self> {
         let (bias, residual) = (bias.into_option(), residual.into_option());
         let tracked = x.is_tracked() || weight.is_tracked() || bias.as_ref().is_some_and(|bias| bias.is_tracked());
-        let layer = Layer {
-            packed,
-            // The activation's gradient needs its input: it is fused only where there is no gradient.
-            fused: if tracked { Activation::None } else { activation },
-        };
+        // The activation's gradient needs its input: it is fused only where there is no gradient.
+        let fused = if tracked { Activation::None } else { activation };
         let output = match (bias, residual) {
-            (None, None) => layer.apply::<B, C, 2>([x.node(), weight.node()], [x, weight], [None, None]),
+            (None, None) => recorded::<B, C, 2>(fused, [x.node(), weight.node()], [x, weight], [None, None]),
             (Some(bias), None) => {
                 let nodes = [x.node(), weight.node(), bias.node()];
-                layer.apply::<B, C, 3>(nodes, [x, weight], [Some(bias), None])
+                recorded::<B, C, 3>(fused, nodes, [x, weight], [Some(bias), None])
             }
             (None, Some(residual)) => {
                 let nodes = [x.node(), weight.node(), residual.node()];
-                layer.apply::<B, C, 3>(nodes, [x, weight], [None, Some(residual)])
+                recorded::<B, C, 3>(fused, nodes, [x, weight], [None, Some(residual)])
             }
             (Some(bias), Some(residual)) => {
                 let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
-                layer.apply::<B, C, 4>(nodes, [x, weight], [Some(bias), Some(residual)])
+                recorded::<B, C, 4>(fused, nodes, [x, weight], [Some(bias), Some(residual)])
             }
         };
         match activation {
@@ -316,38 +256,31 @@ impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
     }
 }
 
-/// What of a linear layer is no tensor.
-struct Layer {
-    packed: Option<PackedWeight>,
+/// [`LinearKernel::linear_forward`] as a step of the gradient's graph. `nodes` are those of all tensors: of `x` and the
+/// weight, then of the bias and the residual as far as they are there.
+fn recorded<B: LinearKernel, C: CheckpointStrategy, const N: usize>(
     fused: Activation,
-}
-
-impl Layer {
-    /// `nodes` are those of all tensors: of `x` and the weight, then of the bias and the residual as far as they are there.
-    fn apply<B: LinearKernel, C: CheckpointStrategy, const N: usize>(
-        self,
-        nodes: [NodeGuard; N],
-        [x, weight]: [FloatTensor<Autodiff<B, C>>; 2],
-        offsets: [Option<FloatTensor<Autodiff<B, C>>>; 2],
-    ) -> FloatTensor<Autodiff<B, C>> {
-        let backward = LinearBackward {
-            has_bias: offsets[0].is_some(),
-        };
-        let [bias, residual] = offsets.map(|offset| offset.map(|offset| offset.into_primitive()));
-        let forward = |x, weight| B::linear_forward(x, weight, bias, residual, self.packed, self.fused);
-        match Backward::<B, N>::prepare::<C>(backward, nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(mut prep) => {
-                // `x` is needed only for the gradient of the weight, and the weight only for that of `x`.
-                let x_state = weight.is_tracked().then(|| prep.checkpoint(&x));
-                let weight_state = x.is_tracked().then(|| prep.checkpoint(&weight));
-                let output = forward(x.into_primitive(), weight.into_primitive());
-                prep.finish((x_state, weight_state), output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(forward(x.into_primitive(), weight.into_primitive())),
+    nodes: [NodeGuard; N],
+    [x, weight]: [FloatTensor<Autodiff<B, C>>; 2],
+    offsets: [Option<FloatTensor<Autodiff<B, C>>>; 2],
+) -> FloatTensor<Autodiff<B, C>> {
+    let backward = LinearBackward {
+        has_bias: offsets[0].is_some(),
+    };
+    let [bias, residual] = offsets.map(|offset| offset.map(|offset| offset.into_primitive()));
+    let forward = |x, weight| B::linear_forward(x, weight, bias, residual, fused);
+    match Backward::<B, N>::prepare::<C>(backward, nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(mut prep) => {
+            // `x` is needed only for the gradient of the weight, and the weight only for that of `x`.
+            let x_state = weight.is_tracked().then(|| prep.checkpoint(&x));
+            let weight_state = x.is_tracked().then(|| prep.checkpoint(&weight));
+            let output = forward(x.into_primitive(), weight.into_primitive());
+            prep.finish((x_state, weight_state), output)
         }
+        OpsKind::UnTracked(prep) => prep.finish(forward(x.into_primitive(), weight.into_primitive())),
     }
 }
 

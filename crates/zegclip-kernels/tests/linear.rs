@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, on_threads, random, values};
-use zegclip_kernels::{Activation, PackedLinear, linear, linear_add};
+use zegclip_kernels::{Activation, linear, linear_add};
 
 const SIZES: [[usize; 3]; 7] = [
     [1, 1, 1],
@@ -44,9 +44,7 @@ fn equals_its_composition() {
                     let name = format!("{rows} × {input} × {output}, {activation:?}");
                     let expected = composed(x.clone(), weight.clone(), bias.clone(), activation);
                     let actual = linear(x.clone(), weight.clone(), bias.clone(), activation);
-                    assert_close(&name, actual, expected.clone(), 1e-5);
-                    let packed = PackedLinear::new(weight.clone(), bias.clone());
-                    assert_close(&name, packed.forward(x.clone(), activation), expected, 1e-5);
+                    assert_close(&name, actual, expected, 1e-5);
                 }
             }
         }
@@ -83,20 +81,14 @@ fn gradients_equal_those_of_its_composition() {
             let factors = random([2, rows, output], 4, &device);
             let gradients = |output: Tensor<3>| (output * factors.clone()).sum().backward();
             let expected = gradients(composed(x.clone(), weight.clone(), Some(bias.clone()), activation));
-            let packed = PackedLinear::new(weight.clone(), Some(bias.clone()));
-            for result in [
-                linear(x.clone(), weight.clone(), Some(bias.clone()), activation),
-                packed.forward(x.clone(), activation),
-            ] {
-                let actual = gradients(result);
-                let name = format!("{rows} × {input} × {output}, {activation:?}");
-                let of_x = |gradients| x.grad(gradients).expect("a gradient of x");
-                let of_weight = |gradients| weight.grad(gradients).expect("a gradient of the weight");
-                let of_bias = |gradients| bias.grad(gradients).expect("a gradient of the bias");
-                assert_close(&name, of_x(&actual), of_x(&expected), 1e-4);
-                assert_close(&name, of_weight(&actual), of_weight(&expected), 1e-4);
-                assert_close(&name, of_bias(&actual), of_bias(&expected), 1e-4);
-            }
+            let actual = gradients(linear(x.clone(), weight.clone(), Some(bias.clone()), activation));
+            let name = format!("{rows} × {input} × {output}, {activation:?}");
+            let of_x = |gradients| x.grad(gradients).expect("a gradient of x");
+            let of_weight = |gradients| weight.grad(gradients).expect("a gradient of the weight");
+            let of_bias = |gradients| bias.grad(gradients).expect("a gradient of the bias");
+            assert_close(&name, of_x(&actual), of_x(&expected), 1e-4);
+            assert_close(&name, of_weight(&actual), of_weight(&expected), 1e-4);
+            assert_close(&name, of_bias(&actual), of_bias(&expected), 1e-4);
         }
     }
 }
@@ -108,10 +100,8 @@ fn a_frozen_weight_gets_no_gradient() {
     let weight = random([12, 7], 2, &device);
     let bias = random([7], 3, &device);
     let factors = random([2, 5, 7], 4, &device);
-    let packed = PackedLinear::new(weight.clone(), Some(bias.clone()));
-    let actual = (packed.forward(x.clone(), Activation::QuickGelu) * factors.clone())
-        .sum()
-        .backward();
+    let actual = linear(x.clone(), weight.clone(), Some(bias.clone()), Activation::QuickGelu);
+    let actual = (actual * factors.clone()).sum().backward();
     let expected = composed(x.clone(), weight.clone(), Some(bias), Activation::QuickGelu);
     let expected = (expected * factors).sum().backward();
     let of_x = |gradients| x.grad(gradients).expect("a gradient of x");

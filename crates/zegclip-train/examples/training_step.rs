@@ -134,7 +134,7 @@ fn clip(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     time("clip", batch, runs, || {
         let sums = clip_forward_backward(&model, &batch_of_pairs, batch, 0.0, &device)?;
         model = optimiser.step(model.clone(), &sums.gradients, 1e-4);
-        Ok(sums.loss)
+        Ok(sums.losses.total())
     })
 }
 

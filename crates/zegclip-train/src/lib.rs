@@ -43,6 +43,7 @@ pub mod pretrain;
 mod pseudo_labels;
 mod replica;
 mod report;
+mod report_page;
 mod run_directory;
 mod running_means;
 mod schedule;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::report_page::escape;
+
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 320.0;
 /// Edges of the drawing area: left, right, top, bottom.
@@ -16,8 +18,9 @@ const LARGEST_RATIO: f64 = 20.0;
 const TICKS: f64 = 5.0;
 
 /// A named line of points `(iteration, value)`.
+#[derive(Debug)]
 pub(crate) struct Curve {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
 }
 
@@ -26,7 +29,7 @@ pub(crate) struct Curve {
 pub(crate) fn line_plot(title: &str, unit: &str, curves: &[Curve], last: u64, logarithmic: bool) -> Option<String> {
     let curves: Vec<(&str, Vec<(f64, f64)>)> = curves
         .iter()
-        .map(|curve| (curve.name, thinned(&curve.points)))
+        .map(|curve| (curve.name.as_str(), thinned(&curve.points)))
         .filter(|(_, points)| !points.is_empty())
         .collect();
     let values = || curves.iter().flat_map(|(_, points)| points.iter().map(|(_, y)| *y));
@@ -89,9 +92,10 @@ pub(crate) fn line_plot(title: &str, unit: &str, curves: &[Curve], last: u64, lo
         let _ = write!(
             svg,
             "<line x1=\"{place}\" x2=\"{0}\" y1=\"14\" y2=\"14\" stroke=\"{colour}\" stroke-width=\"3\"/>\
-             <text x=\"{1}\" y=\"18.5\">{name}</text>",
+             <text x=\"{1}\" y=\"18.5\">{2}</text>",
             place + 18.0,
             place + 24.0,
+            escape(name),
         );
     }
     Some(svg + "</svg>")
@@ -209,7 +213,10 @@ mod tests {
     use super::*;
 
     fn curve(points: Vec<(f64, f64)>) -> Curve {
-        Curve { name: "loss", points }
+        Curve {
+            name: "loss".to_owned(),
+            points,
+        }
     }
 
     #[test]

@@ -15,9 +15,12 @@ pub struct MetricsLine {
     /// Weighted dice loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_dice: Option<f64>,
-    /// Contrastive loss of pre-training.
+    /// Contrastive loss of pre-training, with its share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_contrastive: Option<f64>,
+    /// Loss of patches in pre-training, with its share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_patches: Option<f64>,
     /// Scale of the similarities in pre-training, the inverse of the temperature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logit_scale: Option<f64>,

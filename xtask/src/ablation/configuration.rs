@@ -9,13 +9,11 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Configuration {
-    /// Weights of the pre-trained CLIP.
+    /// Weights of the pre-trained CLIP, or of a ZegCLIP made of it.
     pub(super) clip: PathBuf,
     /// Preset of `zegclip train` that every row starts from.
     pub(super) preset: PathBuf,
     pub(super) seeds: Vec<u64>,
-    /// Values that every row has, as `--set` takes them.
-    pub(super) set: Vec<String>,
     /// Splits of the scenes that are scored.
     pub(super) splits: Vec<String>,
     /// Images of a split.
@@ -55,8 +53,6 @@ pub(super) struct Row {
     /// Put over `set` of the row, in a smoke run.
     #[serde(skip)]
     pub(super) last: Vec<String>,
-    /// Another preset than the file's.
-    pub(super) preset: Option<PathBuf>,
     /// A row from whose half-way checkpoint of the same seed to start.
     pub(super) initial: Option<String>,
     /// Another row that is this one, in another table.

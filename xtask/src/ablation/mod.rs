@@ -1,10 +1,11 @@
 //! `cargo xtask ablation`: the rows of the paper's tables, trained on composed scenes over several seeds.
 //!
-//! A row and a seed are a training run of `zegclip` and an evaluation of each split. A finished one is a file, so that an
-//! interrupted ablation goes on where it stands.
+//! A row and a seed are a training run of `zegclip` and an evaluation of each split. Finished ones stand in `results.json`, so
+//! that an interrupted ablation goes on where it stands.
 
 mod configuration;
 mod plot;
+mod results;
 mod runner;
 mod table;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{cargo, root};
 use configuration::Configuration;
+use results::Results;
 use runner::Runner;
 
 const CONFIGURATION: &str = "assets/ablation/ablation.toml";
@@ -56,25 +58,34 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
         // It shows that all works from the beginning.
         std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    let results = folder.join("results");
-    std::fs::create_dir_all(&results).map_err(|error| format!("{}: {error}", results.display()))?;
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let output = if smoke {
+        folder.clone()
+    } else {
+        root().join("assets/ablation")
+    };
+    let mut results = Results::read(&output.join("results.json"))?;
     if !report_only {
         let clip = value("--clip").map_or_else(|| configuration.clip.clone(), PathBuf::from);
         let clip = if clip.is_absolute() { clip } else { root().join(clip) };
-        let mut runner = Runner::new(&configuration, &program, &folder, clip, smoke)?;
+        let runner = Runner::new(&configuration, &program, &folder, clip, smoke)?;
+        results = results.continued_with(runner.made_with()?)?;
         let only = value("--only");
         for row in configuration.rows().filter(|row| row.same_as.is_none()) {
             if only.as_ref().is_some_and(|only| !row.name.contains(only.as_str())) {
                 continue;
             }
             for seed in &configuration.seeds {
-                runner.finish(row, *seed)?;
+                if results.has(row, *seed) {
+                    continue;
+                }
+                println!("{}, seed {seed}", row.name);
+                results.add(row, *seed, &runner.scores(row, *seed)?)?;
             }
         }
     }
-    let output = if smoke { folder } else { root().join("assets/ablation") };
-    write(&output.join("README.md"), &table::markdown(&configuration, &results)?)?;
-    write(&output.join("ablation.svg"), &plot::svg(&configuration, &results)?)?;
+    write(&output.join("README.md"), &table::markdown(&configuration, &results))?;
+    write(&output.join("ablation.svg"), &plot::svg(&configuration, &results))?;
     println!("{}", output.join("README.md").display());
     Ok(())
 }

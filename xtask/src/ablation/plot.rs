@@ -1,10 +1,10 @@
 //! hIoU of every row as a picture.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use super::configuration::Configuration;
-use super::table::samples;
+use super::configuration::{Configuration, Row};
+use super::results::Results;
+use super::table::Samples;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 260.0;
@@ -13,13 +13,14 @@ const BAR: f64 = 11.0;
 /// Distinguishable with any kind of colour vision (Okabe and Ito).
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
-pub(super) fn svg(configuration: &Configuration, results: &Path) -> Result<String, String> {
+pub(super) fn svg(configuration: &Configuration, results: &Results) -> String {
     let splits = &configuration.splits;
+    let hiou = |row: &Row, split: &str| Samples(results.samples(configuration, row, split, |scores| scores.hiou));
     let row_height = BAR * splits.len() as f64 + 8.0;
     let mut largest = 1.0f64;
     for row in configuration.rows() {
         for split in splits {
-            let values = samples(configuration, results, row, split, "hiou")?.0;
+            let values = hiou(row, split).0;
             largest = values.into_iter().fold(largest, f64::max);
         }
     }
@@ -54,7 +55,7 @@ pub(super) fn svg(configuration: &Configuration, results: &Path) -> Result<Strin
                 escape(&row.name)
             );
             for (index, split) in splits.iter().enumerate() {
-                let found = samples(configuration, results, row, split, "hiou")?;
+                let found = hiou(row, split);
                 let bar = y + BAR * index as f64;
                 let Some(mean) = found.mean() else { continue };
                 let _ = write!(
@@ -95,10 +96,10 @@ pub(super) fn svg(configuration: &Configuration, results: &Path) -> Result<Strin
             y + 18.0,
         );
     }
-    Ok(format!(
+    format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\" \
          fill=\"#222\"><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/><title>hIoU in percent, mean and every seed</title>{axis}{body}</svg>\n"
-    ))
+    )
 }
 
 fn escape(text: &str) -> String {

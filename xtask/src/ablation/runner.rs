@@ -1,11 +1,13 @@
 //! Training and scoring of rows with the program itself.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::configuration::{Configuration, Row};
+use super::results::fingerprint;
 use crate::root;
 
 pub(super) struct Runner<'a> {
@@ -43,54 +45,66 @@ impl<'a> Runner<'a> {
             runner.clip = output.join("model.safetensors");
         } else if !runner.clip.is_file() {
             return Err(format!(
-                "there is no CLIP in `{}`; make it with `zegclip pretrain assets/pretraining/demo.toml`, or name another with `--clip`",
+                "there is no CLIP in `{}`; name one with `--clip`",
                 runner.clip.display()
             ));
         }
         Ok(runner)
     }
 
-    /// Trains and scores a row, unless it is done.
-    pub(super) fn finish(&mut self, row: &Row, seed: u64) -> Result<(), String> {
-        let name = row.file_name(seed);
-        let result = self.folder.join("results").join(format!("{name}.json"));
-        if result.is_file() {
-            return Ok(());
-        }
-        println!("{}, seed {seed}", row.name);
-        let run = self.folder.join("runs").join(&name);
-        let weights = run.join("model.safetensors");
-        if row.method.is_none() && !weights.is_file() {
-            self.train(row, seed, &run)?;
-        }
-        let mut scores = Map::new();
-        for split in &self.configuration.splits {
-            scores.insert(split.clone(), self.score(row, split, &weights, &run)?);
-        }
-        let temporary = result.with_extension("unfinished");
-        let wrong = |error| format!("{}: {error}", result.display());
-        std::fs::write(&temporary, Value::Object(scores).to_string()).map_err(wrong)?;
-        std::fs::rename(&temporary, &result).map_err(wrong)
+    /// A name of all that rows have in common.
+    pub(super) fn made_with(&self) -> Result<String, String> {
+        let name = |path: &Path| {
+            let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok::<String, String>(fingerprint(&bytes))
+        };
+        let preset = root().join(&self.configuration.preset);
+        Ok(format!(
+            "CLIP {}, preset {}, {} images",
+            name(&self.clip)?,
+            name(&preset)?,
+            self.configuration.images
+        ))
     }
 
-    fn train(&self, row: &Row, seed: u64, run: &Path) -> Result<(), String> {
-        let run_text = text(run);
+    /// Trains a row and scores it on each split: what `zegclip eval --json` prints.
+    pub(super) fn scores(&self, row: &Row, seed: u64) -> Result<BTreeMap<String, Value>, String> {
+        let run = self.run_of(row, seed);
+        if row.method.is_none() {
+            self.train(row, seed)?;
+        }
+        let splits = self.configuration.splits.iter();
+        splits
+            .map(|split| Ok((split.clone(), self.score(row, split, &run)?)))
+            .collect()
+    }
+
+    fn run_of(&self, row: &Row, seed: u64) -> PathBuf {
+        self.folder.join("runs").join(row.file_name(seed))
+    }
+
+    /// Trains a row as far as it is not trained.
+    fn train(&self, row: &Row, seed: u64) -> Result<(), String> {
+        let run = self.run_of(row, seed);
+        let run_text = text(&run);
+        if run.join("model.safetensors").is_file() {
+            return Ok(());
+        }
         if run.join("config.toml").is_file() {
             return self
                 .call(&["train", "--resume", &run_text, "--device", "cpu"])
                 .map(drop);
         }
-        let preset = text(row.preset.as_ref().unwrap_or(&self.configuration.preset));
-        let mut set = self.configuration.set.clone();
-        set.extend([format!("seed={seed}"), format!("model.clip={}", text(&self.clip))]);
+        let preset = text(&self.configuration.preset);
+        let mut set = vec![format!("seed={seed}"), format!("model.clip={}", text(&self.clip))];
         if let Some(initial) = &row.initial {
             let from = self.configuration.rows().find(|other| other.name == *initial);
             let from = from.ok_or_else(|| format!("there is no row `{initial}`"))?;
-            let checkpoint = self
-                .folder
-                .join("runs")
-                .join(from.file_name(seed))
-                .join("checkpoints/half-way.safetensors");
+            let checkpoint = self.run_of(from, seed).join("checkpoints/half-way.safetensors");
+            if !checkpoint.is_file() {
+                // Its scores may stem from another machine.
+                self.train(from, seed)?;
+            }
             set.push(format!("model.initial={}", text(&checkpoint)));
         }
         set.extend(row.set.iter().chain(&row.last).cloned());
@@ -102,17 +116,17 @@ impl<'a> Runner<'a> {
     }
 
     /// The evaluation as `evaluation.json` has it.
-    fn score(&self, row: &Row, split: &str, weights: &Path, run: &Path) -> Result<Value, String> {
+    fn score(&self, row: &Row, split: &str, run: &Path) -> Result<Value, String> {
         let output = text(&run.join(split));
         let images = self.configuration.images.to_string();
         let mut arguments = vec!["eval", "--dataset", "scenes", "--split", split, "--limit", &images];
         arguments.extend(["--output", &output, "--json", "--device", "cpu", "--overwrite"]);
         let (weights, sizes) = match &row.method {
-            None => (text(weights), None),
+            None => (text(&run.join("model.safetensors")), None),
             Some(method) => {
                 let sizes = run.join("sizes.toml");
                 std::fs::create_dir_all(run)
-                    .and_then(|()| std::fs::write(&sizes, "image_size = 128\n"))
+                    .and_then(|()| std::fs::write(&sizes, "image_size = 96\n"))
                     .map_err(|error| format!("{}: {error}", sizes.display()))?;
                 (text(&self.clip), Some((method, text(&sizes))))
             }
@@ -121,11 +135,7 @@ impl<'a> Runner<'a> {
         if let Some((method, sizes)) = &sizes {
             arguments.extend(["--method", method, "--model-config", sizes]);
         }
-        let setting = row.set.iter().find_map(|value| value.strip_prefix("setting="));
-        let preset = row.preset.as_ref().map(|preset| text(preset)).unwrap_or_default();
-        if let Some(setting) =
-            setting.or_else(|| ["transductive", "full"].into_iter().find(|name| preset.contains(name)))
-        {
+        if let Some(setting) = row.set.iter().find_map(|value| value.strip_prefix("setting=")) {
             arguments.extend(["--setting", setting]);
         }
         let printed = self.call(&arguments)?;

@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
-use serde_json::Value;
-
-use super::configuration::{Configuration, Row};
+use super::configuration::Configuration;
+use super::results::{Results, Score};
 
 /// Scores in the order of the columns.
-const SCORES: [(&str, &str); 4] = [
-    ("pixel_accuracy", "pAcc"),
-    ("miou_seen", "mIoU(S)"),
-    ("miou_unseen", "mIoU(U)"),
-    ("hiou", "hIoU"),
+const SCORES: [(&str, Score); 4] = [
+    ("pAcc", |scores| scores.pixel_accuracy),
+    ("mIoU(S)", |scores| scores.miou_seen),
+    ("mIoU(U)", |scores| scores.miou_unseen),
+    ("hIoU", |scores| scores.hiou),
 ];
 
 /// A score over the seeds that are done, in percent.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Samples(pub(super) Vec<f64>);
 
 impl Samples {
@@ -41,27 +39,7 @@ impl Samples {
     }
 }
 
-/// A score of a row on a split.
-pub(super) fn samples(
-    configuration: &Configuration,
-    results: &Path,
-    row: &Row,
-    split: &str,
-    key: &str,
-) -> Result<Samples, String> {
-    let mut found = Vec::new();
-    for seed in &configuration.seeds {
-        let path = results.join(format!("{}.json", row.file_name(*seed)));
-        let Ok(text) = std::fs::read_to_string(&path) else {
-            continue;
-        };
-        let result: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        found.extend(result[split][key].as_f64());
-    }
-    Ok(Samples(found))
-}
-
-pub(super) fn markdown(configuration: &Configuration, results: &Path) -> Result<String, String> {
+pub(super) fn markdown(configuration: &Configuration, results: &Results) -> String {
     let mut text = String::from("# The paper's claims on composed scenes\n\n");
     let seeds = configuration.seeds.len();
     let _ = writeln!(
@@ -79,7 +57,7 @@ pub(super) fn markdown(configuration: &Configuration, results: &Path) -> Result<
         let mut columns = vec!["row".to_owned()];
         for split in &configuration.splits {
             let split = split.replace('_', " ");
-            columns.extend(SCORES.iter().map(|(_, name)| format!("{split}: {name}")));
+            columns.extend(SCORES.iter().map(|(name, _)| format!("{split}: {name}")));
         }
         let sets: BTreeMap<&String, ()> = group
             .rows
@@ -97,8 +75,8 @@ pub(super) fn markdown(configuration: &Configuration, results: &Path) -> Result<
         for row in &group.rows {
             let mut cells = vec![row.name.clone()];
             for split in &configuration.splits {
-                for (key, _) in SCORES {
-                    cells.push(samples(configuration, results, row, split, key)?.text());
+                for (_, score) in SCORES {
+                    cells.push(Samples(results.samples(configuration, row, split, score)).text());
                 }
             }
             for set in sets.keys() {
@@ -109,7 +87,7 @@ pub(super) fn markdown(configuration: &Configuration, results: &Path) -> Result<
             let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
     }
-    Ok(text)
+    text
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ use zegclip_model::weights::WeightFile;
 
 use super::batch::Batches;
 use super::config::{PretrainConfig, StageConfig};
+use super::report::write_report;
 use super::source::{HeldOut, PairSource};
-use super::step::{ClipBatch, ClipSums, clip_forward_backward};
+use super::step::{ClipBatch, ClipLosses, ClipSums, clip_forward_backward};
 use super::{evaluation, model_file};
 use crate::checkpoint::Checkpoint;
 use crate::model_setup::drawn;
@@ -36,16 +37,16 @@ pub struct PretrainStep {
     pub iteration: u64,
     /// Iterations of the run.
     pub iterations: u64,
-    /// Contrastive loss before the update.
-    pub loss: f64,
+    /// Losses before the update.
+    pub losses: ClipLosses,
     /// Learning rate of the update.
     pub rate: f64,
     /// Seconds that the iteration took, waiting for data included.
     pub seconds: f64,
     /// Seconds of these spent waiting for data.
     pub waited: f64,
-    /// Images a second in this iteration.
-    pub images_per_second: f64,
+    /// Images of the batch.
+    pub images: usize,
     /// Seconds until the end at the mean speed since the start or the resume.
     pub remaining: f64,
 }
@@ -178,6 +179,13 @@ impl Pretrainer {
     /// [`TrainError::NotFinite`], [`TrainError::Data`] or [`TrainError::Io`] if an image cannot be read or the run cannot be
     /// written (its last checkpoint is whole), [`TrainError::Device`].
     pub fn run(&mut self, observer: &mut impl PretrainObserver) -> Result<Outcome, TrainError> {
+        let outcome = self.iterate(observer);
+        let written = write_report(&self.run, &self.config);
+        // What went wrong is worth more than a report that cannot be written.
+        outcome.and_then(|outcome| written.map(|()| outcome))
+    }
+
+    fn iterate(&mut self, observer: &mut impl PretrainObserver) -> Result<Outcome, TrainError> {
         let start = (Instant::now(), self.iteration);
         let iterations = self.config.iterations();
         while self.iteration < iterations {
@@ -216,17 +224,17 @@ impl Pretrainer {
                 .config
                 .schedule
                 .rate(self.config.optimiser.lr, self.iteration, iterations);
-            let loss = self.update(&batch, stage.chunk_size(), rate)?;
+            let losses = self.update(&batch, stage.chunk_size(), rate)?;
             self.iteration += 1;
             let seconds = begun.elapsed().as_secs_f64();
             let step = PretrainStep {
                 iteration: self.iteration,
                 iterations,
-                loss,
+                losses,
                 rate,
                 seconds,
                 waited,
-                images_per_second: stage.batch_size as f64 / seconds.max(f64::MIN_POSITIVE),
+                images: stage.batch_size,
                 remaining: remaining(start, self.iteration, iterations),
             };
             observer.step(&step);
@@ -234,7 +242,7 @@ impl Pretrainer {
             let last = self.iteration == iterations;
             if last || self.iteration.is_multiple_of(self.config.run.log_interval) {
                 let scale = scalar(self.model.logit_scale.val())?.exp();
-                self.run.log(&means.take(&step, stage.batch_size, scale))?;
+                self.run.log(&means.take(&step, scale))?;
             }
             let interrupted = self.interrupted.load(Ordering::Relaxed);
             self.evaluate(last, &held_out, observer)?;
@@ -263,13 +271,14 @@ impl Pretrainer {
     }
 
     /// One update. Nothing is changed if the loss is no number.
-    fn update(&mut self, batch: &ClipBatch, chunk: usize, rate: f64) -> Result<f64, TrainError> {
+    fn update(&mut self, batch: &ClipBatch, chunk: usize, rate: f64) -> Result<ClipLosses, TrainError> {
         let patches = self.config.loss.patches;
-        let ClipSums { loss, mut gradients } = clip_forward_backward(&self.model, batch, chunk, patches, &self.device)?;
-        if !loss.is_finite() {
+        let ClipSums { losses, mut gradients } =
+            clip_forward_backward(&self.model, batch, chunk, patches, &self.device)?;
+        if !losses.total().is_finite() {
             return Err(TrainError::NotFinite {
                 iteration: self.iteration,
-                loss,
+                loss: losses.total(),
                 samples: "that the seed draws for it".to_owned(),
                 checkpoint: None,
                 state: "the newest checkpoint is the last good state".to_owned(),
@@ -282,7 +291,7 @@ impl Pretrainer {
         let scale = &self.model.logit_scale;
         let clamped = scale.val().inner().clamp_max(MAX_LOG_SCALE);
         self.model.logit_scale = Param::initialized(scale.id, freeze::tracked(clamped, None));
-        Ok(loss)
+        Ok(losses)
     }
 
     fn evaluate(
@@ -305,7 +314,12 @@ impl Pretrainer {
             iteration: self.iteration,
             clip_scores,
             ..MetricsLine::default()
-        })
+        })?;
+        if last {
+            Ok(())
+        } else {
+            write_report(&self.run, &self.config)
+        }
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
@@ -323,27 +337,37 @@ impl Pretrainer {
 #[derive(Debug, Default)]
 struct Means {
     steps: f64,
-    loss: f64,
+    contrastive: f64,
+    patches: Option<f64>,
     seconds: f64,
 }
 
 impl Means {
     fn add(&mut self, step: &PretrainStep) {
         self.steps += 1.0;
-        self.loss += step.loss;
+        self.contrastive += step.losses.contrastive;
+        if let Some(patches) = step.losses.patches {
+            *self.patches.get_or_insert(0.0) += patches;
+        }
         self.seconds += step.seconds;
     }
 
-    fn take(&mut self, last: &PretrainStep, batch_size: usize, scale: f64) -> MetricsLine {
-        let Self { steps, loss, seconds } = std::mem::take(self);
+    fn take(&mut self, last: &PretrainStep, scale: f64) -> MetricsLine {
+        let Self {
+            steps,
+            contrastive,
+            patches,
+            seconds,
+        } = std::mem::take(self);
         let steps = steps.max(1.0);
         MetricsLine {
             iteration: last.iteration,
-            loss_contrastive: Some(loss / steps),
+            loss_contrastive: Some(contrastive / steps),
+            loss_patches: patches.map(|patches| patches / steps),
             logit_scale: Some(scale),
             lr: Some(last.rate),
             seconds: Some(seconds / steps),
-            images_per_second: Some(batch_size as f64 * steps / seconds.max(f64::MIN_POSITIVE)),
+            images_per_second: Some(last.images as f64 * steps / seconds.max(f64::MIN_POSITIVE)),
             ..MetricsLine::default()
         }
     }

@@ -25,12 +25,28 @@ pub struct ClipBatch {
     pub names: BatchNames,
 }
 
-/// Loss and gradients of a batch.
+/// The parts of a loss, each with its share in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClipLosses {
+    /// That of class tokens and captions, see [`contrastive_loss`].
+    pub contrastive: f64,
+    /// That of patches and names, see [`patch_naming_loss`]; `None` if it has no share.
+    pub patches: Option<f64>,
+}
+
+impl ClipLosses {
+    /// What is minimised.
+    pub fn total(self) -> f64 {
+        self.contrastive + self.patches.unwrap_or_default()
+    }
+}
+
+/// Losses and gradients of a batch.
 #[derive(Debug, Clone)]
 pub struct ClipSums {
-    /// The loss.
-    pub loss: f64,
-    /// Its gradients.
+    /// The losses.
+    pub losses: ClipLosses,
+    /// Gradients of their sum.
     pub gradients: Gradients,
 }
 
@@ -65,10 +81,10 @@ pub fn clip_forward_backward(
     if chunk >= count {
         let image_features = image_features(model, images(0, count), patches);
         let text_features = model.text_encoder.forward(&texts).select(0, place);
-        let loss = loss(image_features, text_features, scale, batch, patches);
-        let gradients = Gradients::collect(model, &loss.backward());
+        let parts = loss(image_features, text_features, scale, batch, patches);
+        let gradients = Gradients::collect(model, &parts.sum().backward());
         return Ok(ClipSums {
-            loss: scalar(loss)?,
+            losses: parts.read()?,
             gradients,
         });
     }
@@ -88,8 +104,8 @@ pub fn clip_forward_backward(
     let leaf = |features: Vec<Tensor<2>>| freeze::tracked(Tensor::cat(features, 0), None);
     let (image_leaf, text_leaf) = (leaf(chunked_images), leaf(text_features));
     let texts_of_batch = text_leaf.clone().select(0, place);
-    let loss = loss(image_leaf.clone(), texts_of_batch, scale, batch, patches);
-    let cached = loss.backward();
+    let parts = loss(image_leaf.clone(), texts_of_batch, scale, batch, patches);
+    let cached = parts.sum().backward();
     // Of the parameters, only the temperature is part of this graph.
     let mut gradients = Gradients::collect(model, &cached);
     let missing = || TrainError::device("features got no gradient");
@@ -104,7 +120,7 @@ pub fn clip_forward_backward(
         gradients.add(back(model, features, text_gradient.clone().narrow(0, from, to - from)));
     }
     Ok(ClipSums {
-        loss: scalar(loss)?,
+        losses: parts.read()?,
         gradients,
     })
 }
@@ -119,10 +135,35 @@ fn image_features(model: &Clip, images: Tensor<4>, patches: f64) -> Tensor<2> {
     }
 }
 
+/// Losses as tensors, each with its share: `[1]`.
+struct Parts {
+    contrastive: Tensor<1>,
+    patches: Option<Tensor<1>>,
+}
+
+impl Parts {
+    fn sum(&self) -> Tensor<1> {
+        match self.patches.clone() {
+            Some(patches) => self.contrastive.clone() + patches,
+            None => self.contrastive.clone(),
+        }
+    }
+
+    fn read(self) -> Result<ClipLosses, TrainError> {
+        Ok(ClipLosses {
+            contrastive: scalar(self.contrastive)?,
+            patches: self.patches.map(scalar).transpose()?,
+        })
+    }
+}
+
 /// The loss of what [`image_features`] gave, and of the captions' features and after them the names'.
-fn loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, batch: &ClipBatch, patches: f64) -> Tensor<1> {
+fn loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, batch: &ClipBatch, patches: f64) -> Parts {
     if patches <= 0.0 {
-        return contrastive_loss(images, texts, log_scale, &batch.left_out);
+        return Parts {
+            contrastive: contrastive_loss(images, texts, log_scale, &batch.left_out),
+            patches: None,
+        };
     }
     let (count, width) = (batch.tokens.len(), texts.dims()[1]);
     let tokens = images.dims()[1] / width;
@@ -130,12 +171,14 @@ fn loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, batch: &ClipB
     let class = images.clone().narrow(1, 0, 1).squeeze_dim::<2>(1);
     let captions = texts.clone().narrow(0, 0, count);
     let contrastive = contrastive_loss(class, captions, log_scale.clone(), &batch.left_out);
-    if batch.names.tokens.is_empty() {
-        return contrastive * (1.0 - patches);
+    let naming = (!batch.names.tokens.is_empty()).then(|| {
+        let names = texts.narrow(0, count, batch.names.tokens.len());
+        patch_naming_loss(images.narrow(1, 1, tokens - 1), names, log_scale, &batch.names.present)
+    });
+    Parts {
+        contrastive: contrastive * (1.0 - patches),
+        patches: naming.map(|naming| naming * patches),
     }
-    let names = texts.narrow(0, count, batch.names.tokens.len());
-    let naming = patch_naming_loss(images.narrow(1, 1, tokens - 1), names, log_scale, &batch.names.present);
-    contrastive * (1.0 - patches) + naming * patches
 }
 
 /// Gradients of the parameters from that of the features.

@@ -74,7 +74,8 @@ fn chunks_give_the_gradients_of_the_whole() {
     let loss = |patches| {
         clip_forward_backward(&model, &batch, BATCH, patches, &device)
             .unwrap()
-            .loss
+            .losses
+            .total()
     };
     let (class, naming, both) = (loss(0.0), loss(1.0), loss(0.25));
     assert!((class - naming).abs() > 1e-4, "{class} {naming}");
@@ -93,10 +94,10 @@ fn compare_chunks(patches: f64) {
     for chunk in [1, 3, 6] {
         let chunked = clip_forward_backward(&model, &batch, chunk, patches, &device).unwrap();
         assert!(
-            (whole.loss - chunked.loss).abs() < 1e-5,
-            "{} {}",
-            whole.loss,
-            chunked.loss
+            (whole.losses.total() - chunked.losses.total()).abs() < 1e-5,
+            "{:?} {:?}",
+            whole.losses,
+            chunked.losses
         );
         assert!(chunked.gradients.names().eq(names.iter().copied()));
         for name in &names {
@@ -126,7 +127,8 @@ fn a_step_against_the_gradient_lowers_the_loss() {
         let mut optimiser = Optimiser::new(config).decaying_matrices_only();
         let model = optimiser.step(model.clone(), &before.gradients, 1e-3);
         let after = clip_forward_backward(&model, &batch, BATCH, 0.0, &device).unwrap();
-        assert!(after.loss < before.loss, "{method:?}: {} {}", after.loss, before.loss);
+        let (after, before) = (after.losses.total(), before.losses.total());
+        assert!(after < before, "{method:?}: {after} {before}");
         // Muon updates matrices of weights only, and those need no second moment.
         let without_second = optimiser
             .moments()

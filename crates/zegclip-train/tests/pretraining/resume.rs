@@ -24,7 +24,7 @@ fn resumes(overrides: &[&str]) {
         let mut pretrainer = runs.pretrainer("b", &config).unwrap();
         let flag = pretrainer.interrupter();
         let outcome = pretrainer.run(&mut |step: &PretrainStep| {
-            seen.push(step.loss);
+            seen.push(step.losses.total());
             flag.store(step.iteration == end, Ordering::Relaxed);
         });
         let expected = if end == 6 {

@@ -52,7 +52,8 @@ impl Runs {
     pub(crate) fn finish(&self, name: &str, overrides: &[&str]) -> Vec<f64> {
         let mut losses = Vec::new();
         let mut pretrainer = self.pretrainer(name, &self.config(overrides)).unwrap();
-        let outcome = pretrainer.run(&mut |step: &zegclip_train::pretrain::PretrainStep| losses.push(step.loss));
+        let outcome =
+            pretrainer.run(&mut |step: &zegclip_train::pretrain::PretrainStep| losses.push(step.losses.total()));
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         losses
     }

@@ -1,10 +1,9 @@
-//! What `zegclip train` shows: a few lines that stay in place on a terminal, a line now and then elsewhere.
+//! What `zegclip train` and `zegclip pretrain` show: a few lines that stay in place on a terminal, a line now and then elsewhere.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use zegclip_model::device::OpenDevice;
-use zegclip_train::{EvaluationScores, Step};
 
 use crate::output::message;
 use crate::process_memory::{ProcessMemory, size};
@@ -20,15 +19,34 @@ pub(crate) struct Dashboard {
     bar: ProgressBar,
     device: OpenDevice,
     last_line: Instant,
+    iterations: u64,
     shown: Option<Shown>,
     scores: String,
 }
 
+/// One iteration that was done.
+#[derive(Debug)]
+pub(crate) struct Iteration {
+    /// Iterations done, this one included.
+    pub(crate) iteration: u64,
+    /// The parts of the loss, which is their sum.
+    pub(crate) losses: Vec<(&'static str, f64)>,
+    /// Learning rate.
+    pub(crate) rate: f64,
+    /// Seconds, waiting for data included.
+    pub(crate) seconds: f64,
+    /// Seconds of these spent waiting for data.
+    pub(crate) waited: f64,
+    /// Images.
+    pub(crate) images: usize,
+    /// Seconds until the end of the run.
+    pub(crate) remaining: f64,
+}
+
 /// Running means: single batches jump up and down.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Shown {
-    mask: f64,
-    dice: Option<f64>,
+    losses: Vec<(&'static str, f64)>,
     seconds: f64,
     waited: f64,
 }
@@ -45,18 +63,24 @@ impl Dashboard {
             bar,
             device: device.clone(),
             last_line: Instant::now(),
+            iterations,
             shown: None,
             scores: String::new(),
         }
     }
 
-    pub(crate) fn step(&mut self, step: &Step) {
-        let shown = Shown::after(self.shown, step);
-        self.shown = Some(shown);
-        let images = step.samples.len() as f64 / shown.seconds.max(f64::MIN_POSITIVE);
-        let losses = match shown.dice {
-            Some(dice) => format!("loss {:.4} (mask {:.4}, dice {dice:.4})", shown.mask + dice, shown.mask),
-            None => format!("loss {:.4}", shown.mask),
+    pub(crate) fn step(&mut self, step: &Iteration) {
+        let shown = Shown::after(self.shown.take(), step);
+        let images = step.images as f64 / shown.seconds.max(f64::MIN_POSITIVE);
+        let total: f64 = shown.losses.iter().map(|(_, loss)| loss).sum();
+        let parts: Vec<String> = shown
+            .losses
+            .iter()
+            .map(|(name, loss)| format!("{name} {loss:.4}"))
+            .collect();
+        let losses = match parts.as_slice() {
+            [_, _, ..] => format!("loss {total:.4} ({})", parts.join(", ")),
+            _ => format!("loss {total:.4}"),
         };
         let rate = format!("rate {:.2e}", step.rate);
         let speed = format!("{:.3} s/iteration, {images:.2} images/s", shown.seconds);
@@ -64,38 +88,38 @@ impl Dashboard {
             "{} left",
             HumanDuration(Duration::from_secs_f64(step.remaining.max(0.0)))
         );
+        let waited = format!("{:.3} s of it waiting for data", shown.waited);
+        self.shown = Some(shown);
         self.bar.set_position(step.iteration);
         if !self.bar.is_hidden() {
-            let waited = format!("{:.3} s of it waiting for data", shown.waited);
-            let memory = self.memory();
             let lines = [
                 format!(", {left}"),
                 format!("{losses}, {rate}"),
                 format!("{speed}, {waited}"),
-                memory,
+                self.memory(),
                 self.scores.clone(),
             ];
             self.bar.set_message(joined(&lines, "\n"));
             return;
         }
-        let (first, last) = (step.iteration == 1, step.iteration == step.iterations);
+        let (first, last) = (step.iteration == 1, step.iteration == self.iterations);
         if first || last || self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let line = joined(&[losses, rate, speed, left, self.memory()], ", ");
-            message(format_args!("{}/{}: {line}", step.iteration, step.iterations));
+            message(format_args!("{}/{}: {line}", step.iteration, self.iterations));
         }
     }
 
-    pub(crate) fn scores(&mut self, iteration: u64, scores: &EvaluationScores) {
-        let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
-        self.scores = format!(
-            "iteration {iteration}: hIoU {}, mIoU(S) {}, mIoU(U) {}, pAcc {}",
-            shown(scores.hiou),
-            shown(scores.miou_seen),
-            shown(scores.miou_unseen),
-            shown(scores.pixel_accuracy)
-        );
-        self.say(&self.scores);
+    /// Keeps the newest scores in sight; `lines` say what they are.
+    pub(crate) fn scores(&mut self, iteration: u64, lines: &[String]) {
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|line| format!("iteration {iteration}: {line}"))
+            .collect();
+        for line in &lines {
+            self.say(line);
+        }
+        self.scores = lines.join("\n");
     }
 
     /// A line that stays.
@@ -127,18 +151,22 @@ impl Dashboard {
 }
 
 impl Shown {
-    fn after(before: Option<Self>, step: &Step) -> Self {
+    fn after(before: Option<Self>, step: &Iteration) -> Self {
         let now = Self {
-            mask: step.losses.mask,
-            dice: step.losses.dice,
+            losses: step.losses.clone(),
             seconds: step.seconds,
             waited: step.waited,
         };
-        let Some(before) = before else { return now };
+        // Another stage may have other losses.
+        let Some(before) = before.filter(|before| before.losses.len() == now.losses.len()) else {
+            return now;
+        };
         let mean = |before: f64, now: f64| before + NEWEST * (now - before);
+        let losses = before.losses.iter().zip(now.losses);
         Self {
-            mask: mean(before.mask, now.mask),
-            dice: before.dice.zip(now.dice).map(|(before, now)| mean(before, now)),
+            losses: losses
+                .map(|((_, before), (name, now))| (name, mean(*before, now)))
+                .collect(),
             seconds: mean(before.seconds, now.seconds),
             waited: mean(before.waited, now.waited),
         }
