@@ -103,6 +103,8 @@ fn slips_of_the_similarity_are_told() {
         ),
     ] {
         let mut overrides = vec![
+            "data.dataset=scenes".to_owned(),
+            "model.clip=clip.pt".to_owned(),
             "model.similarity.scale=20.0".to_owned(),
             "model.similarity.threshold=0.3".to_owned(),
         ];
