@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
-use zegclip::demo::{DemoResult, DemoScene, DemoSettings, DemoSplit, run as run_split};
+use zegclip::demo::{DemoResult, DemoScene, DemoSettings, run as run_split};
 use zegclip::{LabelMap, RgbImage, Vocabulary};
 use zegclip_data::draw::{blend, side_by_side, with_legend};
 use zegclip_data::evaluation::{Page, html_of_all};
 use zegclip_data::metrics::{Scores, evaluation_json};
+use zegclip_data::scenes::TestSplit;
 use zegclip_data::{resize_bilinear, resize_labels_nearest, write_atomically};
 
 use crate::arguments::{DemoOptions, MethodName, ModelOptions, PrecisionName};
@@ -44,9 +45,9 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
         size: options.size,
         seed: options.seed,
     };
-    let progress = bar(options.count * DemoSplit::ALL.len() as u64);
+    let progress = bar(options.count * TestSplit::ALL.len() as u64);
     let mut results = Vec::new();
-    for split in DemoSplit::ALL {
+    for split in TestSplit::ALL {
         progress.set_message(split.title());
         let result = run_split(&segmenter, split, &settings, &stop, || progress.inc(1))?;
         if stop.load(Ordering::Relaxed) {
@@ -73,7 +74,7 @@ fn prepare(options: &DemoOptions, page: &Path) -> Result<(), Failure> {
             page.display()
         )));
     }
-    for split in DemoSplit::ALL {
+    for split in TestSplit::ALL {
         let folder = options.output.join(split.name());
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::failed(format!("cannot make the folder `{}`: {error}", folder.display())))?;
@@ -82,7 +83,7 @@ fn prepare(options: &DemoOptions, page: &Path) -> Result<(), Failure> {
 }
 
 /// The scores of a split as JSON, and a picture of each shown scene.
-fn write_split(options: &DemoOptions, split: DemoSplit, result: &DemoResult) -> Result<(), Failure> {
+fn write_split(options: &DemoOptions, split: TestSplit, result: &DemoResult) -> Result<(), Failure> {
     let folder = options.output.join(split.name());
     for (index, shown) in result.shown.iter().enumerate() {
         save_png(
@@ -96,7 +97,7 @@ fn write_split(options: &DemoOptions, split: DemoSplit, result: &DemoResult) -> 
 }
 
 /// What `evaluation.json` holds, with the split, the model and the scenes before it.
-fn evaluation(options: &DemoOptions, split: DemoSplit, result: &DemoResult) -> Value {
+fn evaluation(options: &DemoOptions, split: TestSplit, result: &DemoResult) -> Value {
     let mut entry = serde_json::Map::new();
     entry.insert("split".to_owned(), split.name().into());
     entry.insert("model".to_owned(), model_name(options.weights.as_deref()).into());
@@ -140,7 +141,7 @@ fn both(a: &LabelMap, b: &LabelMap) -> LabelMap {
     })
 }
 
-fn page(options: &DemoOptions, results: &[(DemoSplit, DemoResult)]) -> Result<String, Failure> {
+fn page(options: &DemoOptions, results: &[(TestSplit, DemoResult)]) -> Result<String, Failure> {
     let scores = results
         .iter()
         .map(|(_, result)| Scores::of(&result.confusion))
@@ -178,7 +179,7 @@ fn page(options: &DemoOptions, results: &[(DemoSplit, DemoResult)]) -> Result<St
     Ok(html_of_all("ZegCLIP demo", &introduction, &parts)?)
 }
 
-fn print(options: &DemoOptions, results: &[(DemoSplit, DemoResult)]) -> Result<(), Failure> {
+fn print(options: &DemoOptions, results: &[(TestSplit, DemoResult)]) -> Result<(), Failure> {
     if options.json {
         return results
             .iter()

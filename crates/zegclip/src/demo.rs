@@ -7,19 +7,10 @@ use std::time::Instant;
 
 use zegclip_data::evaluation::{Evaluation, ShownExample};
 use zegclip_data::metrics::Confusion;
-use zegclip_data::scenes::{Artists, Scene, SceneSettings, Scenes};
+use zegclip_data::scenes::{Scene, SceneSettings, Scenes, TestSplit};
 use zegclip_data::{DataError, LabelMap, Vocabulary};
 
 use crate::{Error, SegmentOptions, Segmenter};
-
-/// Test scenes of two kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DemoSplit {
-    /// New scenes by the artists of training.
-    KnownArtists,
-    /// Scenes by an artist whose drawings no training saw.
-    UnknownArtist,
-}
 
 /// How much is scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,51 +49,19 @@ pub struct DemoResult {
     pub vocabulary: Vocabulary,
 }
 
-impl DemoSplit {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::KnownArtists, Self::UnknownArtist];
-
-    /// `known_artists` or `unknown_artist`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KnownArtists => "known_artists",
-            Self::UnknownArtist => "unknown_artist",
-        }
-    }
-
-    /// For people.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::KnownArtists => "known artists",
-            Self::UnknownArtist => "unknown artist",
-        }
-    }
-
-    /// The scenes: those that `zegclip scenes --split test` makes of the same size, seed and artists.
-    ///
-    /// # Errors
-    /// [`Error::Scenes`] for a size without scenes.
-    pub fn scenes(self, size: u32, seed: u64) -> Result<Scenes, Error> {
-        let artists = match self {
-            Self::KnownArtists => Artists::Known,
-            Self::UnknownArtist => Artists::Unknown,
-        };
-        Ok(Scenes::embedded(SceneSettings::test(size, seed, artists))?)
-    }
-}
-
-/// Segments the scenes of a split with all names of their vocabulary and counts what is right. `progress` is told of every
+/// Segments the scenes of a split, those that `zegclip scenes --split test` makes of the same size, seed and artists, with all names of their vocabulary and counts what is right. `progress` is told of every
 /// scene; once `stop` is true, fewer scenes are counted.
 ///
 /// ```no_run
 /// use std::sync::atomic::AtomicBool;
-/// use zegclip::demo::{DemoSettings, DemoSplit, run};
+/// use zegclip::demo::{DemoSettings, run};
 /// use zegclip::Segmenter;
 /// use zegclip_data::metrics::Scores;
+/// use zegclip_data::scenes::TestSplit;
 ///
 /// let segmenter = Segmenter::demo("cpu".parse()?)?;
 /// let settings = DemoSettings { scenes: 50, shown: 0, size: 128, seed: 0 };
-/// let result = run(&segmenter, DemoSplit::UnknownArtist, &settings, &AtomicBool::new(false), || ())?;
+/// let result = run(&segmenter, TestSplit::UnknownArtist, &settings, &AtomicBool::new(false), || ())?;
 /// println!("hIoU {:?}", Scores::of(&result.confusion).hiou);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -111,12 +70,13 @@ impl DemoSplit {
 /// [`Error::Scenes`], and those of [`Segmenter::segment_with`].
 pub fn run(
     segmenter: &Segmenter,
-    split: DemoSplit,
+    split: TestSplit,
     settings: &DemoSettings,
     stop: &AtomicBool,
     progress: impl Fn() + Sync,
 ) -> Result<DemoResult, Error> {
-    let scenes = Arc::new(split.scenes(settings.size, settings.seed)?);
+    let kind = SceneSettings::test(settings.size, settings.seed, split.artists());
+    let scenes = Arc::new(Scenes::embedded(kind)?);
     let vocabulary = scenes.vocabulary().clone();
     // Names are encoded once, before the clock runs.
     segmenter.text_features(&vocabulary)?;

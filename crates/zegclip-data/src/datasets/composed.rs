@@ -9,7 +9,7 @@ use super::DatasetError;
 use super::layout::Place;
 use super::sample::Sample;
 use super::survey::Survey;
-use crate::scenes::{Artists, Scene, SceneSettings, Scenes};
+use crate::scenes::{Scene, SceneSettings, Scenes, TestSplit};
 use crate::{LabelMap, Vocabulary};
 
 /// Name of the data set of all pictures.
@@ -20,9 +20,8 @@ const VOC_VOCABULARY: &str = "voc-pictures";
 /// Width and height of the scenes in pixels.
 const SIZE: u32 = 128;
 pub(super) const TRAINING: &str = "train";
-/// Test scenes of artists that training sees, and of one that it does not.
-pub(super) const KNOWN: &str = "known_artists";
-const UNKNOWN: &str = "unknown_artist";
+/// The split that published results would be of.
+pub(super) const KNOWN: &str = TestSplit::KnownArtists.name();
 /// Scenes of a training split: more than a run draws.
 const TRAINING_SCENES: u64 = 100_000;
 const TEST_SCENES: u64 = 500;
@@ -30,6 +29,10 @@ const TEST_SCENES: u64 = 500;
 /// The data set of this name.
 pub(super) fn name(text: &str) -> Option<&'static str> {
     [SCENES, VOC_SCENES].into_iter().find(|name| *name == text.trim())
+}
+
+fn test_split(name: &str) -> Option<TestSplit> {
+    TestSplit::ALL.into_iter().find(|split| split.name() == name)
 }
 
 /// A scene that is composed when it is asked for.
@@ -56,10 +59,9 @@ pub(super) fn scenes(folder: Option<&Path>, settings: SceneSettings) -> Result<S
 
 /// Settings of a split; those of the training split for any other name.
 pub(super) fn settings(name: &str, split: &str) -> Result<SceneSettings, DatasetError> {
-    let settings = match split {
-        KNOWN => SceneSettings::test(SIZE, 0, Artists::Known),
-        UNKNOWN => SceneSettings::test(SIZE, 0, Artists::Unknown),
-        _ => SceneSettings::train(SIZE, 0),
+    let settings = match test_split(split) {
+        Some(split) => SceneSettings::test(SIZE, 0, split.artists()),
+        None => SceneSettings::train(SIZE, 0),
     };
     let vocabulary = (name == VOC_SCENES).then(|| Vocabulary::built_in(VOC_VOCABULARY));
     Ok(SceneSettings {
@@ -77,10 +79,12 @@ pub(super) fn vocabulary(name: &str) -> Result<Vocabulary, DatasetError> {
 pub(super) fn survey(name: &'static str, folder: Option<&Path>, split: &str) -> Result<Survey, DatasetError> {
     let count = match split {
         TRAINING => TRAINING_SCENES,
-        KNOWN | UNKNOWN => TEST_SCENES,
+        _ if test_split(split).is_some() => TEST_SCENES,
         _ => {
             let root = folder.unwrap_or(Path::new(""));
-            return Err(Place { dataset: name, root }.unknown_split(split, &[TRAINING, KNOWN, UNKNOWN]));
+            return Err(
+                Place { dataset: name, root }.unknown_split(split, &[TRAINING, KNOWN, TestSplit::UnknownArtist.name()])
+            );
         }
     };
     let scenes = Arc::new(scenes(folder, settings(name, split)?)?);

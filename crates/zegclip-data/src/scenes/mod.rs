@@ -42,4 +42,4 @@ pub use export::{CAPTIONS_FILE, DATASET_FILE, check_free};
 pub use ground::Ground;
 pub use library::HELD_OUT_ARTIST;
 pub use scene::{PlacedPicture, Scene};
-pub use settings::{Artists, Augmentation, SceneSettings, SceneSplit};
+pub use settings::{Artists, Augmentation, SceneSettings, SceneSplit, TestSplit};

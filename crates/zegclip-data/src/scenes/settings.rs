@@ -29,6 +29,44 @@ pub enum Artists {
     Named(Vec<String>),
 }
 
+/// Scenes to be scored on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestSplit {
+    /// New scenes by the artists of training.
+    KnownArtists,
+    /// Scenes by an artist whose drawings no training saw.
+    UnknownArtist,
+}
+
+impl TestSplit {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::KnownArtists, Self::UnknownArtist];
+
+    /// `known_artists` or `unknown_artist`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KnownArtists => "known_artists",
+            Self::UnknownArtist => "unknown_artist",
+        }
+    }
+
+    /// For people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::KnownArtists => "known artists",
+            Self::UnknownArtist => "unknown artist",
+        }
+    }
+
+    /// Who draws.
+    pub const fn artists(self) -> Artists {
+        match self {
+            Self::KnownArtists => Artists::Known,
+            Self::UnknownArtist => Artists::Unknown,
+        }
+    }
+}
+
 /// How far pictures are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Augmentation {

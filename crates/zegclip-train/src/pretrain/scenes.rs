@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zegclip_data::scenes::{Artists, Ground, Scene, SceneSettings, Scenes};
+use zegclip_data::scenes::{Ground, Scene, SceneSettings, Scenes, TestSplit};
 use zegclip_data::transforms::{Draw, RandomStream};
 use zegclip_data::{Class, ClassIndex, Vocabulary};
 
@@ -84,11 +84,11 @@ pub(crate) fn texts(pictures: Option<&Path>) -> Result<Vec<String>, TrainError> 
 
 /// Test scenes of artists that training sees and of those that it does not.
 pub(crate) fn held_out(pictures: Option<&Path>, stage: &StageConfig, count: usize) -> Result<Vec<HeldOut>, TrainError> {
-    let splits = [("known_artists", Artists::Known), ("unknown_artist", Artists::Unknown)];
-    splits
+    TestSplit::ALL
         .into_iter()
-        .map(|(name, artists)| {
-            let all = settings(stage, SceneSettings::test(stage.image_size as u32, 0, artists));
+        .map(|split| {
+            let all = SceneSettings::test(stage.image_size as u32, 0, split.artists());
+            let all = settings(stage, all);
             let single = SceneSettings {
                 pictures: 1..=1,
                 ..all.clone()
@@ -96,7 +96,7 @@ pub(crate) fn held_out(pictures: Option<&Path>, stage: &StageConfig, count: usiz
             let (single, all) = (open(pictures, single)?, open(pictures, all)?);
             let classes = single.vocabulary().classes().iter();
             Ok(HeldOut {
-                name: name.to_owned(),
+                name: split.name().to_owned(),
                 classes: classes
                     .map(|class| class.names().map(str::to_owned).collect())
                     .collect(),
