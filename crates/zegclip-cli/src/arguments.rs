@@ -97,9 +97,10 @@ pub(crate) struct ClassOptions {
     /// The classes that the model saw pixel labels of, separated by commas; all others are unseen
     #[arg(long, value_name = "NAMES")]
     pub(crate) seen: Option<String>,
-    /// How the model was trained; transductive models keep the scores of seen classes
-    #[arg(long, default_value = "inductive")]
-    pub(crate) setting: SettingName,
+    /// How the model was trained; transductive models keep the scores of seen classes. By default what its file says, else
+    /// inductive
+    #[arg(long)]
+    pub(crate) setting: Option<SettingName>,
 }
 
 #[derive(Debug, Args)]

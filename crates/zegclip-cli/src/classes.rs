@@ -13,7 +13,7 @@ pub(crate) fn vocabulary(options: &ClassOptions, trained: Option<&Vocabulary>) -
         (None, None) => return Err(Failure::usage("name the classes with `--classes` or `--vocabulary`")),
     };
     let list = list.map_err(Failure::usage)?;
-    if options.setting == SettingName::Full {
+    if options.setting == Some(SettingName::Full) {
         let classes = list.len();
         return list.with_seen(SeenClasses::all(classes)).map_err(Failure::usage);
     }

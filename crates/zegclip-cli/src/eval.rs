@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use zegclip::evaluation::{Evaluation, Scored};
 use zegclip::{SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
-use zegclip_data::{DataError, Vocabulary, write_label_png};
+use zegclip_data::{DataError, TrainingSetting, Vocabulary, write_label_png};
 
 use crate::arguments::{MethodName, SettingName};
 use crate::evaluation_arguments::EvalOptions;
@@ -64,10 +64,11 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     let segmenter = load(&model)?;
     warn_of_unknown_names(&segmenter, &vocabulary)?;
     let foreign = other_classes || is_foreign(&segmenter, &vocabulary);
-    let setting = options.setting.unwrap_or(if foreign {
-        SettingName::Full
-    } else {
-        SettingName::Inductive
+    let setting = options.setting.unwrap_or(match segmenter.setting() {
+        _ if foreign => SettingName::Full,
+        Some(TrainingSetting::Transductive) => SettingName::Transductive,
+        Some(TrainingSetting::Full) => SettingName::Full,
+        Some(TrainingSetting::Inductive) | None => SettingName::Inductive,
     });
     let facts = facts(&options, &dataset, &vocabulary, &segmenter, setting);
     let identity = identity(&options, &dataset, &vocabulary, setting)?;
@@ -98,7 +99,7 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     };
     let decoding = SegmentOptions {
         // Where all classes count as seen, 0.1 from every score changes no label.
-        keep_seen_scores: setting != SettingName::Inductive,
+        keep_seen_scores: Some(setting != SettingName::Inductive),
         ..SegmentOptions::default()
     };
     let state = evaluate(&segmenter, &dataset, &evaluation, &decoding, scored)?;

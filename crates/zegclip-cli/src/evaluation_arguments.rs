@@ -65,7 +65,8 @@ pub(crate) struct EvalOptions {
     /// The classes that the model saw pixel labels of, separated by commas; the data set's by default
     #[arg(long, value_name = "NAMES")]
     pub(crate) seen: Option<String>,
-    /// How the model was trained; full by default where the classes are not the model's own, else inductive
+    /// How the model was trained; full by default where the classes are not the model's own, else what its file says, else
+    /// inductive
     #[arg(long)]
     pub(crate) setting: Option<SettingName>,
     /// Folder for the results [default: zegclip-evaluation]

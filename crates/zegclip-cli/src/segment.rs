@@ -52,7 +52,10 @@ pub(crate) fn run(options: &arguments::SegmentOptions) -> Result<(), Failure> {
         options,
         background: background.names.iter().filter_map(|name| scored.find(name)).collect(),
         decoding: SegmentOptions {
-            keep_seen_scores: options.classes.setting == SettingName::Transductive,
+            keep_seen_scores: options
+                .classes
+                .setting
+                .map(|setting| setting == SettingName::Transductive),
             threshold: background.threshold,
             scores: options.scores,
         },

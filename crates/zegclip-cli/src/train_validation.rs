@@ -56,7 +56,7 @@ impl<'a> Validation<'a> {
             device,
             stop,
             decoding: SegmentOptions {
-                keep_seen_scores: config.setting != TrainingSetting::Inductive,
+                keep_seen_scores: Some(config.setting != TrainingSetting::Inductive),
                 ..SegmentOptions::default()
             },
         })

@@ -164,6 +164,34 @@ fn devices_are_named_once_and_share_the_batch() {
     start("cpu").check(0, &["a resumed run goes on bit for bit"]);
 }
 
+#[test]
+fn a_model_remembers_its_setting() {
+    let (farm, config, set) = farm_run();
+    let short = ["--set", "iterations=1", "--device", "cpu"];
+    for setting in ["inductive", "transductive"] {
+        let run = farm.text(setting);
+        let of_setting = format!("setting={setting}");
+        let own = ["train", &config, "--set", &set, "--set", &of_setting, "--output", &run];
+        zegclip(&[&own[..], &short].concat()).check(0, &[]);
+        let (model, data) = (format!("{run}/model.safetensors"), farm.toml());
+        let output = farm.text(&format!("{setting}-scores"));
+        let evaluation = [
+            "eval",
+            "--dataset",
+            &data,
+            "--weights",
+            &model,
+            "--output",
+            &output,
+            "--device",
+            "cpu",
+        ];
+        zegclip(&evaluation).check(0, &[]);
+        let page = std::fs::read_to_string(farm.path(&format!("{setting}-scores/evaluation.html"))).expect("the page");
+        assert!(page.contains(&format!("<dt>setting</dt><dd>{setting}</dd>")), "{page}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_saves_reports_and_tells_how_to_go_on() {

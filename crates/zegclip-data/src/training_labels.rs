@@ -25,6 +25,13 @@ impl TrainingSetting {
         }
     }
 
+    /// The setting of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Inductive, Self::Transductive, Self::Full]
+            .into_iter()
+            .find(|setting| setting.name() == name)
+    }
+
     /// How many classes the labels of this setting count: those seen, or all.
     pub fn classes(self, seen: &SeenClasses) -> usize {
         match self {

@@ -50,6 +50,8 @@ pub struct NativeMetadata {
     pub text: Option<TextConfig>,
     /// Class list with palette, templates and seen classes, as the TOML of a vocabulary.
     pub vocabulary: Option<String>,
+    /// How it was trained: `inductive`, `transductive` or `full`.
+    pub setting: Option<String>,
     /// Where the weights come from, in words.
     pub provenance: Option<String>,
 }
@@ -85,6 +87,7 @@ impl NativeMetadata {
                 .map(|value| serde_json::from_value(value).map_err(|error| parse("text", error)))
                 .transpose()?,
             vocabulary: text("vocabulary"),
+            setting: text("setting"),
             provenance: text("provenance"),
         }))
     }
@@ -114,6 +117,7 @@ impl NativeMetadata {
             self.text.as_ref().and_then(|text| serde_json::to_string(text).ok()),
         );
         put("vocabulary", self.vocabulary.clone());
+        put("setting", self.setting.clone());
         put("provenance", self.provenance.clone());
         header
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Tensor};
-use zegclip_data::Vocabulary;
+use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::clip::{ImageEncoder, TextEncoder};
 use zegclip_model::config::{PromptForm, TextConfig, VisionConfig, ZegClipConfig};
 use zegclip_model::parameters::{ExportedParameter, export_parameters, load_parameters};
@@ -27,6 +27,7 @@ pub(crate) struct ModelSetup {
     clip: ClipSource,
     published_text_features: bool,
     cache: TextFeatureCache,
+    setting: TrainingSetting,
     seed: u64,
     frozen_precision: FrozenPrecision,
     device: Device,
@@ -83,6 +84,7 @@ impl ModelSetup {
             clip,
             published_text_features,
             cache,
+            setting: config.setting,
             seed: config.seed,
             frozen_precision,
             device,
@@ -136,6 +138,7 @@ impl ModelSetup {
             vision: None,
             text,
             vocabulary: Some(vocabulary.to_toml()),
+            setting: Some(self.setting.name().to_owned()),
             provenance: Some("trained by zegclip".to_owned()),
         };
         Ok(write_native(path, &metadata.to_header(), tensors, IfExists::Replace)?)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
-use zegclip_data::Vocabulary;
+use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config};
 
@@ -155,8 +155,10 @@ impl SegmenterBuilder {
                 (Model::MaskClip(Box::new(encoder)), sizes)
             }
         };
+        let metadata = metadata.unwrap_or_default();
+        let setting = metadata.setting.as_deref().and_then(TrainingSetting::parse);
         let vocabulary = metadata
-            .and_then(|metadata| metadata.vocabulary)
+            .vocabulary
             .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", name.display())))
             .transpose()?;
         let encoder = if weights.parts().text_encoder {
@@ -171,8 +173,7 @@ impl SegmenterBuilder {
             width: sizes.embed_dim,
             weights: name,
         };
-        Ok(Segmenter::new(
-            model, sizes, device, dtype, text, vocabulary, self.batch,
-        ))
+        let segmenter = Segmenter::new(model, sizes, device, dtype, text, vocabulary, self.batch);
+        Ok(segmenter.with_setting(setting))
     }
 }

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use zegclip_data::{ImageLimits, RgbImage, Vocabulary, normalise, read_image, resize_bilinear, test_size};
+use zegclip_data::{
+    ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalise, read_image, resize_bilinear, test_size,
+};
 use zegclip_model::clip::ImageEncoder;
 use zegclip_model::{Folded, Hints, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
 
@@ -21,9 +23,9 @@ use crate::{DeviceName, Error, OpenDevice};
 /// How scores become labels.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SegmentOptions {
-    /// Leave the scores of seen classes as they are (transductive models). By default 0.1 is taken from them where the list
-    /// has seen and unseen classes.
-    pub keep_seen_scores: bool,
+    /// Whether the scores of seen classes stay as they are, or 0.1 is taken from them where the list has seen and unseen
+    /// classes. By default as the model was trained: they stay if its file says that unseen classes had a part in training.
+    pub keep_seen_scores: Option<bool>,
     /// A pixel whose best score is lower has no class.
     pub threshold: Option<f32>,
     /// Return the scores.
@@ -96,6 +98,7 @@ pub struct Segmenter {
     dtype: FloatDType,
     text: TextSource,
     vocabulary: Option<Vocabulary>,
+    setting: Option<TrainingSetting>,
     batch: usize,
     /// Text features by class list.
     encoded: Mutex<HashMap<String, Arc<Tensor<2>>>>,
@@ -135,6 +138,7 @@ impl Segmenter {
             dtype,
             text,
             vocabulary,
+            setting: None,
             batch,
             encoded: Mutex::new(HashMap::new()),
         }
@@ -177,6 +181,15 @@ impl Segmenter {
         self.vocabulary.as_ref()
     }
 
+    pub(crate) fn with_setting(self, setting: Option<TrainingSetting>) -> Self {
+        Self { setting, ..self }
+    }
+
+    /// How the model was trained, if its file says so.
+    pub fn setting(&self) -> Option<TrainingSetting> {
+        self.setting
+    }
+
     /// Segments a photo with the published settings.
     ///
     /// # Errors
@@ -210,7 +223,10 @@ impl Segmenter {
         let model = started.elapsed();
         let started = Instant::now();
         // Plain CLIP saw no class more than another.
-        let keep = options.keep_seen_scores || matches!(self.model, Model::MaskClip(_));
+        let keep = matches!(self.model, Model::MaskClip(_))
+            || options
+                .keep_seen_scores
+                .unwrap_or(!matches!(self.setting, None | Some(TrainingSetting::Inductive)));
         let adjustment = adjustment(classes, keep);
         let decoded = decode(
             &masks,
