@@ -57,6 +57,12 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
     });
     let metadata = metadata(&input, clip.as_ref(), &hints, vocabulary)?;
     let mut tensors = tensors(&input, clip.as_ref(), dtype)?;
+    let parts = input.parts();
+    let plain_clip = !parts.decode_head && parts.image_encoder && parts.text_encoder;
+    if to_mmseg && !plain_clip {
+        // The authors' module has no temperature.
+        tensors.retain(|tensor| tensor.name() != "logit_scale");
+    }
     let count = tensors.len();
     if to_mmseg {
         // Other programs know no token embedding with some of the rows.
@@ -71,8 +77,7 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
             tensors.push(whole);
         }
     }
-    let parts = input.parts();
-    if to_mmseg && !parts.decode_head && parts.image_encoder && parts.text_encoder {
+    if to_mmseg && plain_clip {
         write_open_clip(&options.output, tensors, if_exists)?;
     } else if to_mmseg {
         export(options, &input, &metadata, tensors, if_exists)?;

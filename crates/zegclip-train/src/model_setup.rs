@@ -126,7 +126,9 @@ impl ModelSetup {
                 Some(text.clone())
             }
             ClipSource::File(file) if file.parts().text_encoder => {
-                for name in file.names().filter(|name| name.starts_with("text_encoder.")) {
+                // With the temperature, the file is also the CLIP that it was made of, which pre-training can go on from.
+                let of_clip = |name: &&str| name.starts_with("text_encoder.") || *name == "logit_scale";
+                for name in file.names().filter(of_clip) {
                     tensors.push(file.output(name, None)?);
                 }
                 Some(zegclip_model::text_config(file, &Hints::default())?.0)

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{Device, FloatDType};
 use zegclip_data::Vocabulary;
+use zegclip_model::clip::Clip;
 use zegclip_model::weights::WeightFile;
+use zegclip_model::{Hints, load_clip};
 
 use crate::farm::Farm;
 
@@ -58,6 +61,11 @@ fn every_format_of_clip_trains_to_the_same_model() {
         compared += 1;
     }
     assert!(compared > 74 && first.parts().text_encoder, "{compared}");
+    // The model is also the CLIP that it was made of.
+    let clip = |file: &WeightFile| load_clip(file, &Hints::default(), &Device::flex(), FloatDType::F32).unwrap();
+    let (before, after) = (clip(&WeightFile::open(&recorded(files[0])).unwrap()), clip(&first));
+    let scale = |clip: &Clip| clip.logit_scale.val().into_data();
+    scale(&after).assert_eq(&scale(&before), true);
     // The shipped file holds the same numbers and says besides how wide the heads are.
     assert!(train("shipped", &shipped()) != losses[0]);
 }
