@@ -146,7 +146,7 @@ def main():
         names = list(checkpoint["meta"]["CLASSES"])
         seen = [name.strip() for name in arguments.seen.split(",") if name.strip()]
         output = Path(folder) / "labels"
-        chosen = ["--seen", ",".join(seen)] if seen else []
+        chosen = ["--setting", "inductive", "--seen", ",".join(seen)] if seen else ["--setting", "full"]
         run(arguments.zegclip, "segment", *arguments.images, "--weights", arguments.weights, "--classes", ",".join(names),
             *chosen, "--device", "cpu", "--output", output)
         lines = run(arguments.zegclip, "tokenize", *(arguments.template.format(name) for name in names)).splitlines()

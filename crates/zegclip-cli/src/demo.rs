@@ -10,7 +10,7 @@ use zegclip_data::draw::{blend, side_by_side, with_legend};
 use zegclip_data::evaluation::{Page, html_of_all};
 use zegclip_data::metrics::{Scores, evaluation_json};
 use zegclip_data::scenes::TestSplit;
-use zegclip_data::{resize_bilinear, resize_labels_nearest, write_atomically};
+use zegclip_data::{TrainingSetting, resize_bilinear, resize_labels_nearest, write_atomically};
 
 use crate::arguments::{DemoOptions, MethodName, ModelOptions, PrecisionName};
 use crate::failure::Failure;
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
     for (split, result) in &results {
         write_split(options, *split, result)?;
     }
-    let html = page(options, &results)?;
+    let html = page(options, segmenter.setting(), &results)?;
     write_atomically(&page_path, |file| file.write_all(html.as_bytes()))?;
     print(options, &results)?;
     output::message(format_args!("page: {}", page_path.display()));
@@ -141,7 +141,12 @@ fn both(a: &LabelMap, b: &LabelMap) -> LabelMap {
     })
 }
 
-fn page(options: &DemoOptions, results: &[(TestSplit, DemoResult)]) -> Result<String, Failure> {
+/// `setting`: how the model was trained, if its file says so.
+fn page(
+    options: &DemoOptions,
+    setting: Option<TrainingSetting>,
+    results: &[(TestSplit, DemoResult)],
+) -> Result<String, Failure> {
     let scores = results
         .iter()
         .map(|(_, result)| Scores::of(&result.confusion))
@@ -170,9 +175,19 @@ fn page(options: &DemoOptions, results: &[(TestSplit, DemoResult)]) -> Result<St
         })
     });
     let parts = parts.collect::<Result<Vec<_>, Failure>>()?;
+    let taught = match setting {
+        Some(TrainingSetting::Full) => "It learned from pixel labels of all names.",
+        Some(TrainingSetting::Transductive) => {
+            "It learned from pictures and captions of all names, and from pixel labels of the seen ones. Of pixels of names \
+             marked ★ it was only told that they have one of these names, and named them itself (transductive training)."
+        }
+        Some(TrainingSetting::Inductive) | None => {
+            "It learned from pictures and captions of all names, and from pixel labels of the seen ones only: no pixel of a \
+             name marked ★ had a label in training."
+        }
+    };
     let introduction = format!(
-        "Model: {}. It learned from pictures and captions of all names, and from pixel labels of the seen ones only: no pixel \
-         of a name marked ★ had a label in training. Every pixel is one of all {} names.",
+        "Model: {}. {taught} Every pixel is one of all {} names.",
         model_name(options.weights.as_deref()),
         results.first().map_or(0, |(_, result)| result.vocabulary.len()),
     );

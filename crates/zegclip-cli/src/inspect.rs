@@ -58,7 +58,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         let rest = if classes.len() > SHOWN_CLASSES { ", …" } else { "" };
         output::line(format!("classes       {}: {shown}{rest}", classes.len()))?;
     }
-    for key in ["config", "text", "provenance"] {
+    for key in ["config", "text", "setting", "provenance"] {
         if let Some(value) = description["meta"][key].as_str() {
             output::line(format!("{key:<13} {value}"))?;
         }
