@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use zegclip::DeviceName;
+use zegclip_data::TrainingSetting;
 
 use crate::evaluation_arguments::{DatasetCommand, EvalOptions, ScoreOptions};
 use crate::pretrain::PretrainOptions;
@@ -267,6 +268,16 @@ pub(crate) enum SettingName {
     Transductive,
     /// Every class counts as seen
     Full,
+}
+
+impl From<SettingName> for TrainingSetting {
+    fn from(name: SettingName) -> Self {
+        match name {
+            SettingName::Inductive => Self::Inductive,
+            SettingName::Transductive => Self::Transductive,
+            SettingName::Full => Self::Full,
+        }
+    }
 }
 
 pub(crate) fn parse_device(text: &str) -> Result<DeviceName, String> {

@@ -1,5 +1,6 @@
 //! What `zegclip train` and `zegclip pretrain` show: a few lines that stay in place on a terminal, a line now and then elsewhere.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -120,6 +121,10 @@ impl Dashboard {
             self.say(line);
         }
         self.scores = lines.join("\n");
+    }
+
+    pub(crate) fn saved(&self, iteration: u64, path: &Path) {
+        self.say(&format!("iteration {iteration} saved in {}", path.display()));
     }
 
     /// A line that stays.

@@ -6,7 +6,6 @@ use zegclip_data::draw::{Bar, BarChart, blend, colorize, side_by_side, with_lege
 use zegclip_data::palette::Color;
 use zegclip_data::{TrainingSetting, Vocabulary};
 
-use crate::arguments::SettingName;
 use crate::evaluation_arguments::{DatasetCheckOptions, DatasetCommand, DatasetShowOptions};
 use crate::failure::Failure;
 use crate::output;
@@ -34,11 +33,7 @@ fn run_check(options: &DatasetCheckOptions) -> Result<(), Failure> {
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
     let dataset = spec.survey(split)?;
     let settings = CheckOptions {
-        setting: options.setting.map(|setting| match setting {
-            SettingName::Inductive => TrainingSetting::Inductive,
-            SettingName::Transductive => TrainingSetting::Transductive,
-            SettingName::Full => TrainingSetting::Full,
-        }),
+        setting: options.setting.map(TrainingSetting::from),
         labels_are_cleaned: options.cleaned,
     };
     let progress = bar(dataset.len() as u64);

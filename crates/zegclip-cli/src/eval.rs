@@ -9,7 +9,7 @@ use zegclip::{SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
 use zegclip_data::{DataError, TrainingSetting, Vocabulary, write_label_png};
 
-use crate::arguments::{MethodName, SettingName};
+use crate::arguments::MethodName;
 use crate::evaluation_arguments::EvalOptions;
 use crate::evaluation_files::{EvaluationFiles, page, print, running};
 use crate::failure::Failure;
@@ -64,12 +64,11 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     let segmenter = load(&model)?;
     warn_of_unknown_names(&segmenter, &vocabulary)?;
     let foreign = other_classes || is_foreign(&segmenter, &vocabulary);
-    let setting = options.setting.unwrap_or(match segmenter.setting() {
-        _ if foreign => SettingName::Full,
-        Some(TrainingSetting::Transductive) => SettingName::Transductive,
-        Some(TrainingSetting::Full) => SettingName::Full,
-        Some(TrainingSetting::Inductive) | None => SettingName::Inductive,
-    });
+    let setting = match options.setting {
+        Some(name) => name.into(),
+        None if foreign => TrainingSetting::Full,
+        None => segmenter.setting().unwrap_or(TrainingSetting::Inductive),
+    };
     let facts = facts(&options, &dataset, &vocabulary, &segmenter, setting);
     let identity = identity(&options, &dataset, &vocabulary, setting)?;
     let state_path = files.state();
@@ -99,7 +98,7 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     };
     let decoding = SegmentOptions {
         // Where all classes count as seen, 0.1 from every score changes no label.
-        keep_seen_scores: Some(setting != SettingName::Inductive),
+        keep_seen_scores: Some(setting != TrainingSetting::Inductive),
         ..SegmentOptions::default()
     };
     let state = evaluate(&segmenter, &dataset, &evaluation, &decoding, scored)?;
@@ -140,7 +139,7 @@ fn facts(
     dataset: &Dataset,
     vocabulary: &Vocabulary,
     segmenter: &Segmenter,
-    setting: SettingName,
+    setting: TrainingSetting,
 ) -> Vec<(String, String)> {
     let mut facts = vec![
         ("model", model_name(options.weights.as_deref())),
@@ -154,7 +153,7 @@ fn facts(
                 vocabulary.seen().unseen_count()
             ),
         ),
-        ("setting", name(setting).to_owned()),
+        ("setting", setting.name().to_owned()),
         ("device", segmenter.device().description.clone()),
         ("precision", precision(options).to_owned()),
     ];
@@ -178,7 +177,7 @@ fn identity(
     options: &EvalOptions,
     dataset: &Dataset,
     vocabulary: &Vocabulary,
-    setting: SettingName,
+    setting: TrainingSetting,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut identity = BTreeMap::new();
     let mut insert = |name: &str, value: String| identity.insert(name.to_owned(), value);
@@ -215,7 +214,7 @@ fn identity(
         .shard
         .map_or_else(|| "1/1".to_owned(), |shard| shard.to_string());
     insert("part", shard);
-    insert("setting", name(setting).to_owned());
+    insert("setting", setting.name().to_owned());
     insert("precision", precision(options).to_owned());
     if options.method == Some(MethodName::MaskClip) {
         insert("method", "maskclip".to_owned());
@@ -246,14 +245,6 @@ fn fingerprint(path: &Path) -> Result<String, Failure> {
         hasher.update(&buffer[..read]);
     }
     Ok(format!("{name} ({length} bytes, {:08x})", hasher.finalize()))
-}
-
-fn name(setting: SettingName) -> &'static str {
-    match setting {
-        SettingName::Inductive => "inductive",
-        SettingName::Transductive => "transductive",
-        SettingName::Full => "full",
-    }
 }
 
 fn precision(options: &EvalOptions) -> &'static str {

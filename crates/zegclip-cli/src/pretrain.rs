@@ -118,8 +118,7 @@ impl PretrainObserver for Observer {
     }
 
     fn saved(&mut self, iteration: u64, path: &Path) {
-        self.dashboard
-            .say(&format!("iteration {iteration} saved in {}", path.display()));
+        self.dashboard.saved(iteration, path);
     }
 
     fn evaluated(&mut self, iteration: u64, scores: &BTreeMap<String, ClipScores>) {

@@ -114,8 +114,7 @@ impl TrainObserver for Observer<'_> {
     }
 
     fn saved(&mut self, iteration: u64, path: &Path) {
-        self.dashboard
-            .say(&format!("iteration {iteration} saved in {}", path.display()));
+        self.dashboard.saved(iteration, path);
     }
 
     fn evaluate(&mut self, snapshot: &Snapshot<'_>) -> Option<EvaluationScores> {

@@ -3,10 +3,8 @@
 mod program;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use program::{Outcome, asset, zegclip};
+use program::{asset, zegclip};
 
 /// Few and small batches; both losses.
 const SMALL: [&str; 5] = [
@@ -96,21 +94,8 @@ fn ctrl_c_saves_reports_and_tells_how_to_go_on() {
     let config = asset("pretraining/tiny.toml");
     let run = folder.path().join("run");
     let run_text = run.display().to_string();
-    let child = Command::new(env!("CARGO_BIN_EXE_zegclip"))
-        .args(pretraining(&config, &run_text, &["stages.0.iterations=100000"]))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("zegclip starts");
-    let begun = Instant::now();
-    while text(&run.join("metrics.jsonl")).lines().count() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(120), "no iteration was done");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.expect("kill").success());
-    let outcome: Outcome = child.wait_with_output().expect("the end").into();
+    let arguments = pretraining(&config, &run_text, &["stages.0.iterations=100000"]);
+    let outcome = program::interrupted(&arguments, &run.join("metrics.jsonl"));
     let resume = format!("go on with\n  zegclip pretrain --resume {run_text} --device cpu");
     outcome.check(1, &["error: interrupted after iteration", "which is saved", &resume]);
     let report = text(&run.join("report.html"));

@@ -4,7 +4,6 @@ mod program;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use program::data::{Farm, coco_root};
 use program::{Outcome, zegclip};
@@ -117,10 +116,6 @@ fn farm_run() -> (Farm, String, String) {
     (farm, config, set)
 }
 
-fn lines(path: &Path) -> usize {
-    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
-}
-
 fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -198,22 +193,8 @@ fn ctrl_c_saves_reports_and_tells_how_to_go_on() {
     let (farm, config, set) = farm_run();
     let run = farm.text("run");
     let many = ["--set", "iterations=100000", "--set", "run.checkpoint_interval=100000"];
-    let child = Command::new(env!("CARGO_BIN_EXE_zegclip"))
-        .args(["train", &config, "--set", &set, "--output", &run, "--device", "cpu"])
-        .args(many)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("zegclip starts");
-    let begun = Instant::now();
-    while lines(&farm.path("run/metrics.jsonl")) < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(120), "no iteration was done");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.expect("kill").success());
-    let outcome: Outcome = child.wait_with_output().expect("the end").into();
+    let start = ["train", &config, "--set", &set, "--output", &run, "--device", "cpu"];
+    let outcome = program::interrupted(&[&start[..], &many].concat(), &farm.path("run/metrics.jsonl"));
     let resume = format!("go on with\n  zegclip train --resume {run} --device cpu");
     outcome.check(1, &["error: interrupted after iteration", "which is saved", &resume]);
     let report = std::fs::read_to_string(farm.path("run/report.html")).expect("the report");

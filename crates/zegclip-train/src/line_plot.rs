@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report_page::escape;
+use zegclip_data::evaluation::escape;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 320.0;

@@ -1,9 +1,9 @@
 //! `report.html`: the course of a run in one file that needs nothing else.
 
+use zegclip_data::Vocabulary;
 use zegclip_data::evaluation::ShownExample;
-use zegclip_data::{Vocabulary, write_atomically};
 
-use crate::report_page::{Page, Plot, Row, curve};
+use crate::report_page::{Page, Plot, Row, curve, write_page};
 use crate::{Configuration, MetricsLine, RunDirectory, TrainConfig, TrainError};
 
 /// Photos with their labels and what the model makes of them.
@@ -22,10 +22,7 @@ pub struct ExampleMasks {
 /// # Errors
 /// [`TrainError::Io`], [`TrainError::Data`].
 pub fn write_report(run: &RunDirectory, config: &TrainConfig, examples: &[ExampleMasks]) -> Result<(), TrainError> {
-    let html = report(&run.metrics()?, config, examples)?;
-    Ok(write_atomically(&run.report_path(), |file| {
-        file.write_all(html.as_bytes())
-    })?)
+    write_page(run, &report(&run.metrics()?, config, examples)?)
 }
 
 fn report(lines: &[MetricsLine], config: &TrainConfig, examples: &[ExampleMasks]) -> Result<String, TrainError> {
@@ -67,11 +64,7 @@ fn report(lines: &[MetricsLine], config: &TrainConfig, examples: &[ExampleMasks]
                     curve("pixel accuracy", lines, |line| line.scores?.pixel_accuracy),
                 ],
             },
-            Plot {
-                title: "Learning rate",
-                unit: "rate",
-                curves: vec![curve("learning rate", lines, |line| line.lr)],
-            },
+            Plot::learning_rate(lines),
         ],
         examples,
         config: config.to_toml()?,

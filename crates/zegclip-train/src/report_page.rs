@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use zegclip_data::evaluation::EXAMPLE_STYLE;
+use zegclip_data::evaluation::{EXAMPLE_STYLE, escape};
+use zegclip_data::write_atomically;
 
 use crate::line_plot::{Curve, line_plot};
-use crate::{ExampleMasks, MetricsLine, TrainError};
+use crate::{ExampleMasks, MetricsLine, RunDirectory, TrainError};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222;\
     background:#fff}svg{width:100%;height:auto}pre{background:#f4f4f4;padding:1rem;overflow:auto}\
@@ -48,12 +49,30 @@ impl Row {
     }
 }
 
+/// Puts a page into the folder of its run.
+pub(crate) fn write_page(run: &RunDirectory, html: &str) -> Result<(), TrainError> {
+    Ok(write_atomically(&run.report_path(), |file| {
+        file.write_all(html.as_bytes())
+    })?)
+}
+
 /// Curves over the iterations. Losses may get a logarithmic axis.
 #[derive(Debug)]
 pub(crate) struct Plot {
     pub(crate) title: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) curves: Vec<Curve>,
+}
+
+impl Plot {
+    /// That of the learning rate, which every run has.
+    pub(crate) fn learning_rate(lines: &[MetricsLine]) -> Self {
+        Self {
+            title: "Learning rate",
+            unit: "rate",
+            curves: vec![curve("learning rate", lines, |line| line.lr)],
+        }
+    }
 }
 
 /// The curve of a value that not every line has.
@@ -129,12 +148,4 @@ impl Page<'_> {
         }
         format!("<table>{rows}</table>")
     }
-}
-
-/// Text as HTML shows it.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

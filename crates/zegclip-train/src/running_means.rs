@@ -1,44 +1,43 @@
 //! Means of the iterations between two lines of `metrics.jsonl`.
 
 use crate::metrics_line::MetricsLine;
-use crate::observer::Step;
+
+/// A loss, and a second one where there is one.
+pub(crate) type TwoLosses = (f64, Option<f64>);
 
 /// Sums since the last line.
 #[derive(Debug, Default)]
 pub(crate) struct RunningMeans {
     steps: f64,
-    mask: f64,
-    dice: Option<f64>,
+    first: f64,
+    second: Option<f64>,
     seconds: f64,
 }
 
 impl RunningMeans {
-    pub(crate) fn add(&mut self, step: &Step) {
+    pub(crate) fn add(&mut self, (first, second): TwoLosses, seconds: f64) {
         self.steps += 1.0;
-        self.mask += step.losses.mask;
-        if let Some(dice) = step.losses.dice {
-            *self.dice.get_or_insert(0.0) += dice;
+        self.first += first;
+        if let Some(second) = second {
+            *self.second.get_or_insert(0.0) += second;
         }
-        self.seconds += step.seconds;
+        self.seconds += seconds;
     }
 
-    /// The line that ends with `last`; the next one starts anew.
-    pub(crate) fn take(&mut self, last: &Step, batch_size: usize) -> MetricsLine {
+    /// The means of the losses, and a line with those of the times; the next ones start anew.
+    pub(crate) fn take(&mut self, batch_size: usize) -> (TwoLosses, MetricsLine) {
         let Self {
             steps,
-            mask,
-            dice,
+            first,
+            second,
             seconds,
         } = std::mem::take(self);
         let steps = steps.max(1.0);
-        MetricsLine {
-            iteration: last.iteration,
-            loss_mask: Some(mask / steps),
-            loss_dice: dice.map(|dice| dice / steps),
-            lr: Some(last.rate),
+        let line = MetricsLine {
             seconds: Some(seconds / steps),
             images_per_second: Some(batch_size as f64 * steps / seconds.max(f64::MIN_POSITIVE)),
             ..MetricsLine::default()
-        }
+        };
+        ((first / steps, second.map(|second| second / steps)), line)
     }
 }

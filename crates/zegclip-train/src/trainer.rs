@@ -200,10 +200,17 @@ impl Trainer {
                 samples: batch.ids,
             };
             observer.step(&step);
-            means.add(&step);
+            means.add((step.losses.mask, step.losses.dice), seconds);
             let last = self.iteration == self.config.iterations;
             if last || self.iteration.is_multiple_of(self.config.run.log_interval) {
-                self.run.log(&means.take(&step, self.config.batch_size))?;
+                let ((mask, dice), times) = means.take(self.config.batch_size);
+                self.run.log(&MetricsLine {
+                    iteration: self.iteration,
+                    loss_mask: Some(mask),
+                    loss_dice: dice,
+                    lr: Some(rate),
+                    ..times
+                })?;
             }
             let interrupted = self.interrupted.load(Ordering::Relaxed);
             self.evaluate(last, observer)?;

@@ -224,9 +224,10 @@ impl Segmenter {
         let started = Instant::now();
         // Plain CLIP saw no class more than another.
         let keep = matches!(self.model, Model::MaskClip(_))
-            || options
-                .keep_seen_scores
-                .unwrap_or(!matches!(self.setting, None | Some(TrainingSetting::Inductive)));
+            || options.keep_seen_scores.unwrap_or(
+                self.setting
+                    .is_some_and(|setting| setting != TrainingSetting::Inductive),
+            );
         let adjustment = adjustment(classes, keep);
         let decoded = decode(
             &masks,

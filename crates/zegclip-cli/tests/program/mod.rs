@@ -5,6 +5,7 @@ pub mod data;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// How a run of the program ended.
 pub struct Outcome {
@@ -54,6 +55,27 @@ pub fn zegclip(arguments: &[&str]) -> Outcome {
         .stdin(Stdio::null())
         .output();
     output.expect("zegclip starts").into()
+}
+
+/// Runs the program until `metrics` has three lines, and then interrupts it as Ctrl-C does.
+#[cfg(unix)]
+pub fn interrupted(arguments: &[&str], metrics: &Path) -> Outcome {
+    let child = Command::new(env!("CARGO_BIN_EXE_zegclip"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zegclip starts");
+    let lines = || std::fs::read_to_string(metrics).map_or(0, |text| text.lines().count());
+    let begun = Instant::now();
+    while lines() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no iteration was done");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("kill").success());
+    child.wait_with_output().expect("the end").into()
 }
 
 /// Runs the program with its stdout going elsewhere.

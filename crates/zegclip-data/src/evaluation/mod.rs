@@ -15,5 +15,5 @@ pub use error::EvaluationError;
 pub use examples::{Example, Examples};
 pub use page::{Page, html_of_all};
 pub use run::{Evaluation, Scored};
-pub use shown_example::{EXAMPLE_STYLE, ShownExample};
+pub use shown_example::{EXAMPLE_STYLE, ShownExample, escape};
 pub use state::EvaluationState;

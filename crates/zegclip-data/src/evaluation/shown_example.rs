@@ -169,7 +169,7 @@ pub(super) fn shown(fraction: Option<f64>) -> String {
 }
 
 /// Text for HTML.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -21,6 +21,7 @@ use super::step::{ClipBatch, ClipLosses, ClipSums, clip_forward_backward};
 use super::{evaluation, model_file};
 use crate::checkpoint::Checkpoint;
 use crate::model_setup::drawn;
+use crate::running_means::RunningMeans;
 use crate::seed::{Drawn, seed_of};
 use crate::trainer::remaining;
 use crate::{ClipScores, Configuration, MetricsLine, Optimiser, Outcome, RunDirectory, TrainError, freeze};
@@ -215,7 +216,7 @@ impl Pretrainer {
             0 => Vec::new(),
             _ => self.source.held_out(stage, self.config.evaluation.images)?,
         };
-        let mut means = Means::default();
+        let mut means = RunningMeans::default();
         while self.iteration < end {
             let begun = Instant::now();
             let Some(batch) = batches.next_batch()? else { break };
@@ -238,11 +239,19 @@ impl Pretrainer {
                 remaining: remaining(start, self.iteration, iterations),
             };
             observer.step(&step);
-            means.add(&step);
+            means.add((losses.contrastive, losses.patches), seconds);
             let last = self.iteration == iterations;
             if last || self.iteration.is_multiple_of(self.config.run.log_interval) {
                 let scale = scalar(self.model.logit_scale.val())?.exp();
-                self.run.log(&means.take(&step, scale))?;
+                let ((contrastive, patches), times) = means.take(stage.batch_size);
+                self.run.log(&MetricsLine {
+                    iteration: self.iteration,
+                    loss_contrastive: Some(contrastive),
+                    loss_patches: patches,
+                    logit_scale: Some(scale),
+                    lr: Some(rate),
+                    ..times
+                })?;
             }
             let interrupted = self.interrupted.load(Ordering::Relaxed);
             self.evaluate(last, &held_out, observer)?;
@@ -330,46 +339,6 @@ impl Pretrainer {
             self.config_text.clone(),
             None,
         )
-    }
-}
-
-/// Sums since the last line of metrics.
-#[derive(Debug, Default)]
-struct Means {
-    steps: f64,
-    contrastive: f64,
-    patches: Option<f64>,
-    seconds: f64,
-}
-
-impl Means {
-    fn add(&mut self, step: &PretrainStep) {
-        self.steps += 1.0;
-        self.contrastive += step.losses.contrastive;
-        if let Some(patches) = step.losses.patches {
-            *self.patches.get_or_insert(0.0) += patches;
-        }
-        self.seconds += step.seconds;
-    }
-
-    fn take(&mut self, last: &PretrainStep, scale: f64) -> MetricsLine {
-        let Self {
-            steps,
-            contrastive,
-            patches,
-            seconds,
-        } = std::mem::take(self);
-        let steps = steps.max(1.0);
-        MetricsLine {
-            iteration: last.iteration,
-            loss_contrastive: Some(contrastive / steps),
-            loss_patches: patches.map(|patches| patches / steps),
-            logit_scale: Some(scale),
-            lr: Some(last.rate),
-            seconds: Some(seconds / steps),
-            images_per_second: Some(last.images as f64 * steps / seconds.max(f64::MIN_POSITIVE)),
-            ..MetricsLine::default()
-        }
     }
 }
 

@@ -2,19 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use zegclip_data::write_atomically;
-
 use super::PretrainConfig;
 use crate::line_plot::Curve;
-use crate::report_page::{Page, Plot, Row, curve};
+use crate::report_page::{Page, Plot, Row, curve, write_page};
 use crate::{ClipScores, Configuration, MetricsLine, RunDirectory, TrainError};
 
 /// Writes the report of a run, finished or not, from its metrics.
 pub(super) fn write_report(run: &RunDirectory, config: &PretrainConfig) -> Result<(), TrainError> {
-    let html = report(&run.metrics()?, config)?;
-    Ok(write_atomically(&run.report_path(), |file| {
-        file.write_all(html.as_bytes())
-    })?)
+    write_page(run, &report(&run.metrics()?, config)?)
 }
 
 fn report(lines: &[MetricsLine], config: &PretrainConfig) -> Result<String, TrainError> {
@@ -86,11 +81,7 @@ fn report(lines: &[MetricsLine], config: &PretrainConfig) -> Result<String, Trai
                 unit: "scale",
                 curves: vec![curve("inverse temperature", lines, |line| line.logit_scale)],
             },
-            Plot {
-                title: "Learning rate",
-                unit: "rate",
-                curves: vec![curve("learning rate", lines, |line| line.lr)],
-            },
+            Plot::learning_rate(lines),
         ],
         examples: &[],
         config: config.to_toml()?,
