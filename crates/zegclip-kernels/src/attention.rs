@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 mod autodiff;
 mod composed;
 mod kernel;
+mod on_cube;
 mod on_flex;
 
 pub use kernel::{AttentionGradients, AttentionKernel};

@@ -1,9 +1,9 @@
 //! Operators of ZegCLIP that burn lacks or has slowly.
 //!
 //! Each is one function on [`burn::tensor::Tensor`] that works on every device and has a gradient of its own under autodiff.
-//! On the processor (burn-flex) they run kernels of this crate, `cpu`. On GPUs layer norm, QuickGELU and the mask losses are
-//! kernels in CubeCL, `cube`, since a composition passes over memory many times; matrix products and attention are burn's there,
-//! which are tuned for each card at first use.
+//! On the processor (burn-flex) they run kernels of this crate, `cpu`. On GPUs all but matrix products are kernels in CubeCL,
+//! `cube`, since a composition passes over memory many times; matrix products are burn's there, which are tuned for each card at
+//! first use.
 //!
 //! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
 //! not to zero memory that is overwritten, to prefetch, and in the allocator that programs may install.

@@ -8,15 +8,16 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::{ActivationOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
+use burn_cubecl::tensor::CubeTensor;
 
 use crate::cpu::{Finish, InstructionSet, PackedMatrix, column_sums, multiply, pack};
-use crate::flex;
-use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator};
+use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator, SLOPE};
 
 use crate::cpu::Activation;
 use crate::optional::OptionalTensor;
+use crate::{cube, flex};
 
 /// `activation(x · weight + bias)`, differentiable in all three.
 ///
@@ -129,7 +130,30 @@ fn compose<B: QuickGeluKernel>(
     }
 }
 
-impl LinearKernel for Cube {}
+impl LinearKernel for Cube {
+    fn linear_forward(
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: Option<CubeTensor>,
+        residual: Option<CubeTensor>,
+        activation: Activation,
+    ) -> CubeTensor {
+        let empty = x.shape().num_elements() == 0;
+        let mixed = [&bias, &residual]
+            .into_iter()
+            .flatten()
+            .any(|added| added.dtype() != x.dtype());
+        if empty || mixed || x.dtype() == DType::F64 {
+            return compose::<Self>(x, weight, bias, residual, activation);
+        }
+        let product = <Self as ModuleOps<Self>>::linear(x, weight, None);
+        if bias.is_none() && residual.is_none() && activation == Activation::None {
+            return product;
+        }
+        cube::finish_linear(product, bias, residual, activation, SLOPE as f32)
+    }
+}
+
 #[cfg(feature = "ndarray")]
 impl LinearKernel for burn::backend::NdArray {}
 

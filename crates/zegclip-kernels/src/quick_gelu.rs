@@ -15,7 +15,7 @@ use crate::cpu::{self, InstructionSet, quick_gelu_backward_in_place, quick_gelu_
 use crate::{cube, flex};
 
 /// Slope inside the logistic function.
-const SLOPE: f64 = 1.702;
+pub(crate) const SLOPE: f64 = 1.702;
 
 /// `x · σ(1.702 x)`, the approximation of GELU that CLIP was trained with.
 pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -7,7 +7,9 @@ mod common;
 use burn::backend::wgpu::WgpuBackend;
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, random};
-use zegclip_kernels::{Activation, LabelMaps, attention, layer_norm, linear, mask_losses, quick_gelu, self_attention};
+use zegclip_kernels::{
+    Activation, LabelMaps, attention, layer_norm, linear, linear_add, mask_losses, quick_gelu, self_attention,
+};
 
 /// Opened by the only test of this file: a second time would be an error.
 fn adapter() -> Option<Device> {
@@ -73,6 +75,25 @@ fn operators_equal_those_on_the_processor() {
         layer_norm(x, gamma, None, 1e-5)
     });
     compare("QuickGELU", &gpu, [[2, 3, 20]], |[x]| quick_gelu(x));
+    // Without gradients the activation is part of the layer.
+    for activation in [Activation::None, Activation::QuickGelu, Activation::Relu] {
+        let run = |device: &Device| {
+            let shapes = [[6, 7], [7, 9], [1, 9], [6, 9]];
+            let [x, weight, bias, residual] = shapes.map(|shape| random::<2>(shape, shape[0] as u64, device));
+            let bias = bias.reshape([9]);
+            let sum = linear_add(x.clone(), weight.clone(), Some(bias.clone()), residual.clone());
+            let bare = linear_add(x.clone(), weight.clone(), None, residual);
+            Tensor::cat(vec![linear(x, weight, Some(bias), activation), sum, bare], 0)
+        };
+        let name = format!("linear, {activation:?}");
+        assert_close(&name, run(&gpu), run(&Device::flex()), 1e-5);
+    }
+    compare(
+        "linear and residual",
+        &gpu,
+        [[2, 5, 7], [1, 7, 9], [1, 1, 9], [2, 5, 9]],
+        |[x, weight, bias, residual]| linear_add(x, weight.squeeze_dim::<2>(0), Some(bias.reshape([9])), residual),
+    );
     compare(
         "linear",
         &gpu,
@@ -85,6 +106,31 @@ fn operators_equal_those_on_the_processor() {
     let shapes = [[2, 2, 5, 4], [2, 2, 6, 4], [2, 2, 6, 3], [1, 2, 3, 4], [1, 2, 3, 3]];
     compare("attention", &gpu, shapes, |[q, k, v, extra_k, extra_v]| {
         attention(q, k, v, Some((extra_k, extra_v)), true)
+    });
+    // One token, several blocks of queries and keys, dimensions that do not fill a vector, images with keys of their own.
+    for (dims, [batch, heads, queries, keys, extra], [dim, value_dim], causal) in [
+        ([1, 0], [1, 1, 1, 1, 1], [1, 1], false),
+        ([1, 0], [2, 3, 37, 70, 10], [16, 16], false),
+        ([0, 1], [2, 2, 33, 40, 3], [17, 33], true),
+        ([1, 0], [1, 2, 65, 65, 1], [64, 64], false),
+    ] {
+        let extra_batch = dims[0] + dims[1] * batch;
+        let shapes = [
+            [batch, heads, queries, dim],
+            [batch, heads, keys, dim],
+            [batch, heads, keys, value_dim],
+            [extra_batch, heads, extra, dim],
+            [extra_batch, heads, extra, value_dim],
+        ];
+        let name = format!("attention, {queries} queries, {keys} + {extra} keys");
+        compare(&name, &gpu, shapes, |[q, k, v, extra_k, extra_v]| {
+            attention(q * 2.0, k * 2.0, v, Some((extra_k, extra_v)), causal)
+        });
+    }
+    // Too wide for the memory of a cube: composed.
+    let wide = [1, 1, 3, 700];
+    compare("attention, wide", &gpu, [wide; 3], |[q, k, v]| {
+        attention(q, k, v, None, false)
     });
     // Small and large images, several stripes of rows, one pixel, fewer pixels than cells.
     for ([height, width], [rows, columns]) in [
@@ -100,7 +146,13 @@ fn operators_equal_those_on_the_processor() {
             mask_losses(masks * 6.0, LabelMaps::new(labels, [2, rows, columns]), 0.25)
         });
     }
-    compare("self-attention", &gpu, [[2, 5, 12]], |[qkv]| {
-        self_attention(qkv, 2, None, false)
-    });
+    // Parts of a buffer that a device can bind, and such that it cannot.
+    for (heads, dim) in [(2, 2), (4, 64)] {
+        let name = format!("self-attention, {heads} heads of {dim}");
+        compare(&name, &gpu, [[2, 35, 3 * heads * dim]], |[qkv]| {
+            let extra = [7, 8].map(|seed| random([1, heads, 4, dim], seed, &qkv.device()));
+            let [key, value] = extra;
+            self_attention(qkv, heads, Some((key, value)), true)
+        });
+    }
 }

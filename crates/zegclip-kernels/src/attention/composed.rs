@@ -1,4 +1,4 @@
-//! Attention composed from burn's operators: what runs on GPUs, and what the kernels are tested against.
+//! Attention composed from burn's operators: what runs where no kernel takes the tensors, other types than f32 or very wide heads.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};

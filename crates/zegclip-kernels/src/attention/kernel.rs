@@ -1,7 +1,7 @@
 //! Attention and its gradients on a device without autodiff.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Cube, TensorMetadata};
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::composed;
@@ -86,11 +86,10 @@ pub trait AttentionKernel: Backend {
     }
 }
 
-impl AttentionKernel for Cube {}
 #[cfg(feature = "ndarray")]
 impl AttentionKernel for burn::backend::NdArray {}
 
-fn split<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3] {
+pub(super) fn split<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3] {
     let [batch, tokens, width] = qkv.shape().dims::<3>();
     let qkv = B::float_reshape(qkv, Shape::new([batch, tokens, 3, heads, width / 3 / heads]));
     let qkv = B::float_permute(qkv, &[2, 0, 3, 1, 4]);

@@ -1,7 +1,7 @@
 //! Activations that a linear layer can apply to its result.
 
 /// What a linear layer does to each element of its result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Activation {
     /// Nothing.
     #[default]

@@ -9,11 +9,14 @@ use burn_cubecl::cubecl::{self, calculate_cube_count_elemwise};
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
+pub(crate) mod attention;
 mod layer_norm;
+mod linear;
 mod mask_loss;
 mod quick_gelu;
 
 pub(crate) use layer_norm::{layer_norm, layer_norm_gradient};
+pub(crate) use linear::finish_linear;
 pub(crate) use mask_loss::mask_losses;
 pub(crate) use quick_gelu::{quick_gelu, quick_gelu_backward};
 

@@ -9,7 +9,7 @@ use burn_cubecl::tensor::CubeTensor;
 use super::{elementwise, empty};
 
 #[cube]
-fn logistic(x: f32) -> f32 {
+pub(super) fn logistic(x: f32) -> f32 {
     1.0f32 / (1.0f32 + (-x).exp())
 }
 

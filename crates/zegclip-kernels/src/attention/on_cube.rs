@@ -1,0 +1,78 @@
+//! Attention on GPUs.
+
+use burn::backend::Cube;
+use burn::backend::ops::FloatTensorOps;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::composed;
+use super::kernel::{AttentionGradients, AttentionKernel, merge, split, unmerge};
+use crate::cube::attention::{self as cube, Inputs};
+
+type Extra = Option<(CubeTensor, CubeTensor)>;
+
+impl AttentionKernel for Cube {
+    fn split_heads(qkv: CubeTensor, heads: usize) -> [CubeTensor; 3] {
+        cube::parts(&qkv, heads).unwrap_or_else(|| split::<Self>(qkv, heads))
+    }
+
+    fn attention_forward(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        extra: Extra,
+        causal: bool,
+    ) -> (CubeTensor, CubeTensor) {
+        if !cube::takes(&query, &value) {
+            return composed::forward::<Self>(query, key, value, extra, causal);
+        }
+        cube::attention(&Inputs::new(query, key, value, extra, causal))
+    }
+
+    fn attention_gradients(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        extra: Extra,
+        causal: bool,
+        output: CubeTensor,
+        log_sum: CubeTensor,
+        gradient: CubeTensor,
+    ) -> AttentionGradients<Self> {
+        if !cube::takes(&query, &value) {
+            return composed::gradients::<Self>(query, key, value, extra, causal, output, log_sum, gradient);
+        }
+        let inputs = Inputs::new(query, key, value, extra, causal);
+        let ([query, key, value], extra) = cube::attention_gradients(&inputs, output, log_sum, gradient, None);
+        AttentionGradients {
+            query,
+            key,
+            value,
+            extra,
+        }
+    }
+
+    fn self_attention_gradients(
+        qkv: CubeTensor,
+        heads: usize,
+        extra: Extra,
+        causal: bool,
+        output: CubeTensor,
+        log_sum: CubeTensor,
+        gradient: CubeTensor,
+    ) -> (CubeTensor, Extra) {
+        let [query, key, value] = Self::split_heads(qkv.clone(), heads);
+        let (output, gradient) = (unmerge::<Self>(output, heads), unmerge::<Self>(gradient, heads));
+        // Straight to where they belong, if the device can bind parts of a buffer.
+        let result = cube::like(&qkv);
+        if cube::takes(&query, &value)
+            && let Some(targets) = cube::parts(&result, heads)
+        {
+            let inputs = Inputs::new(query, key, value, extra, causal);
+            let (_, extra) = cube::attention_gradients(&inputs, output, log_sum, gradient, Some(targets));
+            return (result, extra);
+        }
+        let gradients = Self::attention_gradients(query, key, value, extra, causal, output, log_sum, gradient);
+        let parts = [gradients.query, gradients.key, gradients.value].map(merge::<Self>);
+        (Self::float_cat(parts.into(), 2), gradients.extra)
+    }
+}

@@ -1,0 +1,80 @@
+//! What follows the matrix product of a linear layer, in one pass over its result: a composition takes one for the bias, one
+//! for the residual and three for QuickGELU.
+
+use burn::backend::cubecl::dtype_to_storage_type;
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::prelude::*;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::quick_gelu::logistic;
+use super::{elementwise, empty};
+use crate::cpu::Activation;
+
+#[cube(launch)]
+fn add_and_activate<F: Float>(
+    product: &[F],
+    bias: &[F],
+    residual: &[F],
+    output: &mut [F],
+    columns: usize,
+    slope: f32,
+    #[comptime] has_bias: bool,
+    #[comptime] has_residual: bool,
+    #[comptime] activation: Activation,
+    #[define(F)] _dtype: ElemType,
+) {
+    let index = ABSOLUTE_POS;
+    if index >= output.len() {
+        terminate!();
+    }
+    let mut value = f32::cast_from(product[index]);
+    if has_bias {
+        value += f32::cast_from(bias[index % columns]);
+    }
+    if has_residual {
+        value += f32::cast_from(residual[index]);
+    }
+    if comptime!(activation == Activation::QuickGelu) {
+        value *= logistic(slope * value);
+    }
+    if comptime!(activation == Activation::Relu) {
+        value = value.max(0.0f32);
+    }
+    output[index] = F::cast_from(value);
+}
+
+/// `activation(product + bias + residual)` of a product `[…, columns]`, which is not empty; all of one type, not f64.
+pub(crate) fn finish_linear(
+    product: CubeTensor,
+    bias: Option<CubeTensor>,
+    residual: Option<CubeTensor>,
+    activation: Activation,
+    slope: f32,
+) -> CubeTensor {
+    let product = into_contiguous(product);
+    let shape = product.meta.shape().clone();
+    let columns = shape[shape.num_dims() - 1];
+    let output = empty(&product, shape, product.dtype);
+    let (has_bias, has_residual) = (bias.is_some(), residual.is_some());
+    // Kernels have to be given something where there is nothing to add.
+    let [bias, residual] = [bias, residual].map(|added| added.map_or_else(|| product.clone(), into_contiguous));
+    let (count, dim) = elementwise(&output);
+    let (client, dtype) = (product.client.clone(), dtype_to_storage_type(product.dtype));
+    add_and_activate::launch(
+        &client,
+        count,
+        dim,
+        product.into_buffer_arg(),
+        bias.into_buffer_arg(),
+        residual.into_buffer_arg(),
+        output.clone().into_buffer_arg(),
+        columns,
+        slope,
+        has_bias,
+        has_residual,
+        activation,
+        dtype,
+    );
+    output
+}
