@@ -382,7 +382,8 @@ impl TrainConfig {
             }
             if !model.relation.ends_in_text() {
                 let reason = "with `model.similarity` the descriptor must have the text in it, such as `product_text`";
-                return fail("model.relation", &format!("{:?}", model.relation), reason);
+                let given = serde_json::json!(model.relation);
+                return fail("model.relation", &given, reason);
             }
         }
         if model.prompts.form != PromptKind::None && model.prompts.count == 0 {

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::configuration::{Configuration, Row};
 use super::results::Results;
-use super::table::Samples;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 260.0;
@@ -15,7 +14,7 @@ const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 pub(super) fn svg(configuration: &Configuration, results: &Results) -> String {
     let splits = &configuration.splits;
-    let hiou = |row: &Row, split: &str| Samples(results.samples(configuration, row, split, |scores| scores.hiou));
+    let hiou = |row: &Row, split: &str| results.samples(configuration, row, split, |scores| scores.hiou);
     let row_height = BAR * splits.len() as f64 + 8.0;
     let mut largest = 1.0f64;
     for row in configuration.rows() {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::configuration::{Configuration, Row};
+use super::table::Samples;
 
 /// Scores of one model on one split, in percent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -87,10 +88,10 @@ impl Results {
     }
 
     /// A score of a row on a split, over the seeds that are done.
-    pub(super) fn samples(&self, configuration: &Configuration, row: &Row, split: &str, score: Score) -> Vec<f64> {
+    pub(super) fn samples(&self, configuration: &Configuration, row: &Row, split: &str, score: Score) -> Samples {
         let scores = |seed: &u64| self.stored.rows.get(&row.file_name(*seed))?.get(split);
         let done = configuration.seeds.iter().filter_map(scores);
-        done.filter_map(score).collect()
+        Samples(done.filter_map(score).collect())
     }
 }
 
@@ -123,11 +124,13 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(read.has(row, 1) && !read.has(row, 2));
         assert_eq!(
-            read.samples(&configuration, row, "known_artists", |scores| scores.hiou),
+            read.samples(&configuration, row, "known_artists", |scores| scores.hiou)
+                .0,
             [12.5]
         );
         assert!(
             read.samples(&configuration, row, "known_artists", |scores| scores.miou_seen)
+                .0
                 .is_empty()
         );
         assert!(other.contains("remove it to begin anew"), "{other}");

@@ -76,7 +76,7 @@ pub(super) fn markdown(configuration: &Configuration, results: &Results) -> Stri
             let mut cells = vec![row.name.clone()];
             for split in &configuration.splits {
                 for (_, score) in SCORES {
-                    cells.push(Samples(results.samples(configuration, row, split, score)).text());
+                    cells.push(results.samples(configuration, row, split, score).text());
                 }
             }
             for set in sets.keys() {
