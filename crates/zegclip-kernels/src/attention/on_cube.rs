@@ -38,7 +38,7 @@ impl AttentionKernel for Cube {
         log_sum: CubeTensor,
         gradient: CubeTensor,
     ) -> AttentionGradients<Self> {
-        if !cube::takes(&query, &value) {
+        if !cube::takes_gradients(&query, &value) {
             return composed::gradients::<Self>(query, key, value, extra, causal, output, log_sum, gradient);
         }
         let inputs = Inputs::new(query, key, value, extra, causal);
@@ -64,7 +64,7 @@ impl AttentionKernel for Cube {
         let (output, gradient) = (unmerge::<Self>(output, heads), unmerge::<Self>(gradient, heads));
         // Straight to where they belong, if the device can bind parts of a buffer.
         let result = cube::like(&qkv);
-        if cube::takes(&query, &value)
+        if cube::takes_gradients(&query, &value)
             && let Some(targets) = cube::parts(&result, heads)
         {
             let inputs = Inputs::new(query, key, value, extra, causal);

@@ -759,14 +759,28 @@ pub(crate) type Attended = (CubeTensor, CubeTensor);
 /// Gradients of query, key and value, and of extra keys and values: an image each, as large as the batch.
 pub(crate) type Gradients = ([CubeTensor; 3], Option<(CubeTensor, CubeTensor)>);
 
-/// Whether the kernels can take these tensors: floats of 32 bits, few enough for the memory of a cube.
+/// Whether [`attention`] can take these tensors: floats of 32 bits, few enough for the memory of a cube.
 pub(crate) fn takes(query: &CubeTensor, value: &CubeTensor) -> bool {
-    let vectors = [query, value].map(|tensor| row(tensor.meta.shape()[3].div_ceil(4)));
-    let [keys, values] = vectors;
-    let forward = 16 * (BLOCK * keys + TILE * keys.max(values)) + 4 * BLOCK * (TILE + 1 + SIDE + 1);
-    let backward = 16 * (BLOCK + GRADIENT_TILE) * (keys + values) + 8 * BLOCK * (GRADIENT_TILE + 1);
-    let memory = query.client.properties().hardware.max_shared_memory_size;
-    query.dtype == DType::F32 && forward.max(backward) <= memory
+    let [keys, values] = padded_vectors(query, value);
+    let memory = 16 * (BLOCK * keys + TILE * keys.max(values)) + 4 * BLOCK * (TILE + 1 + SIDE + 1);
+    fits(query, memory, 8)
+}
+
+/// Whether [`attention_gradients`] can take these tensors; it needs more of the device.
+pub(crate) fn takes_gradients(query: &CubeTensor, value: &CubeTensor) -> bool {
+    let [keys, values] = padded_vectors(query, value);
+    let memory = 16 * (BLOCK + GRADIENT_TILE) * (keys + values) + 8 * BLOCK * (GRADIENT_TILE + 1);
+    fits(query, memory, 13)
+}
+
+fn padded_vectors(query: &CubeTensor, value: &CubeTensor) -> [usize; 2] {
+    [query, value].map(|tensor| row(tensor.meta.shape()[3].div_ceil(4)))
+}
+
+/// Whether the device has so many bytes of memory for a cube, and buffers for a kernel.
+fn fits(tensor: &CubeTensor, memory: usize, buffers: u32) -> bool {
+    let hardware = &tensor.client.properties().hardware;
+    tensor.dtype == DType::F32 && memory <= hardware.max_shared_memory_size && buffers <= hardware.max_bindings
 }
 
 /// The inputs of attention, dimensions of a token one behind the other in memory.
@@ -904,7 +918,7 @@ pub(crate) fn attention(inputs: &Inputs) -> Attended {
 }
 
 /// Gradients of [`attention`] from its results and the gradient of the first, written into `targets`, or new tensors, for
-/// query, key and value.
+/// query, key and value; [`takes_gradients`] says of which tensors.
 pub(crate) fn attention_gradients(
     inputs: &Inputs,
     output: CubeTensor,
