@@ -39,6 +39,9 @@ pub(super) struct Group {
     pub(super) title: String,
     /// What the paper claims.
     pub(super) claim: String,
+    /// Values of all its rows, whose own go over them.
+    #[serde(default)]
+    set: Vec<String>,
     pub(super) rows: Vec<Row>,
 }
 
@@ -67,7 +70,12 @@ pub(super) struct Row {
 impl Configuration {
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let read: Self = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut read: Self = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        for group in &mut read.groups {
+            for row in &mut group.rows {
+                row.set = [group.set.as_slice(), &row.set].concat();
+            }
+        }
         let mut names: Vec<&str> = read.rows().map(|row| row.name.as_str()).collect();
         let count = names.len();
         names.sort_unstable();

@@ -125,8 +125,9 @@ impl<'a> Runner<'a> {
             None => (text(&run.join("model.safetensors")), None),
             Some(method) => {
                 let sizes = run.join("sizes.toml");
+                let size = format!("image_size = {}\n", self.image_size()?);
                 std::fs::create_dir_all(run)
-                    .and_then(|()| std::fs::write(&sizes, "image_size = 96\n"))
+                    .and_then(|()| std::fs::write(&sizes, size))
                     .map_err(|error| format!("{}: {error}", sizes.display()))?;
                 (text(&self.clip), Some((method, text(&sizes))))
             }
@@ -140,6 +141,19 @@ impl<'a> Runner<'a> {
         }
         let printed = self.call(&arguments)?;
         serde_json::from_str(&printed).map_err(|error| format!("{split} of {}: {error}", row.name))
+    }
+
+    /// The size that rows are trained at, for those that are not.
+    fn image_size(&self) -> Result<i64, String> {
+        let path = root().join(&self.configuration.preset);
+        let wrong = |error: String| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+        let preset: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+        let size = preset.get("model").and_then(|model| model.get("image_size"));
+        let size = size.and_then(toml::Value::as_integer);
+        size.ok_or_else(|| wrong("it has no `model.image_size`".to_owned()))
     }
 
     /// Its standard output.
