@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Does an independent PyTorch model, loaded with an exported checkpoint, give the labels that `zegclip segment` writes?
 
-  check_labels.py --zegclip target/release/zegclip --weights MODEL.safetensors [--vocabulary demo] IMAGE...
+  check_labels.py --zegclip target/release/zegclip --weights MODEL.safetensors --decoder-heads 4 IMAGE...
 
 The weights are exported to the authors' `.pth` form and read with `torch.load(weights_only=True)`; the network below is
 written from the paper and knows nothing of the program but that file, its class list and its tokens. Images must have the
