@@ -69,7 +69,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
         let clip = value("--clip").map_or_else(|| configuration.clip.clone(), PathBuf::from);
         let clip = if clip.is_absolute() { clip } else { root().join(clip) };
         let runner = Runner::new(&configuration, &program, &folder, clip, smoke)?;
-        results = results.continued_with(runner.made_with()?)?;
+        results = results.continued_with(runner.made_with())?;
         let only = value("--only");
         for row in configuration.rows().filter(|row| row.same_as.is_none()) {
             if only.as_ref().is_some_and(|only| !row.name.contains(only.as_str())) {

@@ -52,14 +52,14 @@ impl Results {
     }
 
     /// The same, to be gone on with; fails if they were made with something else.
-    pub(super) fn continued_with(mut self, made_with: String) -> Result<Self, String> {
+    pub(super) fn continued_with(mut self, made_with: &str) -> Result<Self, String> {
         if !self.stored.rows.is_empty() && self.stored.made_with != made_with {
             return Err(format!(
                 "{} was made with another CLIP, another preset or other numbers of iterations or images; remove it to begin anew",
                 self.path.display()
             ));
         }
-        self.stored.made_with = made_with;
+        made_with.clone_into(&mut self.stored.made_with);
         Ok(self)
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let configuration = Configuration::read(&crate::root().join(super::super::CONFIGURATION)).unwrap();
         let row = configuration.rows().next().unwrap();
         let path = std::env::temp_dir().join(format!("zegclip-results-{}.json", std::process::id()));
-        let open = |made_with: &str| Results::read(&path).unwrap().continued_with(made_with.to_owned());
+        let open = |made_with: &str| Results::read(&path).unwrap().continued_with(made_with);
         let mut results = open("a").unwrap();
         let value = serde_json::json!({"hiou": 12.5, "miou_seen": null, "classes": []});
         results

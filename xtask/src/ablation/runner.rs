@@ -13,8 +13,10 @@ use crate::root;
 pub(super) struct Runner<'a> {
     configuration: &'a Configuration,
     program: &'a Path,
-    folder: &'a Path,
+    /// Of runs with this CLIP and this preset: others are not gone on with.
+    runs: PathBuf,
     clip: PathBuf,
+    made_with: String,
 }
 
 impl<'a> Runner<'a> {
@@ -29,8 +31,9 @@ impl<'a> Runner<'a> {
         let mut runner = Self {
             configuration,
             program,
-            folder,
+            runs: PathBuf::new(),
             clip,
+            made_with: String::new(),
         };
         if smoke {
             let output = folder.join("clip");
@@ -49,11 +52,17 @@ impl<'a> Runner<'a> {
                 runner.clip.display()
             ));
         }
+        runner.made_with = runner.common()?;
+        runner.runs = folder.join(fingerprint(runner.made_with.as_bytes()));
         Ok(runner)
     }
 
     /// A name of all that rows have in common.
-    pub(super) fn made_with(&self) -> Result<String, String> {
+    pub(super) fn made_with(&self) -> &str {
+        &self.made_with
+    }
+
+    fn common(&self) -> Result<String, String> {
         let name = |path: &Path| {
             let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
             Ok::<String, String>(fingerprint(&bytes))
@@ -80,7 +89,7 @@ impl<'a> Runner<'a> {
     }
 
     fn run_of(&self, row: &Row, seed: u64) -> PathBuf {
-        self.folder.join("runs").join(row.file_name(seed))
+        self.runs.join(row.file_name(seed))
     }
 
     /// Trains a row as far as it is not trained.
