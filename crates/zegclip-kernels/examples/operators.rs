@@ -1,6 +1,6 @@
 //! Times each operator beside its composition from burn's operators on the processor, at the sizes of ViT-B/16 with a 512²
-//! crop: `cargo run --release -p zegclip-kernels --example operators [-- NAME]`. With `PROCESSOR_TIME=1` in the environment it
-//! shows processor time of all threads instead, which other programs disturb less.
+//! crop: `cargo build --release --workspace --example operators` and `target/release/examples/operators [NAME]`. With
+//! `PROCESSOR_TIME=1` in the environment it shows processor time of all threads instead, which other programs disturb less.
 
 #![allow(clippy::print_stdout)]
 
