@@ -45,6 +45,19 @@ impl Tokens {
     fn start_of(&self, image: usize, head: usize, token: usize) -> usize {
         image * self.image + head * self.head + token * self.token
     }
+
+    /// Four floats of a token, zeros behind its last dimension.
+    fn read(&self, image: usize, head: usize, token: usize, vector: usize, #[comptime] dim: usize) -> Vec4 {
+        let start = self.start_of(image, head, token) + vector * 4;
+        let mut values = Vec4::new(0.0f32);
+        #[unroll]
+        for lane in 0..4usize {
+            if comptime!(dim.is_multiple_of(4)) || vector * 4 + lane < dim {
+                values.insert(lane, self.values[start + lane]);
+            }
+        }
+        values
+    }
 }
 
 /// Which keys a query sees, and how many tokens there are.
@@ -76,8 +89,7 @@ const fn row(vectors: usize) -> usize {
     vectors + 1
 }
 
-/// Reads `rows` tokens from `first` on, those from `own_tokens` on from the extra ones; zeros behind the last and behind the
-/// last dimension.
+/// Reads `rows` tokens from `first` on, those from `own_tokens` on from the extra ones; zeros behind the last.
 #[cube]
 fn read_tokens(
     tile: &mut Shared<[Vec4]>,
@@ -99,21 +111,9 @@ fn read_tokens(
         let vector = index % vectors;
         let mut values = Vec4::new(0.0f32);
         if token < own_tokens {
-            let start = own.start_of(image, head, token) + vector * 4;
-            #[unroll]
-            for lane in 0..4usize {
-                if comptime!(dim.is_multiple_of(4)) || vector * 4 + lane < dim {
-                    values.insert(lane, own.values[start + lane]);
-                }
-            }
+            values = own.read(image, head, token, vector, dim);
         } else if has_extra && token < tokens {
-            let start = extra.start_of(image, head, token - own_tokens) + vector * 4;
-            #[unroll]
-            for lane in 0..4usize {
-                if comptime!(dim.is_multiple_of(4)) || vector * 4 + lane < dim {
-                    values.insert(lane, extra.values[start + lane]);
-                }
-            }
+            values = extra.read(image, head, token - own_tokens, vector, dim);
         }
         tile[(index / vectors) * comptime!(row(vectors)) + vector] = values;
         index += comptime!(SIDE * SIDE);
