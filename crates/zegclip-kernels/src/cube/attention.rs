@@ -42,13 +42,13 @@ struct Tokens {
 
 #[cube]
 impl Tokens {
-    fn start_of(&self, image: usize, head: usize, token: usize) -> usize {
-        image * self.image + head * self.head + token * self.token
+    fn start_of(&self, place: &Place, token: usize) -> usize {
+        place.image * self.image + place.head * self.head + token * self.token
     }
 
     /// Four floats of a token, zeros behind its last dimension.
-    fn read(&self, image: usize, head: usize, token: usize, vector: usize, #[comptime] dim: usize) -> Vec4 {
-        let start = self.start_of(image, head, token) + vector * 4;
+    fn read(&self, place: &Place, token: usize, vector: usize, #[comptime] dim: usize) -> Vec4 {
+        let start = self.start_of(place, token) + vector * 4;
         let mut values = Vec4::new(0.0f32);
         #[unroll]
         for lane in 0..4usize {
@@ -71,8 +71,32 @@ struct Extent {
     scale: f32,
 }
 
+/// Where a cube works.
+#[derive(CubeType, Clone, Copy)]
+struct Place {
+    image: usize,
+    head: usize,
+    /// The head among those of all images.
+    plane: usize,
+    /// The first token that the cube keeps.
+    first: usize,
+}
+
 #[cube]
 impl Extent {
+    /// The place of a cube whose head has so many tokens to be kept.
+    fn place(&self, tokens: usize) -> Place {
+        let blocks = tokens.div_ceil(BLOCK.runtime());
+        let task = cube_index();
+        let plane = task / blocks;
+        Place {
+            image: plane / self.heads,
+            head: plane % self.heads,
+            plane,
+            first: (task % blocks) * BLOCK,
+        }
+    }
+
     /// Whether a query sees a key, both within their numbers.
     fn sees(&self, query: usize, key: usize, #[comptime] causal: bool) -> bool {
         let mut sees = query < self.queries && key < self.keys;
@@ -95,8 +119,7 @@ fn read_tokens(
     tile: &mut Shared<[Vec4]>,
     own: &Tokens,
     extra: &Tokens,
-    image: usize,
-    head: usize,
+    place: &Place,
     first: usize,
     own_tokens: usize,
     tokens: usize,
@@ -111,13 +134,45 @@ fn read_tokens(
         let vector = index % vectors;
         let mut values = Vec4::new(0.0f32);
         if token < own_tokens {
-            values = own.read(image, head, token, vector, dim);
+            values = own.read(place, token, vector, dim);
         } else if has_extra && token < tokens {
-            values = extra.read(image, head, token - own_tokens, vector, dim);
+            values = extra.read(place, token - own_tokens, vector, dim);
         }
         tile[(index / vectors) * comptime!(row(vectors)) + vector] = values;
         index += comptime!(SIDE * SIDE);
     }
+}
+
+/// [`read_tokens`] of keys or values.
+#[cube]
+fn read_keys(
+    tile: &mut Shared<[Vec4]>,
+    own: &Tokens,
+    extra: &Tokens,
+    extent: &Extent,
+    place: &Place,
+    first: usize,
+    #[comptime] rows: usize,
+    #[comptime] dim: usize,
+    #[comptime] has_extra: bool,
+) {
+    let (own_keys, keys) = (extent.own_keys, extent.keys);
+    read_tokens(tile, own, extra, place, first, own_keys, keys, rows, dim, has_extra);
+}
+
+/// [`read_tokens`] of queries or the gradient of their results.
+#[cube]
+fn read_queries(
+    tile: &mut Shared<[Vec4]>,
+    own: &Tokens,
+    extent: &Extent,
+    place: &Place,
+    first: usize,
+    #[comptime] rows: usize,
+    #[comptime] dim: usize,
+) {
+    let count = extent.queries;
+    read_tokens(tile, own, own, place, first, count, count, rows, dim, false);
 }
 
 /// Products of a unit's kept tokens with its passing ones, `[kept, passing]`.
@@ -207,8 +262,7 @@ fn no_sums(#[comptime] vectors: usize) -> Array<Vec4> {
 #[cube]
 fn write_token(
     output: &mut Tokens,
-    image: usize,
-    head: usize,
+    place: &Place,
     token: usize,
     sums: &Array<Vec4>,
     factor: f32,
@@ -217,7 +271,7 @@ fn write_token(
 ) {
     let vectors = comptime!(dim.div_ceil(4));
     let across = UNIT_POS as usize % SIDE;
-    let start = output.start_of(image, head, token);
+    let start = output.start_of(place, token);
     #[unroll]
     for part in 0..comptime!(vectors.div_ceil(SIDE)) {
         let vector = part * SIDE + across;
@@ -252,15 +306,11 @@ fn forward(
     } else {
         value_vectors
     });
-    let blocks = extent.queries.div_ceil(BLOCK.runtime());
-    let task = cube_index();
-    let plane = task / blocks;
+    let place = extent.place(extent.queries);
     // The same for all units of a cube.
-    if plane * extent.queries >= log_sum.len() {
+    if place.plane * extent.queries >= log_sum.len() {
         terminate!();
     }
-    let (image, head) = (plane / extent.heads, plane % extent.heads);
-    let first = (task % blocks) * BLOCK;
     let across = UNIT_POS as usize % SIDE;
     let down = UNIT_POS as usize / SIDE;
     let steps = comptime!(TILE / SIDE);
@@ -272,19 +322,7 @@ fn forward(
     // Of each kept query what the units of its row found.
     let mut found = Shared::<[f32]>::new_slice(comptime!(BLOCK * (SIDE + 1)));
 
-    read_tokens(
-        &mut queries,
-        query,
-        query,
-        image,
-        head,
-        first,
-        extent.queries,
-        extent.queries,
-        BLOCK,
-        dim,
-        false,
-    );
+    read_queries(&mut queries, query, extent, &place, place.first, BLOCK, dim);
     let mut sums = no_sums(value_vectors);
     let mut maximum = Array::<f32>::new(OWN);
     let mut total = Array::<f32>::new(OWN);
@@ -297,15 +335,13 @@ fn forward(
     let mut first_key = 0usize;
     while first_key < extent.keys {
         sync_cube();
-        read_tokens(
+        read_keys(
             &mut passing,
             key,
             extra_key,
-            image,
-            head,
+            extent,
+            &place,
             first_key,
-            extent.own_keys,
-            extent.keys,
             TILE,
             dim,
             has_extra,
@@ -320,7 +356,7 @@ fn forward(
                 let slot = comptime!(own * steps + step);
                 let key = first_key + step * SIDE + across;
                 let mut score = scores[slot] * extent.scale;
-                if !extent.sees(first + down * OWN + own, key, causal) {
+                if !extent.sees(place.first + down * OWN + own, key, causal) {
                     score = LOWEST.runtime();
                 }
                 scores[slot] = score;
@@ -355,15 +391,13 @@ fn forward(
                 weights[(down * OWN + own) * comptime!(TILE + 1) + step * SIDE + across] = weight;
             }
         }
-        read_tokens(
+        read_keys(
             &mut passing,
             value,
             extra_value,
-            image,
-            head,
+            extent,
+            &place,
             first_key,
-            extent.own_keys,
-            extent.keys,
             TILE,
             value_dim,
             has_extra,
@@ -380,16 +414,16 @@ fn forward(
     sync_cube();
     #[unroll]
     for own in 0..OWN {
-        let token = first + down * OWN + own;
+        let token = place.first + down * OWN + own;
         let mut sum = 0.0f32;
         #[unroll]
         for unit in 0..SIDE {
             sum += found[(down * OWN + own) * comptime!(SIDE + 1) + unit];
         }
         if token < extent.queries {
-            write_token(&mut output, image, head, token, &sums, 1.0f32 / sum, own, value_dim);
+            write_token(&mut output, &place, token, &sums, 1.0f32 / sum, own, value_dim);
             if across == 0 {
-                log_sum[plane * extent.queries + token] = maximum[own] + sum.ln();
+                log_sum[place.plane * extent.queries + token] = maximum[own] + sum.ln();
             }
         }
     }
@@ -409,10 +443,16 @@ fn result_products(
     if index >= products.len() {
         terminate!();
     }
-    let (plane, token) = (index / queries, index % queries);
-    let (image, head) = (plane / heads, plane % heads);
-    let left = output.start_of(image, head, token);
-    let right = gradient.start_of(image, head, token);
+    let plane = index / queries;
+    let token = index % queries;
+    let place = Place {
+        image: plane / heads,
+        head: plane % heads,
+        plane,
+        first: token,
+    };
+    let left = output.start_of(&place, token);
+    let right = gradient.start_of(&place, token);
     let mut sum = 0.0f32;
     for column in 0..value_dim {
         sum += output.values[left + column] * gradient.values[right + column];
@@ -432,8 +472,7 @@ fn score_gradients(
     log_sum: &[f32],
     result_products: &[f32],
     extent: &Extent,
-    plane: usize,
-    first: usize,
+    place: &Place,
     first_passing: usize,
     #[comptime] by_key: bool,
     #[comptime] vectors: usize,
@@ -449,7 +488,7 @@ fn score_gradients(
     for own in 0..OWN {
         #[unroll]
         for step in 0..steps {
-            let kept_token = first + down * OWN + own;
+            let kept_token = place.first + down * OWN + own;
             let passing_token = first_passing + step * SIDE + across;
             let mut query = kept_token;
             let mut key = passing_token;
@@ -461,15 +500,15 @@ fn score_gradients(
             let mut slope = 0.0f32;
             if extent.sees(query, key, causal) {
                 let slot = comptime!(own * steps + step);
-                let statistic = plane * extent.queries + query;
+                let statistic = place.plane * extent.queries + query;
                 weight = (scores[slot] * extent.scale - log_sum[statistic]).exp();
                 slope = weight * (value_products[slot] - result_products[statistic]) * extent.scale;
             }
-            let place = (down * OWN + own) * comptime!(GRADIENT_TILE + 1) + step * SIDE + across;
+            let slot = (down * OWN + own) * comptime!(GRADIENT_TILE + 1) + step * SIDE + across;
             if by_key {
-                weights[place] = weight;
+                weights[slot] = weight;
             }
-            slopes[place] = slope;
+            slopes[slot] = slope;
         }
     }
 }
@@ -493,14 +532,11 @@ fn query_gradient(
 ) {
     let vectors = comptime!(dim.div_ceil(4));
     let value_vectors = comptime!(value_dim.div_ceil(4));
-    let blocks = extent.queries.div_ceil(BLOCK.runtime());
-    let task = cube_index();
-    let plane = task / blocks;
-    if plane * extent.queries >= log_sum.len() {
+    let place = extent.place(extent.queries);
+    // The same for all units of a cube.
+    if place.plane * extent.queries >= log_sum.len() {
         terminate!();
     }
-    let (image, head) = (plane / extent.heads, plane % extent.heads);
-    let first = (task % blocks) * BLOCK;
     let down = UNIT_POS as usize / SIDE;
 
     let mut queries = Shared::<[Vec4]>::new_slice(comptime!(BLOCK * row(vectors)));
@@ -510,59 +546,30 @@ fn query_gradient(
     let mut slopes = Shared::<[f32]>::new_slice(comptime!(BLOCK * (GRADIENT_TILE + 1)));
     let mut unused = Shared::<[f32]>::new_slice(1usize);
 
-    let count = extent.queries;
-    read_tokens(
-        &mut queries,
-        query,
-        query,
-        image,
-        head,
-        first,
-        count,
-        count,
-        BLOCK,
-        dim,
-        false,
-    );
-    read_tokens(
-        &mut gradients,
-        gradient,
-        gradient,
-        image,
-        head,
-        first,
-        count,
-        count,
-        BLOCK,
-        value_dim,
-        false,
-    );
+    read_queries(&mut queries, query, extent, &place, place.first, BLOCK, dim);
+    read_queries(&mut gradients, gradient, extent, &place, place.first, BLOCK, value_dim);
     let mut sums = no_sums(vectors);
     let mut first_key = 0usize;
     while first_key < extent.keys {
         sync_cube();
-        read_tokens(
+        read_keys(
             &mut keys,
             key,
             extra_key,
-            image,
-            head,
+            extent,
+            &place,
             first_key,
-            extent.own_keys,
-            extent.keys,
             GRADIENT_TILE,
             dim,
             has_extra,
         );
-        read_tokens(
+        read_keys(
             &mut values,
             value,
             extra_value,
-            image,
-            head,
+            extent,
+            &place,
             first_key,
-            extent.own_keys,
-            extent.keys,
             GRADIENT_TILE,
             value_dim,
             has_extra,
@@ -578,8 +585,7 @@ fn query_gradient(
             log_sum,
             result_products,
             extent,
-            plane,
-            first,
+            &place,
             first_key,
             false,
             vectors,
@@ -592,9 +598,9 @@ fn query_gradient(
     }
     #[unroll]
     for own in 0..OWN {
-        let token = first + down * OWN + own;
+        let token = place.first + down * OWN + own;
         if token < extent.queries {
-            write_token(&mut output, image, head, token, &sums, 1.0f32, own, dim);
+            write_token(&mut output, &place, token, &sums, 1.0f32, own, dim);
         }
     }
 }
@@ -621,14 +627,11 @@ fn key_gradients(
 ) {
     let vectors = comptime!(dim.div_ceil(4));
     let value_vectors = comptime!(value_dim.div_ceil(4));
-    let blocks = extent.keys.div_ceil(BLOCK.runtime());
-    let task = cube_index();
-    let plane = task / blocks;
-    if plane * extent.queries >= log_sum.len() {
+    let place = extent.place(extent.keys);
+    // The same for all units of a cube.
+    if place.plane * extent.queries >= log_sum.len() {
         terminate!();
     }
-    let (image, head) = (plane / extent.heads, plane % extent.heads);
-    let first = (task % blocks) * BLOCK;
     let down = UNIT_POS as usize / SIDE;
 
     let mut keys = Shared::<[Vec4]>::new_slice(comptime!(BLOCK * row(vectors)));
@@ -638,63 +641,42 @@ fn key_gradients(
     let mut weights = Shared::<[f32]>::new_slice(comptime!(BLOCK * (GRADIENT_TILE + 1)));
     let mut slopes = Shared::<[f32]>::new_slice(comptime!(BLOCK * (GRADIENT_TILE + 1)));
 
-    read_tokens(
+    read_keys(
         &mut keys,
         key,
         extra_key,
-        image,
-        head,
-        first,
-        extent.own_keys,
-        extent.keys,
+        extent,
+        &place,
+        place.first,
         BLOCK,
         dim,
         has_extra,
     );
-    read_tokens(
+    read_keys(
         &mut values,
         value,
         extra_value,
-        image,
-        head,
-        first,
-        extent.own_keys,
-        extent.keys,
+        extent,
+        &place,
+        place.first,
         BLOCK,
         value_dim,
         has_extra,
     );
     let mut key_sums = no_sums(vectors);
     let mut value_sums = no_sums(value_vectors);
-    let count = extent.queries;
     let mut first_query = 0usize;
-    while first_query < count {
+    while first_query < extent.queries {
         sync_cube();
-        read_tokens(
-            &mut queries,
-            query,
-            query,
-            image,
-            head,
-            first_query,
-            count,
-            count,
-            GRADIENT_TILE,
-            dim,
-            false,
-        );
-        read_tokens(
+        read_queries(&mut queries, query, extent, &place, first_query, GRADIENT_TILE, dim);
+        read_queries(
             &mut gradients,
             gradient,
-            gradient,
-            image,
-            head,
+            extent,
+            &place,
             first_query,
-            count,
-            count,
             GRADIENT_TILE,
             value_dim,
-            false,
         );
         sync_cube();
         score_gradients(
@@ -707,8 +689,7 @@ fn key_gradients(
             log_sum,
             result_products,
             extent,
-            plane,
-            first,
+            &place,
             first_query,
             true,
             vectors,
@@ -722,26 +703,16 @@ fn key_gradients(
     }
     #[unroll]
     for own in 0..OWN {
-        let token = first + down * OWN + own;
+        let token = place.first + down * OWN + own;
         if token < extent.own_keys {
-            write_token(&mut key_output, image, head, token, &key_sums, 1.0f32, own, dim);
-            write_token(
-                &mut value_output,
-                image,
-                head,
-                token,
-                &value_sums,
-                1.0f32,
-                own,
-                value_dim,
-            );
+            write_token(&mut key_output, &place, token, &key_sums, 1.0f32, own, dim);
+            write_token(&mut value_output, &place, token, &value_sums, 1.0f32, own, value_dim);
         } else if has_extra && token < extent.keys {
             let token = token - extent.own_keys;
-            write_token(&mut extra_key_output, image, head, token, &key_sums, 1.0f32, own, dim);
+            write_token(&mut extra_key_output, &place, token, &key_sums, 1.0f32, own, dim);
             write_token(
                 &mut extra_value_output,
-                image,
-                head,
+                &place,
                 token,
                 &value_sums,
                 1.0f32,
