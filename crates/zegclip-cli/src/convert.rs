@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, json};
 use zegclip::Vocabulary;
+use zegclip_model::config::MaskActivation;
 use zegclip_model::weights::{
     Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native, write_open_clip,
 };
@@ -187,6 +188,13 @@ fn export(
             input.path().display()
         )));
     };
+    if config.mask_activation == MaskActivation::Softmax {
+        output::message(format_args!(
+            "`{}` was trained by cross-entropy and needs a softmax over the classes; the authors' code takes σ of each mask \
+             and will give other labels",
+            input.path().display()
+        ));
+    }
     let width = config.embed_dim;
     let mut constant = |name: String, shape: &[usize], value: f32| {
         let values = vec![value; shape.iter().product()];

@@ -151,6 +151,24 @@ impl RelationForm {
     }
 }
 
+/// What turns masks into scores in `[0, 1]`: the inverse of what the loss took them for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskActivation {
+    /// σ of each class by itself (paper, section 3.2).
+    #[default]
+    Sigmoid,
+    /// Softmax over the classes, for models trained by cross-entropy (the paper's baseline). A shift of all masks means
+    /// nothing to it, so that σ of them would not either.
+    Softmax,
+}
+
+impl MaskActivation {
+    fn is_published(&self) -> bool {
+        *self == Self::Sigmoid
+    }
+}
+
 /// CLIP's own similarity of patches and texts, `scale · (cosine − threshold)`, as masks before σ.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +199,9 @@ pub struct ZegClipConfig {
     pub relation: RelationForm,
     /// The decoder.
     pub decoder: DecoderConfig,
+    /// What turns its masks into scores.
+    #[serde(default, skip_serializing_if = "MaskActivation::is_published")]
+    pub mask_activation: MaskActivation,
 }
 
 /// CLIP as published by OpenAI: both encoders and the temperature.
@@ -351,6 +372,7 @@ impl ZegClipConfig {
             prompts: Some(PromptConfig::published(prompts)),
             relation: RelationForm::ProductText,
             decoder: DecoderConfig::published(),
+            mask_activation: MaskActivation::Sigmoid,
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct OpenDevice {
     pub device: Device,
     /// Which one it is, for people: `vulkan:0 (NVIDIA RTX A2000)`.
     pub description: String,
+    /// Whether it is reached through a graphics interface or CUDA: what it computes should stay there.
+    pub gpu: bool,
 }
 
 /// Why a device does not open.
@@ -336,6 +338,7 @@ fn open_adapter(
     let device = OpenDevice {
         device,
         description: format!("{} ({})", found.adapter.device, found.adapter.name),
+        gpu: true,
     };
     opened.insert(exact, device.clone());
     Ok(device)
@@ -363,6 +366,7 @@ fn cpu() -> OpenDevice {
     OpenDevice {
         device: Device::flex(),
         description: "cpu".to_owned(),
+        gpu: false,
     }
 }
 
@@ -371,6 +375,7 @@ fn open_ndarray(_name: DeviceName) -> Result<OpenDevice, DeviceError> {
     Ok(OpenDevice {
         device: Device::ndarray(),
         description: "ndarray".to_owned(),
+        gpu: false,
     })
 }
 
@@ -402,6 +407,7 @@ fn open_cuda(name: DeviceName, index: usize) -> Result<OpenDevice, DeviceError> 
     Ok(OpenDevice {
         device: Device::cuda(index),
         description: format!("cuda:{index}"),
+        gpu: true,
     })
 }
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::clip::{Clip, ImageEncoder, TextEncoder};
 use crate::config::{
-    Activation, ClipConfig, DecoderConfig, PromptConfig, PromptForm, RelationForm, TextConfig, VisionConfig,
-    ZegClipConfig,
+    Activation, ClipConfig, DecoderConfig, MaskActivation, PromptConfig, PromptForm, RelationForm, TextConfig,
+    VisionConfig, ZegClipConfig,
 };
 use crate::error::ModelError;
 use crate::parameters::load_parameters;
@@ -188,6 +188,7 @@ pub fn zegclip_config(
             ffn_ratio: decoder.ffn_width / decoder.width.max(1),
             ..DecoderConfig::published()
         },
+        mask_activation: MaskActivation::Sigmoid,
     };
     checked(config, weights)
 }

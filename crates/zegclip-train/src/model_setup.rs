@@ -270,6 +270,7 @@ fn model_config(config: &TrainConfig, vision: VisionConfig, embed_dim: usize) ->
         prompts,
         relation: model.relation,
         decoder: model.decoder.clone(),
+        mask_activation: config.loss.form.mask_activation(),
     })
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use zegclip_kernels::mask_losses;
 
 use super::{MaskTargets, binary_cross_entropy, cross_entropy, nel};
+use crate::config::MaskActivation;
 use crate::interpolate::resize_bilinear;
 
 /// The published focus, for which upsampling and losses are one operator that never holds the upsampled masks.
@@ -21,6 +22,16 @@ pub enum LossForm {
     CrossEntropy,
     /// Cross-entropy of independent masks.
     BinaryCrossEntropy,
+}
+
+impl LossForm {
+    /// What turns masks that were trained by this loss into scores.
+    pub fn mask_activation(self) -> MaskActivation {
+        match self {
+            Self::Nel | Self::BinaryCrossEntropy => MaskActivation::Sigmoid,
+            Self::CrossEntropy => MaskActivation::Softmax,
+        }
+    }
 }
 
 /// A loss with its numbers; the defaults are those published.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use zegclip_model::config::MaskActivation;
 use zegclip_model::weights::WeightFile;
+use zegclip_model::{Hints, zegclip_config};
 
 use crate::farm::Farm;
 
@@ -153,9 +155,17 @@ fn every_form_of_the_relation_descriptor_trains() {
 fn every_loss_trains_the_same_parameters() {
     let farm = Farm::new();
     let mut losses = Vec::new();
-    for form in ["nel", "cross_entropy", "binary_cross_entropy"] {
+    let (sigmoid, softmax) = (MaskActivation::Sigmoid, MaskActivation::Softmax);
+    for (form, activation) in [
+        ("nel", sigmoid),
+        ("cross_entropy", softmax),
+        ("binary_cross_entropy", sigmoid),
+    ] {
         let trained = train(&farm, form, &[&format!("loss.form={form}")]);
         check(form, &trained, |name| is_prompt(name) || is_used_in_decoder(name));
+        let file = WeightFile::open(&farm.path(&format!("{form}/model.safetensors"))).unwrap();
+        let config = zegclip_config(&file, None, &Hints::default()).unwrap();
+        assert_eq!(config.mask_activation, activation, "{form}");
         losses.push(trained.losses[0]);
     }
     assert!(losses[0] != losses[1] && losses[1] != losses[2], "{losses:?}");
