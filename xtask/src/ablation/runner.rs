@@ -1,8 +1,10 @@
 //! Training and scoring of rows with the program itself.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -17,6 +19,10 @@ pub(super) struct Runner<'a> {
     runs: PathBuf,
     clip: PathBuf,
     made_with: String,
+    /// Threads of a training, where several rows are trained at once.
+    threads: Option<usize>,
+    /// Held while a run is trained, by its folder: a row may begin from a run that another job is at.
+    training: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
 }
 
 impl<'a> Runner<'a> {
@@ -26,6 +32,7 @@ impl<'a> Runner<'a> {
         program: &'a Path,
         folder: &'a Path,
         clip: PathBuf,
+        jobs: usize,
         smoke: bool,
     ) -> Result<Self, String> {
         let mut runner = Self {
@@ -34,6 +41,11 @@ impl<'a> Runner<'a> {
             runs: PathBuf::new(),
             clip,
             made_with: String::new(),
+            threads: (jobs > 1).then(|| {
+                let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+                (threads / jobs).max(1)
+            }),
+            training: Mutex::default(),
         };
         if smoke {
             let output = folder.join("clip");
@@ -96,6 +108,11 @@ impl<'a> Runner<'a> {
     fn train(&self, row: &Row, seed: u64) -> Result<(), String> {
         let run = self.run_of(row, seed);
         let run_text = text(&run);
+        let lock = {
+            let mut training = self.training.lock().unwrap_or_else(PoisonError::into_inner);
+            training.entry(run.clone()).or_default().clone()
+        };
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
         if run.join("model.safetensors").is_file() {
             return Ok(());
         }
@@ -167,7 +184,12 @@ impl<'a> Runner<'a> {
 
     /// Its standard output.
     fn call(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new(self.program)
+        let mut command = Command::new(self.program);
+        if let Some(threads) = self.threads {
+            // Results do not depend on it.
+            command.env("RAYON_NUM_THREADS", threads.to_string());
+        }
+        let output = command
             .args(arguments)
             .current_dir(root())
             .stderr(Stdio::inherit())
