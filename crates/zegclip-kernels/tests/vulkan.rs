@@ -6,9 +6,10 @@ mod common;
 
 use burn::backend::wgpu::WgpuBackend;
 use burn::tensor::{Device, Tensor};
-use common::{assert_close, random};
+use common::{assert_close, random, values};
 use zegclip_kernels::{
-    Activation, LabelMaps, attention, layer_norm, linear, linear_add, mask_losses, quick_gelu, self_attention,
+    Activation, LabelMaps, MaskLayout, attention, decode_masks, layer_norm, linear, linear_add, mask_losses,
+    quick_gelu, self_attention,
 };
 
 /// Opened by the only test of this file: a second time would be an error.
@@ -144,6 +145,36 @@ fn operators_equal_those_on_the_processor() {
             let labels: Vec<u16> = (0..2 * rows * columns).map(|pixel| (pixel / 7 % 4) as u16).collect();
             mask_losses(masks * 6.0, LabelMaps::new(labels, [2, rows, columns]), 0.25)
         });
+    }
+    // A window that is the photo, overlapping ones with photos smaller and larger than they were resized to, and classes that
+    // are and are not a multiple of what a unit has at once.
+    for (classes, windows, resized, output) in [
+        (4, vec![[0, 0]], [32, 32], [32, 32]),
+        (7, vec![[0, 0], [0, 21], [0, 26]], [32, 58], [21, 40]),
+        (21, vec![[0, 0], [13, 0]], [45, 32], [101, 67]),
+    ] {
+        let layout = MaskLayout {
+            windows,
+            window: [32, 32],
+            resized,
+            output,
+            adjustment: (0..classes).map(|class| [0.1, 0.0][class % 2]).collect(),
+        };
+        let decoded = |device: &Device| {
+            let masks = random([layout.windows.len(), classes, 5, 4], 3, device) * 6.0;
+            let decoded = decode_masks(masks, layout.clone());
+            (decoded.clone().narrow(0, 0, 1), decoded.narrow(0, 1, 1))
+        };
+        let ((labels, scores), (expected_labels, expected_scores)) = (decoded(&gpu), decoded(&Device::flex()));
+        let name = format!("mask decoding, {classes} classes");
+        assert_close(&name, scores, expected_scores, 1e-5);
+        let labels = values(labels).into_iter().zip(values(expected_labels));
+        let different = labels.filter(|(label, expected)| label != expected).count();
+        // Of classes whose scores differ by less than rounding, either may win.
+        assert!(
+            different <= output[0] * output[1] / 1000,
+            "{name}: {different} labels differ"
+        );
     }
     // Parts of a buffer that a device can bind, and such that it cannot.
     for (heads, dim) in [(2, 2), (4, 64)] {

@@ -36,5 +36,6 @@ pub use segmenter::{Method, SegmentOptions, Segmenter, open_image};
 pub use text::TextFeatureFile;
 pub use windows::{Window, windows};
 pub use zegclip_data::{ClassIndex, DataError, LabelMap, RgbImage, SeenClasses, Vocabulary};
+pub use zegclip_model::config::MaskActivation;
 pub use zegclip_model::device::{self, DeviceName, OpenDevice};
 pub use zegclip_model::{Hints, ModelError, ZegClip, ZegClipConfig};

@@ -139,7 +139,7 @@ impl SegmenterBuilder {
                 let config = zegclip_config(&weights, clip.as_ref(), &self.hints)?;
                 let sizes = Sizes::from(&config);
                 let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
-                (Model::zegclip(model), sizes)
+                (Model::zegclip(model, &config), sizes)
             }
             Method::MaskClip => {
                 let (encoder, embed_dim) = load_image_encoder(&weights, &self.hints, &device.device, dtype)?;

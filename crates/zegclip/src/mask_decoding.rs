@@ -1,19 +1,24 @@
-//! Window masks at patch grid to a label map, in one pass over the rows of the output.
+//! Window masks at patch grid to a label map, in one pass over the rows of the output. This is the processor's way, and that of
+//! scores and softmax; GPUs have [`decode_masks`] for the rest, which [`decode_on_gpu`] calls.
 //!
-//! A row of class scores is made when an output row needs it and dropped afterwards: upsampling, σ, the average over
-//! overlapping windows, the seen-class adjustment, the resize to the photo's own size and the arg max never meet in a
+//! A row of class scores is made when an output row needs it and dropped afterwards: upsampling, σ (or the softmax of a
+//! baseline), the average over overlapping windows, the seen-class adjustment, the resize to the photo's own size and the arg max never meet in a
 //! `[classes, height, width]` array. Memory is `classes · columns` a thread.
 
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 use zegclip_data::LabelMap;
+use zegclip_kernels::{MaskLayout, decode_masks};
+use zegclip_model::config::MaskActivation;
 use zegclip_model::interpolate::{Tap, bilinear_taps};
 
+use crate::Error;
 use crate::windows::Window;
 
 /// Output rows that share their rows of scores.
 const CHUNK_ROWS: usize = 24;
 
-/// Masks of one window, before σ.
+/// Masks of one window, before their activation.
 #[derive(Debug, Clone)]
 pub struct WindowMasks {
     /// Where in the resized image the window lies.
@@ -31,6 +36,8 @@ pub struct Decoding<'a> {
     pub resized: [usize; 2],
     /// Size of the photo: `[height, width]`.
     pub output: [usize; 2],
+    /// What turns masks into scores.
+    pub activation: MaskActivation,
     /// Taken from the score of each class.
     pub adjustment: &'a [f32],
     /// A pixel whose best score is lower has no class.
@@ -48,8 +55,8 @@ pub struct Decoded {
     pub scores: Option<Vec<f32>>,
 }
 
-/// Decodes the masks of all windows. Scores are `mean over windows of σ(upsampled mask) − adjustment`, in `(−1, 1)`;
-/// among equal scores the first class wins.
+/// Decodes the masks of all windows. Scores are `mean over windows of activation(upsampled mask) − adjustment`, in
+/// `(−1, 1)`; among equal scores the first class wins.
 pub fn decode(masks: &[WindowMasks], decoding: &Decoding) -> Decoded {
     let [height, width] = decoding.output;
     let classes = decoding.adjustment.len();
@@ -78,9 +85,48 @@ pub fn decode(masks: &[WindowMasks], decoding: &Decoding) -> Decoded {
             .for_each(|(chunk, labels)| plan.decode_rows(chunk * CHUNK_ROWS, labels, Vec::new()));
         None
     };
-    let labels = LabelMap::from_raw(width as u32, height as u32, labels)
-        .unwrap_or_else(|_| LabelMap::filled(width as u32, height as u32, None));
-    Decoded { labels, scores }
+    Decoded {
+        labels: label_map(decoding, labels),
+        scores,
+    }
+}
+
+/// Pixels of a photo that a GPU decodes at once: 128 MiB of labels and scores, the buffer that every device has.
+const MOST_PIXELS_ON_GPU: usize = 1 << 24;
+
+impl Decoding<'_> {
+    /// Whether [`decode_on_gpu`] can do it.
+    pub(crate) fn fits_gpu(&self) -> bool {
+        !self.scores
+            && self.activation == MaskActivation::Sigmoid
+            && self.output[0] * self.output[1] <= MOST_PIXELS_ON_GPU
+    }
+}
+
+/// Labels of masks `[windows, classes, height, width]` that lie on a GPU: only labels leave it.
+pub(crate) fn decode_on_gpu(masks: Tensor<4>, windows: &[Window], decoding: &Decoding) -> Result<LabelMap, Error> {
+    let [rows, columns] = decoding.output;
+    let layout = MaskLayout {
+        windows: windows.iter().map(|window| [window.top, window.left]).collect(),
+        window: windows.first().map_or([0, 0], |window| [window.height, window.width]),
+        resized: decoding.resized,
+        output: decoding.output,
+        adjustment: decoding.adjustment.to_vec(),
+    };
+    let decoded = decode_masks(masks, layout).try_into_data();
+    let decoded = decoded.map_err(|error| Error::Execution(error.to_string()))?;
+    let values: Vec<f32> = decoded.iter::<f32>().collect();
+    let (classes, scores) = values.split_at(rows * columns);
+    let label = |(class, score): (&f32, &f32)| match decoding.threshold {
+        Some(threshold) if *score < threshold => LabelMap::IGNORE,
+        _ => *class as u16,
+    };
+    Ok(label_map(decoding, classes.iter().zip(scores).map(label).collect()))
+}
+
+fn label_map(decoding: &Decoding, labels: Vec<u16>) -> LabelMap {
+    let [height, width] = decoding.output.map(|length| length as u32);
+    LabelMap::from_raw(width, height, labels).unwrap_or_else(|_| LabelMap::filled(width, height, None))
 }
 
 /// Positions that all rows share.
@@ -174,6 +220,7 @@ impl<'a> Plan<'a> {
         into.values.clear();
         into.values.resize(columns * classes, 0.0);
         let mut windows_at = vec![0u32; columns];
+        let mut pixel = vec![0f32; classes];
         for (mask, (rows, taps)) in self.masks.iter().zip(self.window_rows.iter().zip(&self.window_columns)) {
             let Window {
                 top,
@@ -192,8 +239,20 @@ impl<'a> Plan<'a> {
                 let scores = &mut into.values[(left + x) * classes..][..classes];
                 let low = &line[tap.low * classes..][..classes];
                 let high = &line[tap.high * classes..][..classes];
-                for ((score, low), high) in scores.iter_mut().zip(low).zip(high) {
-                    *score += sigmoid(low * (1.0 - tap.fraction) + high * tap.fraction);
+                let between = low.iter().zip(high);
+                let logits = between.map(|(low, high)| low * (1.0 - tap.fraction) + high * tap.fraction);
+                match self.decoding.activation {
+                    MaskActivation::Sigmoid => {
+                        for (score, logit) in scores.iter_mut().zip(logits) {
+                            *score += sigmoid(logit);
+                        }
+                    }
+                    MaskActivation::Softmax => {
+                        for (value, logit) in pixel.iter_mut().zip(logits) {
+                            *value = logit;
+                        }
+                        add_softmax(scores, &mut pixel);
+                    }
                 }
             }
         }
@@ -231,10 +290,28 @@ fn first_maximum(scores: &[f32]) -> (usize, f32) {
     (index, best)
 }
 
-/// `1 / (1 + exp(−x))` within 2e-7 of the exact value, from operations that compilers turn into vector instructions.
+/// Adds the softmax of `logits`, which are overwritten, to `scores`.
+fn add_softmax(scores: &mut [f32], logits: &mut [f32]) {
+    let (_, largest) = first_maximum(logits);
+    for value in logits.iter_mut() {
+        *value = exponential(*value - largest);
+    }
+    let share = 1.0 / logits.iter().sum::<f32>();
+    for (score, value) in scores.iter_mut().zip(logits) {
+        *score += *value * share;
+    }
+}
+
+/// `1 / (1 + exp(−x))` within 2e-7 of the exact value.
 fn sigmoid(x: f32) -> f32 {
-    // exp(−x) = 2^whole · 2^part with |part| ≤ 1/2; beyond ±87 the result is 0 or 1 to all digits of an f32.
-    let t = (-x).clamp(-87.0, 87.0) * std::f32::consts::LOG2_E;
+    1.0 / (1.0 + exponential(-x))
+}
+
+/// `exp(x)` within 3e-7 of itself for `x` in ±87, and that of the nearer end beyond: σ is 0 or 1 to all digits of an f32
+/// there. From operations that compilers turn into vector instructions.
+fn exponential(x: f32) -> f32 {
+    // exp(x) = 2^whole · 2^part with |part| ≤ 1/2.
+    let t = x.clamp(-87.0, 87.0) * std::f32::consts::LOG2_E;
     // Adding and taking away 1.5 · 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let whole = (t + ROUND) - ROUND;
@@ -249,13 +326,14 @@ fn sigmoid(x: f32) -> f32 {
                             * (1.0 / 6.0
                                 + part * (1.0 / 24.0 + part * (1.0 / 120.0 + part * (1.0 / 720.0 + part / 5040.0))))));
     let power = f32::from_bits((((whole as i32) + 127) << 23) as u32);
-    1.0 / (1.0 + series * power)
+    series * power
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::windows::windows;
+    use burn::tensor::{Device, TensorData};
 
     /// Small deterministic values in about ±4.
     fn values(count: usize, seed: u64) -> Vec<f32> {
@@ -283,7 +361,14 @@ mod tests {
     }
 
     /// The same, the long way: full arrays, f64.
-    fn reference(masks: &[WindowMasks], resized: [usize; 2], output: [usize; 2], adjustment: &[f32]) -> Vec<f64> {
+    fn reference(masks: &[WindowMasks], decoding: &Decoding) -> Vec<f64> {
+        let Decoding {
+            resized,
+            output,
+            adjustment,
+            activation,
+            ..
+        } = *decoding;
         let classes = adjustment.len();
         let [rows, columns] = resized;
         let mut sum = vec![0f64; classes * rows * columns];
@@ -297,11 +382,17 @@ mod tests {
                 for (x, tx) in xs.iter().enumerate() {
                     let (row, column) = (mask.window.top + y, mask.window.left + x);
                     count[row * columns + column] += 1.0;
-                    for c in 0..classes {
+                    let logit = |c: usize| {
                         let top = lerp(at(ty.low, tx.low, c), at(ty.low, tx.high, c), tx.fraction);
                         let bottom = lerp(at(ty.high, tx.low, c), at(ty.high, tx.high, c), tx.fraction);
-                        let value = lerp(top, bottom, ty.fraction);
-                        sum[(c * rows + row) * columns + column] += 1.0 / (1.0 + (-value).exp());
+                        lerp(top, bottom, ty.fraction)
+                    };
+                    let all: f64 = (0..classes).map(|c| logit(c).exp()).sum();
+                    for c in 0..classes {
+                        sum[(c * rows + row) * columns + column] += match activation {
+                            MaskActivation::Sigmoid => 1.0 / (1.0 + (-logit(c)).exp()),
+                            MaskActivation::Softmax => logit(c).exp() / all,
+                        };
                     }
                 }
             }
@@ -324,10 +415,11 @@ mod tests {
 
     #[test]
     fn one_pass_equals_full_arrays() {
-        for (resized, output, classes) in [
-            ([64, 64], [64, 64], 3),
-            ([75, 145], [58, 117], 6),
-            ([64, 101], [150, 37], 21),
+        for (resized, output, classes, activation) in [
+            ([64, 64], [64, 64], 3, MaskActivation::Sigmoid),
+            ([75, 145], [58, 117], 6, MaskActivation::Sigmoid),
+            ([75, 145], [58, 117], 19, MaskActivation::Softmax),
+            ([64, 101], [150, 37], 21, MaskActivation::Sigmoid),
         ] {
             let masks = masks(resized, 64, 53, 8, classes);
             let adjustment: Vec<f32> = (0..classes)
@@ -336,12 +428,13 @@ mod tests {
             let decoding = Decoding {
                 resized,
                 output,
+                activation,
                 adjustment: &adjustment,
                 threshold: None,
                 scores: true,
             };
             let decoded = decode(&masks, &decoding);
-            let expected = reference(&masks, resized, output, &adjustment);
+            let expected = reference(&masks, &decoding);
             let scores = decoded.scores.unwrap_or_default();
             assert_eq!(scores.len(), expected.len());
             for (score, expected) in scores.iter().zip(&expected) {
@@ -357,12 +450,42 @@ mod tests {
         }
     }
 
+    /// The composition that the GPU's kernel is compared with gives the same as the processor's rows.
+    #[test]
+    fn both_ways_of_decoding_agree() {
+        for (resized, output, threshold) in [
+            ([64, 64], [64, 64], None),
+            ([75, 145], [58, 117], Some(0.7)),
+            ([64, 101], [150, 37], None),
+        ] {
+            let masks = masks(resized, 64, 53, 8, 6);
+            let windows: Vec<Window> = masks.iter().map(|mask| mask.window).collect();
+            let decoding = Decoding {
+                resized,
+                output,
+                activation: MaskActivation::Sigmoid,
+                adjustment: &[0.1, 0.0, 0.1, 0.0, 0.1, 0.0],
+                threshold,
+                scores: false,
+            };
+            assert!(decoding.fits_gpu());
+            let values = masks.iter().flat_map(|mask| mask.values.clone()).collect();
+            let data = TensorData::new::<f32, _>(values, [masks.len(), 8, 8, 6]);
+            let tensor = Tensor::<4>::from_data(data, &Device::flex()).permute([0, 3, 1, 2]);
+            let labels = decode_on_gpu(tensor, &windows, &decoding).unwrap();
+            let expected = decode(&masks, &decoding).labels;
+            assert_eq!(labels.as_raw(), expected.as_raw());
+            assert_eq!(threshold.is_some(), labels.as_raw().contains(&LabelMap::IGNORE));
+        }
+    }
+
     #[test]
     fn labels_do_not_depend_on_whether_scores_are_wanted() {
         let masks = masks([64, 90], 64, 53, 8, 5);
         let decoding = Decoding {
             resized: [64, 90],
             output: [40, 60],
+            activation: MaskActivation::Sigmoid,
             adjustment: &[0.1, 0.0, 0.1, 0.0, 0.1],
             threshold: Some(0.6),
             scores: false,
@@ -394,6 +517,7 @@ mod tests {
             let decoding = Decoding {
                 resized,
                 output: [10, 10],
+                activation: MaskActivation::Sigmoid,
                 adjustment: &adjustment,
                 threshold: None,
                 scores: true,
@@ -412,6 +536,30 @@ mod tests {
         }
         assert_eq!(sigmoid(1000.0), 1.0);
         assert!(sigmoid(-1000.0) < 1e-30);
+    }
+
+    #[test]
+    fn a_shift_of_all_masks_changes_no_softmax() {
+        let mut masks = masks([64, 64], 64, 53, 8, 5);
+        let decoding = Decoding {
+            resized: [64, 64],
+            output: [64, 64],
+            activation: MaskActivation::Softmax,
+            adjustment: &[0.1, 0.1, 0.0, 0.1, 0.0],
+            threshold: None,
+            scores: false,
+        };
+        let labels = decode(&masks, &decoding).labels;
+        for value in masks.iter_mut().flat_map(|mask| &mut mask.values) {
+            *value += 64.0;
+        }
+        assert_eq!(labels.as_raw(), decode(&masks, &decoding).labels.as_raw());
+        let sigmoid = Decoding {
+            activation: MaskActivation::Sigmoid,
+            ..decoding
+        };
+        let labels = decode(&masks, &sigmoid).labels;
+        assert!(labels.as_raw().iter().all(|label| *label == 2), "every σ is 1");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Labels(pub LabelMap);
 pub struct Timings {
     /// Resize, normalise, cut windows.
     pub preparation: Duration,
-    /// The model, reading its masks back included.
+    /// The model; where the processor decodes, reading the masks back included.
     pub model: Duration,
     /// Masks to labels.
     pub decoding: Duration,

@@ -11,10 +11,11 @@ use zegclip_data::{
     ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalise, read_image, resize_bilinear, test_size,
 };
 use zegclip_model::clip::ImageEncoder;
+use zegclip_model::config::MaskActivation;
 use zegclip_model::{Folded, Hints, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
 
 use crate::loader::SegmenterBuilder;
-use crate::mask_decoding::{Decoding, WindowMasks, decode};
+use crate::mask_decoding::{Decoded, Decoding, WindowMasks, decode, decode_on_gpu};
 use crate::segmentation::{Labels, Segmentation, Timings};
 use crate::text::TextSource;
 use crate::windows::{Window, windows};
@@ -47,22 +48,35 @@ pub enum Method {
 /// What makes masks.
 #[derive(Debug)]
 pub(crate) enum Model {
-    ZegClip { model: Box<ZegClip>, folded: Folded },
+    ZegClip {
+        model: Box<ZegClip>,
+        folded: Folded,
+        activation: MaskActivation,
+    },
     MaskClip(Box<ImageEncoder>),
 }
 
 impl Model {
-    pub(crate) fn zegclip(model: ZegClip) -> Self {
+    pub(crate) fn zegclip(model: ZegClip, config: &ZegClipConfig) -> Self {
         Self::ZegClip {
             folded: model.fold(),
             model: Box::new(model),
+            activation: config.mask_activation,
+        }
+    }
+
+    /// What turns its masks into scores.
+    fn mask_activation(&self) -> MaskActivation {
+        match self {
+            Self::ZegClip { activation, .. } => *activation,
+            Self::MaskClip(_) => MaskActivation::Sigmoid,
         }
     }
 
     /// Masks `[batch, classes, height, width]` at patch grid.
     fn predict(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
         match self {
-            Self::ZegClip { model, folded } => model.predict(image, text_features, folded),
+            Self::ZegClip { model, folded, .. } => model.predict(image, text_features, folded),
             Self::MaskClip(encoder) => encoder.patch_similarities(image, text_features),
         }
     }
@@ -161,7 +175,15 @@ impl Segmenter {
             width: sizes.embed_dim,
             weights: "the model in memory".into(),
         };
-        let segmenter = Self::new(Model::zegclip(model), sizes, device, FloatDType::F32, text, None, 1);
+        let segmenter = Self::new(
+            Model::zegclip(model, &config),
+            sizes,
+            device,
+            FloatDType::F32,
+            text,
+            None,
+            1,
+        );
         let mut encoded = segmenter
             .encoded
             .lock()
@@ -219,9 +241,8 @@ impl Segmenter {
         let size = [height as usize, width as usize];
         let preparation = started.elapsed();
         let started = Instant::now();
-        let masks = self.window_masks(&pixels, size, &text)?;
-        let model = started.elapsed();
-        let started = Instant::now();
+        let windows = self.windows(size);
+        let masks = self.predict(&pixels, size, &windows, &text);
         // Plain CLIP saw no class more than another.
         let keep = matches!(self.model, Model::MaskClip(_))
             || options.keep_seen_scores.unwrap_or(
@@ -229,24 +250,34 @@ impl Segmenter {
                     .is_some_and(|setting| setting != TrainingSetting::Inductive),
             );
         let adjustment = adjustment(classes, keep);
-        let decoded = decode(
-            &masks,
-            &Decoding {
-                resized: size,
-                output: [photo.height() as usize, photo.width() as usize],
-                adjustment: &adjustment,
-                threshold: options.threshold,
-                scores: options.scores,
-            },
-        );
+        let decoding = Decoding {
+            resized: size,
+            output: [photo.height() as usize, photo.width() as usize],
+            activation: self.model.mask_activation(),
+            adjustment: &adjustment,
+            threshold: options.threshold,
+            scores: options.scores,
+        };
+        let (model, decoded, decoding_started) = if self.device.gpu && decoding.fits_gpu() {
+            self.device.device.sync().map_err(execution)?;
+            let model = started.elapsed();
+            let started = Instant::now();
+            let labels = decode_on_gpu(Tensor::cat(masks, 0), &windows, &decoding)?;
+            (model, Decoded { labels, scores: None }, started)
+        } else {
+            let masks = read_masks(masks, &windows)?;
+            let model = started.elapsed();
+            let started = Instant::now();
+            (model, decode(&masks, &decoding), started)
+        };
         Ok(Segmentation {
             labels: Labels(decoded.labels),
             scores: decoded.scores,
-            windows: masks.len(),
+            windows: windows.len(),
             timings: Timings {
                 preparation,
                 model,
-                decoding: started.elapsed(),
+                decoding: decoding_started.elapsed(),
             },
             classes: classes.len(),
         })
@@ -286,34 +317,57 @@ impl Segmenter {
         size: [usize; 2],
         text_features: &Tensor<2>,
     ) -> Result<Vec<WindowMasks>, Error> {
-        let all = windows(size[0], size[1], self.sizes.image_size, self.sizes.stride);
-        let mut masks = Vec::with_capacity(all.len());
-        for batch in all.chunks(self.batch) {
-            let Some(first) = batch.first() else { continue };
-            let mut values = Vec::with_capacity(batch.len() * 3 * first.height * first.width);
+        let windows = self.windows(size);
+        read_masks(self.predict(pixels, size, &windows, text_features), &windows)
+    }
+
+    fn windows(&self, size: [usize; 2]) -> Vec<Window> {
+        windows(size[0], size[1], self.sizes.image_size, self.sizes.stride)
+    }
+
+    /// Masks `[windows, classes, height, width]` of a batch after the other, on the device.
+    fn predict(
+        &self,
+        pixels: &[f32],
+        size: [usize; 2],
+        windows: &[Window],
+        text_features: &Tensor<2>,
+    ) -> Vec<Tensor<4>> {
+        let predict = |batch: &[Window]| {
+            let [height, width] = [batch[0].height, batch[0].width];
+            let mut values = Vec::with_capacity(batch.len() * 3 * height * width);
             for window in batch {
                 cut(pixels, size, window, &mut values);
             }
-            let shape = [batch.len(), 3, first.height, first.width];
+            let shape = [batch.len(), 3, height, width];
             let image = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device.device).cast(self.dtype);
-            let predicted = self.model.predict(image, text_features.clone());
-            let [_, classes, rows, columns] = predicted.dims();
-            let data = predicted
-                .permute([0, 2, 3, 1])
-                .cast(FloatDType::F32)
-                .try_into_data()
-                .map_err(|error| Error::Execution(error.to_string()))?;
-            let values: Vec<f32> = data.iter::<f32>().collect();
-            for (window, values) in batch.iter().zip(values.chunks_exact(rows * columns * classes)) {
-                masks.push(WindowMasks {
-                    window: *window,
-                    grid: [rows, columns],
-                    values: values.to_vec(),
-                });
-            }
-        }
-        Ok(masks)
+            self.model.predict(image, text_features.clone()).cast(FloatDType::F32)
+        };
+        windows.chunks(self.batch).map(predict).collect()
     }
+}
+
+/// Masks `[windows, classes, height, width]` off their device.
+fn read_masks(masks: Vec<Tensor<4>>, windows: &[Window]) -> Result<Vec<WindowMasks>, Error> {
+    let mut read = Vec::with_capacity(windows.len());
+    let mut windows = windows.iter();
+    for masks in masks {
+        let [_, classes, rows, columns] = masks.dims();
+        let data = masks.permute([0, 2, 3, 1]).try_into_data().map_err(execution)?;
+        let values: Vec<f32> = data.iter::<f32>().collect();
+        for (values, window) in values.chunks_exact(rows * columns * classes).zip(&mut windows) {
+            read.push(WindowMasks {
+                window: *window,
+                grid: [rows, columns],
+                values: values.to_vec(),
+            });
+        }
+    }
+    Ok(read)
+}
+
+fn execution(error: impl std::fmt::Display) -> Error {
+    Error::Execution(error.to_string())
 }
 
 /// Reads a photo under the default limits, upright.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use zegclip::{Decoding, Hints, SegmenterBuilder, decode};
+use zegclip::{Decoding, Hints, MaskActivation, SegmenterBuilder, decode};
 
 fn root() -> PathBuf {
     std::env::var_os("ZEGCLIP_FIXTURES").map_or_else(
@@ -101,6 +101,7 @@ fn parity_sliding_window() {
                 let decoding = Decoding {
                     resized: size,
                     output,
+                    activation: MaskActivation::Sigmoid,
                     adjustment: &adjustment,
                     threshold: None,
                     scores: true,

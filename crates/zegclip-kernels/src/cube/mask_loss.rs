@@ -9,6 +9,7 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
+use super::bilinear::{position, scale, tap};
 use super::{UNITS, cube_index, cube_sum, cubes, elementwise, empty};
 use crate::mask_loss::MaskLossResult;
 
@@ -17,31 +18,18 @@ const ROWS: usize = 32;
 /// Sums that are kept of each mask: focal loss, probability of the class's own pixels, of all pixels, number of own pixels.
 const SUMS: usize = 4;
 
-/// Position of a sample on the line that is resampled, as [`bilinear_taps`](crate::bilinear_taps) says.
-#[cube]
-fn position(index: usize, scale: f32) -> f32 {
-    let centre = (f32::cast_from(index as u32) + 0.5f32) * scale - 0.5f32;
-    centre.max(0.0f32)
-}
-
 /// The upsampled logit of a pixel.
 #[cube]
 fn logit(masks: &[f32], start: usize, height: usize, width: usize, at_y: f32, at_x: f32) -> f32 {
-    let y = u32::cast_from(at_y) as usize;
-    let x = u32::cast_from(at_x) as usize;
-    let top = y.min(height - 1);
-    let left = x.min(width - 1);
-    let bottom = (top + 1).min(height - 1);
-    let right = (left + 1).min(width - 1);
-    let down = at_y - f32::cast_from(top as u32);
-    let along = at_x - f32::cast_from(left as u32);
-    let first = masks[start + top * width + left];
-    let second = masks[start + top * width + right];
-    let third = masks[start + bottom * width + left];
-    let fourth = masks[start + bottom * width + right];
-    let upper = first + along * (second - first);
-    let lower = third + along * (fourth - third);
-    upper + down * (lower - upper)
+    let down = tap(at_y, height);
+    let along = tap(at_x, width);
+    let first = masks[start + down.low * width + along.low];
+    let second = masks[start + down.low * width + along.high];
+    let third = masks[start + down.high * width + along.low];
+    let fourth = masks[start + down.high * width + along.high];
+    let upper = first + along.fraction * (second - first);
+    let lower = third + along.fraction * (fourth - third);
+    upper + down.fraction * (lower - upper)
 }
 
 /// Probability of what the target does not say, and `ln(1 + eˢ)` of its logit s.
@@ -87,8 +75,8 @@ fn sum_stripes(
     let class = mask % classes;
     let first_row = (cube % stripes) * stripe_rows;
     let last_row = (first_row + stripe_rows).min(rows);
-    let down = f32::cast_from(height as u32) / f32::cast_from(rows as u32);
-    let along = f32::cast_from(width as u32) / f32::cast_from(columns as u32);
+    let down = scale(height, rows);
+    let along = scale(width, columns);
     let mut focal = 0.0f32;
     let mut common = 0.0f32;
     let mut total = 0.0f32;
@@ -149,8 +137,8 @@ fn gather_gradients(
     let y = cell / width % height;
     let x = cell % width;
     let class = i32::cast_from((mask % classes) as u32);
-    let down = f32::cast_from(height as u32) / f32::cast_from(rows as u32);
-    let along = f32::cast_from(width as u32) / f32::cast_from(columns as u32);
+    let down = scale(height, rows);
+    let along = scale(width, columns);
     let mut focal = 0.0f32;
     let mut slopes = 0.0f32;
     let mut own_slopes = 0.0f32;
@@ -197,15 +185,13 @@ fn gather_gradients(
 /// Weight that a cell has in the sample at a position.
 #[cube]
 fn share_of(position: f32, cell: usize, cells: usize) -> f32 {
-    let low = (u32::cast_from(position) as usize).min(cells - 1);
-    let high = (low + 1).min(cells - 1);
-    let fraction = position - f32::cast_from(low as u32);
+    let tap = tap(position, cells);
     let mut share = 0.0f32;
-    if cell == low {
-        share += 1.0f32 - fraction;
+    if cell == tap.low {
+        share += 1.0f32 - tap.fraction;
     }
-    if cell == high {
-        share += fraction;
+    if cell == tap.high {
+        share += tap.fraction;
     }
     share
 }

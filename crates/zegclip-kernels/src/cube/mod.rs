@@ -10,13 +10,16 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 pub(crate) mod attention;
+mod bilinear;
 mod layer_norm;
 mod linear;
+mod mask_decoding;
 mod mask_loss;
 mod quick_gelu;
 
 pub(crate) use layer_norm::{layer_norm, layer_norm_gradient};
 pub(crate) use linear::finish_linear;
+pub(crate) use mask_decoding::decode_masks;
 pub(crate) use mask_loss::mask_losses;
 pub(crate) use quick_gelu::{quick_gelu, quick_gelu_backward};
 
@@ -49,9 +52,13 @@ fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor
 
 /// Cubes for a unit an element.
 fn elementwise(tensor: &CubeTensor) -> (CubeCount, CubeDim) {
-    let elements = tensor.meta.num_elements();
-    let dim = CubeDim::new(&tensor.client, elements);
-    (calculate_cube_count_elemwise(&tensor.client, elements, dim), dim)
+    units(tensor, tensor.meta.num_elements())
+}
+
+/// Cubes for so many units, where a tensor lies.
+fn units(tensor: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
+    let dim = CubeDim::new(&tensor.client, count);
+    (calculate_cube_count_elemwise(&tensor.client, count, dim), dim)
 }
 
 /// The task of a cube among [`cubes`].

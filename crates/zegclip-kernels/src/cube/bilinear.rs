@@ -1,0 +1,36 @@
+//! Where the samples of a resized line lie, as [`bilinear_taps`](crate::bilinear_taps) says.
+
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::prelude::*;
+
+/// Position of a sample on the line that is resampled; `scale` is that line's length over the new one's.
+#[cube]
+pub(super) fn position(index: usize, scale: f32) -> f32 {
+    let centre = (f32::cast_from(index as u32) + 0.5f32) * scale - 0.5f32;
+    centre.max(0.0f32)
+}
+
+/// Length of the line that is resampled over that of the new one.
+#[cube]
+pub(super) fn scale(from: usize, to: usize) -> f32 {
+    f32::cast_from(from as u32) / f32::cast_from(to as u32)
+}
+
+/// The two samples between which a position lies, and the weight of the second.
+#[derive(CubeType, Clone, Copy)]
+pub(super) struct Tap {
+    pub(super) low: usize,
+    pub(super) high: usize,
+    pub(super) fraction: f32,
+}
+
+/// The tap of a position on a line of so many samples.
+#[cube]
+pub(super) fn tap(position: f32, samples: usize) -> Tap {
+    let low = (u32::cast_from(position) as usize).min(samples - 1);
+    Tap {
+        low,
+        high: (low + 1).min(samples - 1),
+        fraction: position - f32::cast_from(low as u32),
+    }
+}
