@@ -227,9 +227,10 @@ impl TileTask for Block<'_> {
                         }
                         Left::Rows(left) => {
                             // Past the last row its product is computed again, and dropped.
-                            let rows = std::array::from_fn(|index| {
-                                &left.row(row + index.min(valid_rows - 1))[first..first + count]
-                            });
+                            let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+                            for (index, part) in rows.iter_mut().enumerate() {
+                                *part = &left.row(row + index.min(valid_rows - 1))[first..first + count];
+                            }
                             multiply_add_rows::<S, ROWS, VECTORS>(simd, rows, right)
                         }
                     };

@@ -33,13 +33,18 @@ pub(crate) fn multiply_add_rows<S: Simd, const ROWS: usize, const VECTORS: usize
     left: [&[f32]; ROWS],
     right: &[[S::f32s; VECTORS]],
 ) -> [[S::f32s; VECTORS]; ROWS] {
-    let rows = left.map(|row| &row[..right.len()]);
+    let depth = right.len();
+    // Not with `map`, which the compiler may leave a call: then it does not know the lengths, and compares each index with each.
+    let mut rows = left;
+    for row in &mut rows {
+        *row = &row[..depth];
+    }
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-    for (index, right) in right.iter().enumerate() {
+    for index in 0..depth {
         for row in 0..ROWS {
             let left = simd.splat_f32s(rows[row][index]);
             for vector in 0..VECTORS {
-                sums[row][vector] = simd.mul_add_e_f32s(left, right[vector], sums[row][vector]);
+                sums[row][vector] = simd.mul_add_e_f32s(left, right[index][vector], sums[row][vector]);
             }
         }
     }
