@@ -110,7 +110,7 @@ fn sigmoid(logits: Scores) -> Scores {
     let mut scores = Scores::new(0.0f32);
     #[unroll]
     for lane in 0..LANES {
-        let logit = logits.extract(lane).max(-SATURATED).min(SATURATED);
+        let logit = logits.extract(lane).clamp(-SATURATED, SATURATED);
         scores.insert(lane, 1.0f32 / (1.0f32 + (-logit).exp()));
     }
     scores
