@@ -20,7 +20,7 @@ use runner::Runner;
 
 const CONFIGURATION: &str = "assets/ablation/ablation.toml";
 pub(crate) const USAGE: &str =
-    "cargo xtask ablation [--clip FILE] [--folder DIR] [--program FILE] [--only ROW] [--jobs N] [--report] [--smoke]";
+    "cargo xtask ablation [--clip FILE] [--folder DIR] [--program FILE] [--only ROW]… [--jobs N] [--report] [--smoke]";
 
 pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let known = ["--clip", "--folder", "--program", "--only", "--jobs"];
@@ -76,13 +76,17 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
         })?;
         let runner = Runner::new(&configuration, &program, &folder, clip, jobs, smoke)?;
         results = results.continued_with(runner.made_with())?;
-        let only = value("--only");
+        let only: Vec<&str> = values
+            .iter()
+            .filter(|(name, _)| *name == "--only")
+            .map(|(_, row)| *row)
+            .collect();
         // A seed of all rows before the next seed: a table that is not done yet can be compared.
         let tasks = configuration.seeds.iter().flat_map(|seed| {
             let rows = configuration.rows().filter(|row| row.same_as.is_none());
             rows.map(move |row| (row, *seed))
         });
-        let wanted = |row: &Row| only.as_ref().is_none_or(|only| row.name.contains(only.as_str()));
+        let wanted = |row: &Row| only.is_empty() || only.iter().any(|only| row.name.contains(only));
         let tasks: Vec<_> = tasks
             .filter(|(row, seed)| wanted(row) && !results.has(row, *seed))
             .collect();
