@@ -39,6 +39,8 @@ pub(super) struct Group {
     pub(super) title: String,
     /// What the paper claims.
     pub(super) claim: String,
+    /// What became of it here.
+    pub(super) finding: Option<String>,
     /// Values of all its rows, whose own go over them.
     #[serde(default)]
     set: Vec<String>,

@@ -46,7 +46,7 @@ pub(super) fn markdown(configuration: &Configuration, results: &Results) -> Stri
         text,
         "Written by `cargo xtask ablation` from `ablation.toml`: every row is trained over {seeds} seeds with\n\
          `{}` and scored on {} scenes of each split; mean ± standard deviation over the seeds, in percent. A dash is a row\n\
-         that is not done. Beside it the numbers that the paper gives for PASCAL VOC 2012 and COCO-Stuff 164k, which have other\n\
+         that is not done, a number without deviation one seed. Beside it the numbers that the paper gives for PASCAL VOC 2012 and COCO-Stuff 164k, which have other\n\
          images, classes and a CLIP of another size: the order of rows is what can be compared.\n",
         configuration.preset.display(),
         configuration.images,
@@ -85,6 +85,9 @@ pub(super) fn markdown(configuration: &Configuration, results: &Results) -> Stri
                 }));
             }
             let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+        if let Some(finding) = &group.finding {
+            let _ = write!(text, "\n{}\n", finding.trim());
         }
     }
     text
