@@ -1,5 +1,9 @@
 //! Where the samples of a resized line lie.
 
+use burn::backend::Backend;
+use burn::backend::tensor::{Device, FloatTensor};
+use burn::tensor::TensorData;
+
 /// The two samples between which an output sample lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tap {
@@ -19,6 +23,12 @@ pub fn bilinear_weights(input: usize, output: usize) -> Vec<f32> {
         row[tap.high] += tap.fraction;
     }
     weights
+}
+
+/// [`bilinear_weights`] as a tensor `[1, 1, output, input]`.
+pub(crate) fn bilinear_matrix<B: Backend>(input: usize, output: usize, device: &Device<B>) -> FloatTensor<B> {
+    let weights = bilinear_weights(input, output);
+    B::float_from_data(TensorData::new(weights, [1, 1, output, input]), device)
 }
 
 /// The [`Tap`] of each of `output` samples over a line of `input` samples: half-pixel centres, the border value continued

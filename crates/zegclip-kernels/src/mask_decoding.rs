@@ -4,10 +4,10 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{FloatDType, Shape, Tensor, TensorData};
+use burn::tensor::{FloatDType, IntDType, Shape, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::bilinear::bilinear_weights;
+use crate::bilinear::bilinear_matrix;
 use crate::cube;
 
 /// Where masks lie and what becomes of them. All sizes are `[height, width]` in pixels.
@@ -92,27 +92,24 @@ fn compose<B: Backend>(masks: FloatTensor<B>, layout: &MaskLayout) -> FloatTenso
     let [window_rows, window_columns] = layout.window;
     let [resized_rows, resized_columns] = layout.resized;
     let [rows, columns] = layout.output;
-    let matrix = |input: usize, output: usize| {
-        B::float_from_data(
-            TensorData::new(bilinear_weights(input, output), [1, output, input]),
-            &device,
-        )
+    // Both sides of the product that resizes.
+    let matrices = |from: [usize; 2], to: [usize; 2]| {
+        let [down, right] = [0, 1].map(|axis| bilinear_matrix::<B>(from[axis], to[axis], &device));
+        (down, B::float_swap_dims(right, 2, 3))
     };
-    let resize = |values, down, right| {
-        let right = B::float_swap_dims(right, 1, 2);
-        B::float_matmul(B::float_matmul(down, values), right)
-    };
+    let resize = |values, (down, right)| B::float_matmul(B::float_matmul(down, values), right);
+    let to_window = matrices([height, width], layout.window);
     let mut sum = B::float_zeros(
-        Shape::new([classes, resized_rows, resized_columns]),
+        Shape::new([1, classes, resized_rows, resized_columns]),
         &device,
         FloatDType::F32,
     );
     let mut windows_at = vec![0f32; resized_rows * resized_columns];
     for (index, [top, left]) in layout.windows.iter().copied().enumerate() {
         let mask = B::float_slice(masks.clone(), &[(index..index + 1).into()]);
-        let mask = B::float_reshape(mask, Shape::new([classes, height, width]));
-        let logits = resize(mask, matrix(height, window_rows), matrix(width, window_columns));
+        let logits = resize(mask, to_window.clone());
         let place = [
+            (0..1).into(),
             (0..classes).into(),
             (top..top + window_rows).into(),
             (left..left + window_columns).into(),
@@ -125,10 +122,14 @@ fn compose<B: Backend>(masks: FloatTensor<B>, layout: &MaskLayout) -> FloatTenso
                 .for_each(|count| *count += 1.0);
         }
     }
-    let counts = B::float_from_data(TensorData::new(windows_at, [1, resized_rows, resized_columns]), &device);
-    let adjustment = B::float_from_data(TensorData::new(layout.adjustment.clone(), [classes, 1, 1]), &device);
+    let counts = B::float_from_data(
+        TensorData::new(windows_at, [1, 1, resized_rows, resized_columns]),
+        &device,
+    );
+    let adjustment = B::float_from_data(TensorData::new(layout.adjustment.clone(), [1, classes, 1, 1]), &device);
     let scores = B::float_sub(B::float_div(sum, counts), adjustment);
-    let scores = resize(scores, matrix(resized_rows, rows), matrix(resized_columns, columns));
-    let (best, labels) = B::float_max_dim_with_indices(scores, 0, burn::tensor::IntDType::I32);
-    B::float_cat(vec![B::int_into_float(labels, FloatDType::F32), best], 0)
+    let scores = resize(scores, matrices(layout.resized, layout.output));
+    let (best, labels) = B::float_max_dim_with_indices(scores, 1, IntDType::I32);
+    let decoded = B::float_cat(vec![B::int_into_float(labels, FloatDType::F32), best], 1);
+    B::float_reshape(decoded, Shape::new([2, rows, columns]))
 }

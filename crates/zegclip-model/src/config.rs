@@ -151,7 +151,7 @@ impl RelationForm {
     }
 }
 
-/// What turns masks into scores in `[0, 1]`: the inverse of what the loss took them for.
+/// What turns masks into scores in `[0, 1]`, as the loss did in training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskActivation {

@@ -65,6 +65,13 @@ pub enum Error {
     Execution(String),
 }
 
+impl Error {
+    /// What a device says of its failure.
+    pub(crate) fn execution(error: impl std::fmt::Display) -> Self {
+        Self::Execution(error.to_string())
+    }
+}
+
 impl From<DeviceError> for Error {
     fn from(error: DeviceError) -> Self {
         Self::Model(error.into())

@@ -113,8 +113,7 @@ pub(crate) fn decode_on_gpu(masks: Tensor<4>, windows: &[Window], decoding: &Dec
         output: decoding.output,
         adjustment: decoding.adjustment.to_vec(),
     };
-    let decoded = decode_masks(masks, layout).try_into_data();
-    let decoded = decoded.map_err(|error| Error::Execution(error.to_string()))?;
+    let decoded = decode_masks(masks, layout).try_into_data().map_err(Error::execution)?;
     let values: Vec<f32> = decoded.iter::<f32>().collect();
     let (classes, scores) = values.split_at(rows * columns);
     let label = |(class, score): (&f32, &f32)| match decoding.threshold {

@@ -259,7 +259,7 @@ impl Segmenter {
             scores: options.scores,
         };
         let (model, decoded, decoding_started) = if self.device.gpu && decoding.fits_gpu() {
-            self.device.device.sync().map_err(execution)?;
+            self.device.device.sync().map_err(Error::execution)?;
             let model = started.elapsed();
             let started = Instant::now();
             let labels = decode_on_gpu(Tensor::cat(masks, 0), &windows, &decoding)?;
@@ -353,7 +353,7 @@ fn read_masks(masks: Vec<Tensor<4>>, windows: &[Window]) -> Result<Vec<WindowMas
     let mut windows = windows.iter();
     for masks in masks {
         let [_, classes, rows, columns] = masks.dims();
-        let data = masks.permute([0, 2, 3, 1]).try_into_data().map_err(execution)?;
+        let data = masks.permute([0, 2, 3, 1]).try_into_data().map_err(Error::execution)?;
         let values: Vec<f32> = data.iter::<f32>().collect();
         for (values, window) in values.chunks_exact(rows * columns * classes).zip(&mut windows) {
             read.push(WindowMasks {
@@ -364,10 +364,6 @@ fn read_masks(masks: Vec<Tensor<4>>, windows: &[Window]) -> Result<Vec<WindowMas
         }
     }
     Ok(read)
-}
-
-fn execution(error: impl std::fmt::Display) -> Error {
-    Error::Execution(error.to_string())
 }
 
 /// Reads a photo under the default limits, upright.

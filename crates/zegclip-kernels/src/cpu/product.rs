@@ -226,7 +226,8 @@ impl TileTask for Block<'_> {
                             multiply_add(simd, left, right, [[simd.splat_f32s(0.0); VECTORS]; ROWS])
                         }
                         Left::Rows(left) => {
-                            // Past the last row its product is computed again, and dropped.
+                            // Past the last row its product is computed again, and dropped. A loop for the reason that
+                            // `multiply_add_rows` has one.
                             let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
                             for (index, part) in rows.iter_mut().enumerate() {
                                 *part = &left.row(row + index.min(valid_rows - 1))[first..first + count];

@@ -24,6 +24,12 @@ pub(super) struct Tap {
     pub(super) fraction: f32,
 }
 
+/// The tap of a sample of the new line, of length `to`, on that of length `from`.
+#[cube]
+pub(super) fn sample(index: usize, from: usize, to: usize) -> Tap {
+    tap(position(index, scale(from, to)), from)
+}
+
 /// The tap of a position on a line of so many samples.
 #[cube]
 pub(super) fn tap(position: f32, samples: usize) -> Tap {

@@ -6,7 +6,8 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::bilinear::{Tap, position, scale, tap};
+use super::bilinear::{Tap, sample};
+use super::quick_gelu::logistic;
 use super::{empty, units};
 use crate::mask_decoding::MaskLayout;
 
@@ -72,14 +73,8 @@ impl Masks {
             let top = u32::cast_from(self.places[window * 2]) as usize;
             let left = u32::cast_from(self.places[window * 2 + 1]) as usize;
             if y >= top && y < top + vertical.window && x >= left && x < left + horizontal.window {
-                let down = tap(
-                    position(y - top, scale(vertical.cells, vertical.window)),
-                    vertical.cells,
-                );
-                let along = tap(
-                    position(x - left, scale(horizontal.cells, horizontal.window)),
-                    horizontal.cells,
-                );
+                let down = sample(y - top, vertical.cells, vertical.window);
+                let along = sample(x - left, horizontal.cells, horizontal.window);
                 let upper = (window * vertical.cells + down.low) * horizontal.cells;
                 let lower = (window * vertical.cells + down.high) * horizontal.cells;
                 let left = blend(
@@ -110,8 +105,7 @@ fn sigmoid(logits: Scores) -> Scores {
     let mut scores = Scores::new(0.0f32);
     #[unroll]
     for lane in 0..LANES {
-        let logit = logits.extract(lane).clamp(-SATURATED, SATURATED);
-        scores.insert(lane, 1.0f32 / (1.0f32 + (-logit).exp()));
+        scores.insert(lane, logistic(logits.extract(lane).clamp(-SATURATED, SATURATED)));
     }
     scores
 }
@@ -131,14 +125,8 @@ fn decode(
     if pixel >= pixels {
         terminate!();
     }
-    let down = tap(
-        position(pixel / horizontal.output, scale(vertical.resized, vertical.output)),
-        vertical.resized,
-    );
-    let along = tap(
-        position(pixel % horizontal.output, scale(horizontal.resized, horizontal.output)),
-        horizontal.resized,
-    );
+    let down = sample(pixel / horizontal.output, vertical.resized, vertical.output);
+    let along = sample(pixel % horizontal.output, horizontal.resized, horizontal.output);
     let mut best = LOWEST.runtime();
     let mut winner = 0usize;
     let mut class = 0usize;

@@ -6,7 +6,7 @@ use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{FloatDType, Shape, TensorData};
 
 use super::{LabelMaps, MaskLossResult};
-use crate::bilinear::bilinear_weights;
+use crate::bilinear::bilinear_matrix;
 
 /// Elements of the upsampled masks that are held at once, about.
 const ELEMENTS: usize = 1 << 25;
@@ -28,8 +28,8 @@ pub(super) fn loss_result<B: Backend>(
     let chunk = Chunk::<B> {
         labels: B::int_from_data(TensorData::new(indices, [batch, 1, rows, columns]), &device),
         size: [batch, rows, columns],
-        down: matrix::<B>(height, rows, &device),
-        right: matrix::<B>(width, columns, &device),
+        down: bilinear_matrix::<B>(height, rows, &device),
+        right: bilinear_matrix::<B>(width, columns, &device),
         alpha,
         gradients,
     };
@@ -56,12 +56,6 @@ pub(super) fn loss_result<B: Backend>(
             false => [B::float_cat(focal, 1), B::float_cat(dice, 1)],
         }),
     }
-}
-
-/// The bilinear resampling of a line as a matrix `[1, 1, output, input]`.
-fn matrix<B: Backend>(input: usize, output: usize, device: &Device<B>) -> FloatTensor<B> {
-    let weights = bilinear_weights(input, output);
-    B::float_from_data(TensorData::new(weights, [1, 1, output, input]), device)
 }
 
 struct Chunk<B: Backend> {
