@@ -8,8 +8,8 @@ use burn::backend::wgpu::WgpuBackend;
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, random, values};
 use zegclip_kernels::{
-    Activation, LabelMaps, MaskLayout, attention, decode_masks, layer_norm, linear, linear_add, mask_losses,
-    quick_gelu, self_attention,
+    Activation, LabelMaps, MaskLayout, attention, decode_masks, dropout, layer_norm, linear, linear_add, mask_losses,
+    quick_gelu, self_attention, with_dropout_seed,
 };
 
 /// Opened by the only test of this file: a second time would be an error.
@@ -76,6 +76,9 @@ fn operators_equal_those_on_the_processor() {
         layer_norm(x, gamma, None, 1e-5)
     });
     compare("QuickGELU", &gpu, [[2, 3, 20]], |[x]| quick_gelu(x));
+    compare("dropout", &gpu, [[2, 300, 20]], |[x]| {
+        with_dropout_seed(4, || dropout(x, 0.3))
+    });
     // Without gradients the activation is part of the layer.
     for activation in [Activation::None, Activation::QuickGelu, Activation::Relu] {
         let run = |device: &Device| {

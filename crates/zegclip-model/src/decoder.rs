@@ -1,14 +1,16 @@
 //! Cross-attention decoder whose last attention scores *are* the masks (paper, section 3.4).
 
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
-use burn::tensor::activation::{relu, softmax};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use zegclip_kernels::attention;
+use zegclip_kernels::{Activation, attention};
 
 use crate::config::{DecoderConfig, Similarity};
+use crate::dropout::Dropout;
 use crate::layer_norm::LayerNorm;
+use crate::linear::apply_linear;
 
 /// See [`Decoder::telling_similarity`].
 const BIAS_OF_QUERIES: f64 = 0.5;
@@ -61,7 +63,7 @@ impl CrossAttention {
             k: linear(),
             v: linear(),
             proj: linear(),
-            attention_dropout: DropoutConfig::new(dropout).init(),
+            attention_dropout: Dropout::new(dropout),
             heads,
         }
     }
@@ -72,19 +74,18 @@ impl CrossAttention {
     /// - output: `[batch, classes, width]`
     pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
         let [batch, classes, width] = queries.dims();
-        let query = self.split_heads(self.q.forward(queries));
-        let key = self.split_heads(self.k.forward(memory.clone()));
-        let value = self.split_heads(self.v.forward(memory));
-        let training = query.device().is_autodiff() && self.attention_dropout.prob > 0.0;
-        let attended = if training {
+        let query = self.split_heads(apply_linear(&self.q, queries, Activation::None));
+        let key = self.split_heads(apply_linear(&self.k, memory.clone(), Activation::None));
+        let value = self.split_heads(apply_linear(&self.v, memory, Activation::None));
+        let attended = if self.attention_dropout.is_active(&query.device()) {
             let scale = ((width / self.heads) as f64).powf(-0.5);
             let weights = softmax(query.matmul(key.swap_dims(2, 3)) * scale, 3);
             self.attention_dropout.forward(weights).matmul(value)
         } else {
             attention(query, key, value, None, false)
         };
-        self.proj
-            .forward(attended.swap_dims(1, 2).reshape([batch, classes, width]))
+        let merged = attended.swap_dims(1, 2).reshape([batch, classes, width]);
+        apply_linear(&self.proj, merged, Activation::None)
     }
 
     /// Attention scores before the softmax, averaged over heads: `q · k / (sqrt(head_dim) · heads)` summed over the whole
@@ -97,8 +98,8 @@ impl CrossAttention {
     pub fn scores(&self, queries: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
         let width = queries.dims()[2];
         let scale = ((width / self.heads) as f64).powf(-0.5) / self.heads as f64;
-        let query = self.q.forward(queries) * scale;
-        query.matmul(self.k.forward(memory).swap_dims(1, 2))
+        let query = apply_linear(&self.q, queries, Activation::None) * scale;
+        query.matmul(apply_linear(&self.k, memory, Activation::None).swap_dims(1, 2))
     }
 
     fn split_heads(&self, tokens: Tensor<3>) -> Tensor<4> {
@@ -118,7 +119,7 @@ impl DecoderLayer {
             linear1: LinearConfig::new(width, hidden).init(device),
             linear2: LinearConfig::new(hidden, width).init(device),
             norm3: LayerNorm::new(width, device),
-            dropout: DropoutConfig::new(config.dropout).init(),
+            dropout: Dropout::new(config.dropout),
         }
     }
 
@@ -131,8 +132,12 @@ impl DecoderLayer {
     pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
         let attended = self.cross_attention.forward(queries.clone(), memory);
         let queries = self.norm2.forward(queries + self.dropout.forward(attended));
-        let hidden = self.dropout.forward(relu(self.linear1.forward(queries.clone())));
-        let output = self.dropout.forward(self.linear2.forward(hidden));
+        let hidden = self
+            .dropout
+            .forward(apply_linear(&self.linear1, queries.clone(), Activation::Relu));
+        let output = self
+            .dropout
+            .forward(apply_linear(&self.linear2, hidden, Activation::None));
         self.norm3.forward(queries + output)
     }
 }

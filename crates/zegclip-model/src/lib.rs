@@ -15,9 +15,11 @@ mod compact_tokens;
 pub mod config;
 pub mod decoder;
 pub mod device;
+mod dropout;
 mod error;
 pub mod interpolate;
 pub mod layer_norm;
+mod linear;
 mod load;
 pub mod loss;
 pub mod parameters;
@@ -28,6 +30,7 @@ mod zegclip;
 
 pub use compact_tokens::whole_token_embedding;
 pub use config::{ClipConfig, ZegClipConfig};
+pub use dropout::Dropout;
 pub use error::ModelError;
 pub use load::{
     Hints, NativeMetadata, clip_config, load_clip, load_image_encoder, load_text_encoder, load_zegclip, text_config,

@@ -4,12 +4,15 @@
 //! enter a block only as keys and values; the result is the published one, token for token.
 
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig};
+use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
+use zegclip_kernels::Activation;
 
 use crate::clip::{ClassToken, ImageEncoder, KeyValue, l2_normalise};
 use crate::config::{PromptConfig, PromptForm, VisionConfig};
+use crate::dropout::Dropout;
 use crate::layer_norm::LayerNorm;
+use crate::linear::apply_linear;
 
 /// PyTorch's default for the norm that the release puts before `ln_post`.
 const PROMPT_NORM_EPSILON: f64 = 1e-6;
@@ -67,7 +70,7 @@ impl Prompts {
             deep_prompt_embeddings: deep,
             prompt_proj: prompt_projection(width, device),
             prompt_norm: LayerNorm::new(width, device).with_epsilon(PROMPT_NORM_EPSILON),
-            prompt_dropout: DropoutConfig::new(dropout).init(),
+            prompt_dropout: Dropout::new(dropout),
             shallow: form == PromptForm::Shallow,
             first_deep_block,
         }
@@ -95,7 +98,7 @@ impl Prompts {
             deep.narrow(0, row, 1)
         };
         let [_, count, width] = prompts.dims();
-        let projected = self.prompt_proj.forward(prompts).expand([batch, count, width]);
+        let projected = apply_linear(&self.prompt_proj, prompts, Activation::None).expand([batch, count, width]);
         Some(self.prompt_dropout.forward(projected))
     }
 

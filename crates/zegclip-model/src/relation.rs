@@ -3,8 +3,10 @@
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
+use zegclip_kernels::Activation;
 
 use crate::config::RelationForm;
+use crate::linear::apply_linear;
 
 /// Class queries from the image's class feature and the text features.
 #[derive(Module, Debug)]
@@ -71,6 +73,7 @@ impl RelationDescriptor {
     /// - `text_features`: `[classes, embed_dim]`
     /// - output: `[batch, classes, embed_dim]`
     pub fn forward(&self, class_feature: Tensor<2>, text_features: Tensor<2>) -> Tensor<3> {
-        self.q_proj.forward(self.descriptor(class_feature, text_features))
+        let descriptor = self.descriptor(class_feature, text_features);
+        apply_linear(&self.q_proj, descriptor, Activation::None)
     }
 }

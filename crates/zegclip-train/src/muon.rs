@@ -2,6 +2,7 @@
 //! same pace. Scaled as by Liu et al. 2025 (arXiv 2502.16982), so that AdamW's learning rate and decay fit.
 
 use burn::tensor::Tensor;
+use zegclip_kernels::{Activation, linear, linear_add};
 
 /// Decay of the momentum.
 pub(crate) const MOMENTUM: f64 = 0.95;
@@ -37,9 +38,9 @@ fn orthogonal(matrix: Tensor<2>) -> Tensor<2> {
     wide = wide / norm.unsqueeze::<2>();
     let [a, b, c] = QUINTIC;
     for _ in 0..ITERATIONS {
-        let gram = wide.clone().matmul(wide.clone().transpose());
-        let powers = gram.clone() * b + gram.clone().matmul(gram) * c;
-        wide = wide.clone() * a + powers.matmul(wide);
+        let gram = linear(wide.clone(), wide.clone().transpose(), None, Activation::None);
+        let powers = linear_add(gram.clone() * c, gram.clone(), None, gram * b);
+        wide = linear_add(powers, wide.clone(), None, wide * a);
     }
     if tall { wide.transpose() } else { wide }
 }

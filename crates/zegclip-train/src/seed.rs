@@ -1,4 +1,4 @@
-//! Seeds of the device's generator: functions of the run's seed and what is drawn.
+//! Seeds of initial values and dropout: functions of the run's seed and what is drawn.
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,7 @@ pub(crate) enum Drawn {
     Part(u64, u64),
 }
 
-/// A seed for the device. Different draws of a run, and the same draw of different runs, have unrelated seeds.
+/// A seed. Different draws of a run, and the same draw of different runs, have unrelated seeds.
 pub(crate) fn seed_of(run: u64, drawn: Drawn) -> u64 {
     let (stream, number) = match drawn {
         Drawn::Part(iteration, part) => (seed_of(run, Drawn::Iteration(iteration)), part),

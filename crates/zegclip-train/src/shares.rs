@@ -1,9 +1,8 @@
 //! A batch in equal parts, over one device or several, one part after the other on each.
 
-use std::sync::{Mutex, PoisonError};
-
 use burn::tensor::{Device, Tensor, TensorData};
 use zegclip_data::Batch;
+use zegclip_kernels::with_dropout_seed;
 use zegclip_model::ZegClip;
 
 use crate::TrainError;
@@ -73,17 +72,13 @@ impl Share<'_> {
         (seed, iteration): (u64, u64),
         objective: &Objective,
     ) -> Result<Sums, TrainError> {
-        /// A kind of device has one generator of random numbers in a process.
-        static GENERATOR: Mutex<()> = Mutex::new(());
         let mut sums: Option<Sums> = None;
         for Part { number, images, labels } in parts {
             let shape = [labels.len() / (side * side).max(1), 3, side, side];
             let images = Tensor::<4>::from_data(TensorData::new(images.to_vec(), shape), self.device);
-            let masks = {
-                let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-                self.device.seed(seed_of(seed, Drawn::Part(iteration, *number)));
+            let masks = with_dropout_seed(seed_of(seed, Drawn::Part(iteration, *number)), || {
                 self.model.forward(images, self.text_features.clone())
-            };
+            });
             let more = backward(self.model, masks, labels, [side, side], objective)?;
             match &mut sums {
                 Some(sums) => sums.add(more),

@@ -101,8 +101,7 @@ impl Trainer {
     }
 
     /// Shares each batch with further devices: every one computes an equal part, the sums and M are added on the first device,
-    /// which updates the parameters and sends them back. The result is that of one device but for the order of additions,
-    /// and for dropout, whose random numbers are those of the kind of device.
+    /// which updates the parameters and sends them back. The result is that of one device but for the order of additions.
     ///
     /// # Errors
     /// [`TrainError::Value`] if the batch cannot be shared equally, or a device does not compute in the type asked for;

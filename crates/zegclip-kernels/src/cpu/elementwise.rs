@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::buffer::filled_in_chunks;
 use super::exponential::{self, quick_gelu_derivative};
 use super::instruction_set::InstructionSet;
+use crate::dropout::Lots;
 
 /// Floats a task.
 const CHUNK: usize = 1 << 14;
@@ -84,6 +85,47 @@ pub(crate) fn quick_gelu_backward_in_place(instructions: InstructionSet, x: &[f3
     assert_eq!(x.len(), gradient.len(), "a gradient for each element");
     let chunks = x.par_chunks(CHUNK).zip(gradient.par_chunks_mut(CHUNK));
     in_chunks(x.len(), chunks, |(x, gradient)| instructions.run(Task(x, gradient)));
+}
+
+/// Each `x` times the factor that `lots` give its position.
+pub(crate) fn dropout(instructions: InstructionSet, x: &[f32], lots: Lots) -> Vec<f32> {
+    struct Task<'a>(&'a [f32], &'a mut [MaybeUninit<f32>], u32, Lots);
+    impl WithSimd for Task<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _simd: S) {
+            let Self(x, out, first, lots) = self;
+            for (index, (x, out)) in x.iter().zip(out).enumerate() {
+                out.write(x * lots.factor(first.wrapping_add(index as u32)));
+            }
+        }
+    }
+    let write = |index: usize, out: &mut [MaybeUninit<f32>]| {
+        let first = index * CHUNK;
+        instructions.run(Task(&x[first..][..out.len()], out, first as u32, lots));
+    };
+    // SAFETY: a task writes each element of its part.
+    unsafe { filled_in_chunks(x.len(), CHUNK, write) }
+}
+
+/// Multiplies each `x` by the factor that `lots` give its position.
+pub(crate) fn dropout_in_place(instructions: InstructionSet, x: &mut [f32], lots: Lots) {
+    struct Task<'a>(&'a mut [f32], u32, Lots);
+    impl WithSimd for Task<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _simd: S) {
+            let Self(x, first, lots) = self;
+            for (index, x) in x.iter_mut().enumerate() {
+                *x *= lots.factor(first.wrapping_add(index as u32));
+            }
+        }
+    }
+    in_chunks(x.len(), x.par_chunks_mut(CHUNK).enumerate(), |(index, chunk)| {
+        instructions.run(Task(chunk, (index * CHUNK) as u32, lots));
+    });
 }
 
 /// Runs `task` on every chunk; a single one stays on this thread.

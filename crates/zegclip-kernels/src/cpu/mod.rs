@@ -24,7 +24,9 @@ pub(crate) use attention::{Attended, Head, attention};
 pub(crate) use attention_backward::{HeadBackward, Target, attention_backward};
 pub(crate) use buffer::{OutputCells, filled_by};
 pub(crate) use column_sums::column_sums;
-pub(crate) use elementwise::{quick_gelu, quick_gelu_backward_in_place, quick_gelu_in_place};
+pub(crate) use elementwise::{
+    dropout, dropout_in_place, quick_gelu, quick_gelu_backward_in_place, quick_gelu_in_place,
+};
 pub(crate) use instruction_set::InstructionSet;
 pub(crate) use layer_norm::{ParameterGradients, layer_norm, layer_norm_gradients, layer_norm_x_gradient};
 pub(crate) use mask_loss::{MaskLossInput, mask_losses};

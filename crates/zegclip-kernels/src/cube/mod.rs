@@ -11,12 +11,14 @@ use burn_cubecl::tensor::CubeTensor;
 
 pub(crate) mod attention;
 mod bilinear;
+mod dropout;
 mod layer_norm;
 mod linear;
 mod mask_decoding;
 mod mask_loss;
 mod quick_gelu;
 
+pub(crate) use dropout::dropout;
 pub(crate) use layer_norm::{layer_norm, layer_norm_gradient};
 pub(crate) use linear::finish_linear;
 pub(crate) use mask_decoding::decode_masks;

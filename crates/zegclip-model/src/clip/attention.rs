@@ -5,7 +5,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::{Activation, attention, linear, self_attention};
 
-use super::block::apply_linear;
+use crate::linear::apply_linear;
 
 /// Keys and values of some tokens, split by heads.
 #[derive(Debug, Clone)]

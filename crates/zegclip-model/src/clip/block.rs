@@ -4,11 +4,12 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
-use zegclip_kernels::{Activation as Fused, linear, linear_add};
+use zegclip_kernels::Activation as Fused;
 
 use super::attention::{KeyValue, SelfAttention};
 use crate::config::Activation;
 use crate::layer_norm::LayerNorm;
+use crate::linear::{add_linear, apply_linear};
 
 /// Hidden width of the perceptron over the width of a token.
 const MLP_RATIO: usize = 4;
@@ -90,23 +91,5 @@ impl ResidualAttentionBlock {
     /// - `tokens`: `[batch, tokens, width]`
     pub fn key_value(&self, tokens: Tensor<3>) -> KeyValue {
         self.attention.key_value(self.ln_1.forward(tokens))
-    }
-}
-
-/// A linear layer and its activation through this project's kernels, in the type of its weight: matrices may be kept in a
-/// smaller type than the tokens between the blocks.
-pub(crate) fn apply_linear<const D: usize>(layer: &Linear, x: Tensor<D>, activation: Fused) -> Tensor<D> {
-    let weight = layer.weight.val();
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
-    linear(x.cast(weight.dtype()), weight, bias, activation)
-}
-
-/// `residual + layer(x)` in the type of the residual.
-fn add_linear<const D: usize>(residual: Tensor<D>, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let (weight, dtype) = (layer.weight.val(), residual.dtype());
-    if weight.dtype() == dtype && x.dtype() == dtype {
-        linear_add(x, weight, layer.bias.as_ref().map(|bias| bias.val()), residual)
-    } else {
-        residual + apply_linear(layer, x, Fused::None).cast(dtype)
     }
 }

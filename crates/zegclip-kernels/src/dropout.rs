@@ -1,0 +1,196 @@
+//! Dropout whose random numbers are computed where they are used, alike on every device.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn_cubecl::tensor::CubeTensor;
+
+use crate::cpu::{self, InstructionSet};
+use crate::{cube, flex};
+
+thread_local! {
+    /// State of the generator of [`Lots::draw`].
+    static STREAM: Cell<u64> = Cell::new(RandomState::new().hash_one(0u8));
+}
+
+/// Runs `work`, in which what [`dropout()`] drops depends on `seed` alone, on whatever device. Elsewhere it differs from thread
+/// to thread and from run to run.
+pub fn with_dropout_seed<R>(seed: u64, work: impl FnOnce() -> R) -> R {
+    /// The thread may be in the midst of other such work: one that waits for its tasks takes up others.
+    struct Outer(u64);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            STREAM.set(self.0);
+        }
+    }
+    let _outer = Outer(STREAM.replace(seed));
+    work()
+}
+
+/// Sets each value to 0 with `probability` and divides the others by `1 − probability`. Which ones are dropped is a function of
+/// two numbers, drawn for each call, and of a value's position, so that no mask is kept for the gradient.
+///
+/// # Shapes
+/// Any, also that of the result.
+///
+/// # Panics
+/// If `probability` is not in 0..1.
+pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
+    assert!(
+        (0.0..1.0).contains(&probability),
+        "dropout with probability {probability}"
+    );
+    let lots = Lots::draw(probability);
+    Tensor::from_dispatch(<Dispatch as DropoutOperator>::drop_values(x.into_dispatch(), lots))
+}
+
+/// [`dropout()`] by the kind of device.
+#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+pub trait DropoutOperator: Backend {
+    /// [`dropout()`]
+    fn drop_values(x: FloatTensor<Self>, lots: Lots) -> FloatTensor<Self>;
+}
+
+/// Dropout on a device without autodiff. It is linear, and its own gradient. The default composes burn's operators.
+pub trait DropoutKernel: Backend {
+    /// [`dropout()`]
+    fn masked(x: FloatTensor<Self>, lots: Lots) -> FloatTensor<Self> {
+        compose::<Self>(x, lots)
+    }
+}
+
+/// Which values are dropped.
+#[derive(Debug, Clone, Copy)]
+pub struct Lots {
+    pub(crate) seed: [u32; 2],
+    /// Values whose lot is below are dropped.
+    pub(crate) threshold: u32,
+    /// Factor of the others.
+    pub(crate) scale: f32,
+}
+
+impl Lots {
+    /// The next ones of this thread.
+    fn draw(probability: f64) -> Self {
+        // SplitMix64: every state has its successor, and the output is a mixture of its bits.
+        let state = STREAM.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        STREAM.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let mixed = mixed ^ (mixed >> 31);
+        Self {
+            seed: [mixed as u32, (mixed >> 32) as u32],
+            threshold: (probability * 2f64.powi(32)) as u32,
+            scale: (1.0 - probability).recip() as f32,
+        }
+    }
+
+    /// Factor of the value at a position.
+    #[inline(always)]
+    pub(crate) fn factor(self, position: u32) -> f32 {
+        if self.lot(position) < self.threshold {
+            0.0
+        } else {
+            self.scale
+        }
+    }
+
+    /// One of 2³² equally likely numbers: two rounds of a hash of 32 bits, a half of the seed before each.
+    #[inline(always)]
+    fn lot(self, position: u32) -> u32 {
+        mix(mix(position ^ self.seed[0]) ^ self.seed[1])
+    }
+}
+
+/// A bijection of 32 bits in which every bit of the argument changes every bit of the result about half of the time.
+#[inline(always)]
+fn mix(bits: u32) -> u32 {
+    let bits = (bits ^ (bits >> 16)).wrapping_mul(MULTIPLIERS[0]);
+    let bits = (bits ^ (bits >> 15)).wrapping_mul(MULTIPLIERS[1]);
+    bits ^ (bits >> 16)
+}
+
+/// Odd numbers that mix well with these shifts ("lowbias32" of Chris Wellons' search of such hashes).
+pub(crate) const MULTIPLIERS: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
+
+fn compose<B: Backend>(x: FloatTensor<B>, lots: Lots) -> FloatTensor<B> {
+    let shape = x.shape();
+    let factors: Vec<f32> = (0..shape.num_elements())
+        .map(|position| lots.factor(position as u32))
+        .collect();
+    let factors = B::float_from_data(TensorData::new(factors, shape), &x.device());
+    let factors = B::float_cast(factors, FloatDType::from(x.dtype()));
+    B::float_mul(x, factors)
+}
+
+impl DropoutKernel for Cube {
+    fn masked(x: CubeTensor, lots: Lots) -> CubeTensor {
+        if x.dtype() == DType::F64 || x.shape().num_elements() == 0 {
+            return compose::<Self>(x, lots);
+        }
+        cube::dropout(x, lots)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl DropoutKernel for burn::backend::NdArray {}
+
+impl DropoutKernel for Flex {
+    fn masked(x: FlexTensor, lots: Lots) -> FlexTensor {
+        if !flex::is_f32(&x) {
+            return compose::<Self>(x, lots);
+        }
+        if !x.is_unique() {
+            let x = flex::contiguous(x);
+            let shape = x.shape().to_vec();
+            return flex::tensor(cpu::dropout(InstructionSet::best(), flex::floats(&x), lots), shape);
+        }
+        let mut x = flex::owned(x);
+        cpu::dropout_in_place(InstructionSet::best(), x.storage_mut::<f32>(), lots);
+        x
+    }
+}
+
+/// On a device without autodiff.
+macro_rules! dropout_operator {
+    ($backend:ty) => {
+        impl DropoutOperator for $backend {
+            fn drop_values(x: FloatTensor<Self>, lots: Lots) -> FloatTensor<Self> {
+                Self::masked(x, lots)
+            }
+        }
+    };
+}
+
+dropout_operator!(Flex);
+dropout_operator!(Cube);
+#[cfg(feature = "ndarray")]
+dropout_operator!(burn::backend::NdArray);
+
+impl<B: DropoutKernel, C: CheckpointStrategy> DropoutOperator for Autodiff<B, C> {
+    fn drop_values(x: FloatTensor<Self>, lots: Lots) -> FloatTensor<Self> {
+        match DropoutBackward.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(lots, B::masked(x.into_primitive(), lots)),
+            OpsKind::UnTracked(prep) => prep.finish(B::masked(x.into_primitive(), lots)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DropoutBackward;
+
+impl<B: DropoutKernel> Backward<B, 1> for DropoutBackward {
+    type State = Lots;
+
+    fn backward(self, ops: Ops<Lots, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        unary::<B, _>(ops.parents, ops.node, grads, |gradient| B::masked(gradient, ops.state));
+    }
+}
