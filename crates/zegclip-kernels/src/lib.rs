@@ -21,6 +21,7 @@ mod mask_decoding;
 mod mask_loss;
 mod optional;
 mod quick_gelu;
+mod worker;
 
 pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
 pub use bilinear::{Tap, bilinear_taps, bilinear_weights};
@@ -33,3 +34,4 @@ pub use mask_decoding::{MaskDecodingOperator, MaskLayout, decode_masks};
 pub use mask_loss::{LabelMaps, MaskLossKernel, MaskLossOperator, MaskLossResult, mask_losses};
 pub use optional::{OptionalPair, OptionalTensor};
 pub use quick_gelu::{QuickGeluKernel, QuickGeluOperator, quick_gelu};
+pub use worker::on_worker;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use zegclip_data::Batch;
-use zegclip_kernels::with_dropout_seed;
+use zegclip_kernels::{on_worker, with_dropout_seed};
 use zegclip_model::ZegClip;
 
 use crate::TrainError;
@@ -42,7 +42,7 @@ pub(crate) fn compute(
         .zip(0..)
         .map(|((images, labels), number)| Part { number, images, labels })
         .collect();
-    let work = |share: &Share<'_>, parts: &[Part<'_>]| share.compute(parts, side, place, objective);
+    let work = |share: &Share<'_>, parts: &[Part<'_>]| on_worker(|| share.compute(parts, side, place, objective));
     let mut groups = all.chunks(parts).zip(shares);
     let Some((first_parts, first)) = groups.next() else {
         return Ok(Sums::default());

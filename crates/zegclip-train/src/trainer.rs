@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use zegclip_data::{Batch, Loader, LoaderSettings};
+use zegclip_kernels::on_worker;
 use zegclip_model::ZegClip;
 
 use crate::checkpoint::{Best, Checkpoint};
@@ -274,7 +275,7 @@ impl Trainer {
         if let Some(longest) = self.config.optimiser.clip_norm {
             gradients = gradients.clipped(longest)?;
         }
-        self.model = self.optimiser.step(self.model.clone(), &gradients, rate);
+        self.model = on_worker(|| self.optimiser.step(self.model.clone(), &gradients, rate));
         for replica in &mut self.replicas {
             replica.update(&self.model)?;
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zegclip_data::{
     ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalise, read_image, resize_bilinear, test_size,
 };
+use zegclip_kernels::on_worker;
 use zegclip_model::clip::ImageEncoder;
 use zegclip_model::config::MaskActivation;
 use zegclip_model::{Folded, Hints, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
@@ -289,12 +290,13 @@ impl Segmenter {
     /// As [`segment_with`](Self::segment_with).
     pub fn text_features(&self, classes: &Vocabulary) -> Result<Arc<Tensor<2>>, Error> {
         let key = key_of(classes);
-        let mut encoded = self.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(features) = encoded.get(&key) {
+        let encoded = || self.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(features) = encoded().get(&key) {
             return Ok(features.clone());
         }
+        // Without the lock: a thread that waits for its tasks may take up another call of this very function.
         let features = Arc::new(self.text.features(classes, &self.device.device, self.dtype)?);
-        encoded.insert(key, features.clone());
+        encoded().insert(key, features.clone());
         Ok(features)
     }
 
@@ -343,7 +345,7 @@ impl Segmenter {
             let image = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device.device).cast(self.dtype);
             self.model.predict(image, text_features.clone()).cast(FloatDType::F32)
         };
-        windows.chunks(self.batch).map(predict).collect()
+        on_worker(|| windows.chunks(self.batch).map(predict).collect())
     }
 }
 
@@ -398,4 +400,27 @@ fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
 fn key_of(classes: &Vocabulary) -> String {
     let names: Vec<String> = classes.classes().iter().map(|class| class.written()).collect();
     format!("{}\u{1}{}", names.join("\n"), classes.templates().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rayon::prelude::*;
+
+    use super::*;
+
+    /// Tasks of one call may run on a thread that waits in another call.
+    #[test]
+    fn photos_may_be_segmented_on_the_pool_itself() {
+        let segmenter = Segmenter::demo("cpu".parse().unwrap()).unwrap();
+        let photos: Vec<RgbImage> = (0..6u8)
+            .map(|seed| RgbImage::from_fn(60, 40, |x, y| [seed * 40, x as u8 * 4, y as u8 * 6].into()))
+            .collect();
+        let names = ["cat, grass", "train, sheep, sea"].map(|names| Vocabulary::from_names(names).unwrap());
+        let label = |(photo, classes): (&RgbImage, &Vocabulary)| segmenter.segment(photo, classes).unwrap().labels;
+        let work = |index: usize| (&photos[index], &names[index % 2]);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let together: Vec<_> = pool.install(|| (0..6).into_par_iter().map(|index| label(work(index))).collect());
+        let one_by_one: Vec<_> = (0..6).map(|index| label(work(index))).collect();
+        assert!(together == one_by_one, "other labels");
+    }
 }

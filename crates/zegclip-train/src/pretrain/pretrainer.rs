@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use burn::module::Param;
 use burn::tensor::{Device, FloatDType};
+use zegclip_kernels::on_worker;
 use zegclip_model::clip::Clip;
 use zegclip_model::config::ClipConfig;
 use zegclip_model::parameters::{load_parameters, resized_positions};
@@ -283,7 +284,7 @@ impl Pretrainer {
     fn update(&mut self, batch: &ClipBatch, chunk: usize, rate: f64) -> Result<ClipLosses, TrainError> {
         let patches = self.config.loss.patches;
         let ClipSums { losses, mut gradients } =
-            clip_forward_backward(&self.model, batch, chunk, patches, &self.device)?;
+            on_worker(|| clip_forward_backward(&self.model, batch, chunk, patches, &self.device))?;
         if !losses.total().is_finite() {
             return Err(TrainError::NotFinite {
                 iteration: self.iteration,
@@ -296,7 +297,7 @@ impl Pretrainer {
         if let Some(longest) = self.config.optimiser.clip_norm {
             gradients = gradients.clipped(longest)?;
         }
-        self.model = self.optimiser.step(self.model.clone(), &gradients, rate);
+        self.model = on_worker(|| self.optimiser.step(self.model.clone(), &gradients, rate));
         let scale = &self.model.logit_scale;
         let clamped = scale.val().inner().clamp_max(MAX_LOG_SCALE);
         self.model.logit_scale = Param::initialized(scale.id, freeze::tracked(clamped, None));
