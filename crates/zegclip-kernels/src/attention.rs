@@ -12,6 +12,8 @@ mod on_flex;
 
 pub use kernel::{AttentionGradients, AttentionKernel};
 
+use crate::cpu::AttentionMask;
+use crate::dropout::draw;
 use crate::optional::OptionalPair;
 
 /// `softmax(query · keyᵀ / sqrt(head_dim)) · value`, the extra keys and values behind the own ones; f32 arithmetic for f32
@@ -41,9 +43,27 @@ pub fn attention(
     check_shapes(query.dims(), key.dims(), value.dims(), extra_dims, causal);
     let (query, key, value) = (query.into_dispatch(), key.into_dispatch(), value.into_dispatch());
     let extra = optional_pair(extra);
-    Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend(
-        query, key, value, extra, causal,
-    ))
+    let mask = AttentionMask { causal, dropout: None };
+    Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend(query, key, value, extra, mask))
+}
+
+/// [`attention()`] whose weights are dropped at random with `probability`, as [`dropout()`](crate::dropout()) drops values,
+/// before they multiply values; the matrix of weights is kept neither whole nor for the gradient.
+///
+/// # Shapes
+/// As for [`attention()`].
+///
+/// # Panics
+/// If the shapes do not fit together, or `probability` is not in 0..1.
+pub fn attention_with_dropout(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, probability: f64) -> Tensor<4> {
+    check_shapes(query.dims(), key.dims(), value.dims(), None, false);
+    let mask = AttentionMask {
+        causal: false,
+        dropout: Some(draw(probability)),
+    };
+    let (query, key, value) = (query.into_dispatch(), key.into_dispatch(), value.into_dispatch());
+    let extra = OptionalPair::Absent;
+    Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend(query, key, value, extra, mask))
 }
 
 /// [`attention()`] of tokens to themselves, from one tensor that holds queries, keys and values: no copies between the
@@ -67,9 +87,8 @@ pub fn self_attention(qkv: Tensor<3>, heads: usize, extra: Option<(Tensor<4>, Te
     check_shapes(own, own, own, extra_dims, causal);
     let extra = optional_pair(extra);
     let qkv = qkv.into_dispatch();
-    Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend_to_self(
-        qkv, extra, heads, causal,
-    ))
+    let mask = AttentionMask { causal, dropout: None };
+    Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend_to_self(qkv, extra, heads, mask))
 }
 
 fn optional_pair(extra: Option<(Tensor<4>, Tensor<4>)>) -> OptionalPair<Dispatch> {
@@ -122,7 +141,7 @@ pub trait AttentionOperator: Backend {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         #[extension_type] extra: OptionalPair<Self>,
-        causal: bool,
+        mask: AttentionMask,
     ) -> FloatTensor<Self>;
 
     /// [`self_attention()`]
@@ -130,7 +149,7 @@ pub trait AttentionOperator: Backend {
         qkv: FloatTensor<Self>,
         #[extension_type] extra: OptionalPair<Self>,
         heads: usize,
-        causal: bool,
+        mask: AttentionMask,
     ) -> FloatTensor<Self>;
 }
 
@@ -143,19 +162,19 @@ macro_rules! attention_operator {
                 key: FloatTensor<Self>,
                 value: FloatTensor<Self>,
                 extra: OptionalPair<Self>,
-                causal: bool,
+                mask: AttentionMask,
             ) -> FloatTensor<Self> {
-                Self::attention_output(query, key, value, extra.into_option(), causal)
+                Self::attention_output(query, key, value, extra.into_option(), mask)
             }
 
             fn attend_to_self(
                 qkv: FloatTensor<Self>,
                 extra: OptionalPair<Self>,
                 heads: usize,
-                causal: bool,
+                mask: AttentionMask,
             ) -> FloatTensor<Self> {
                 let [query, key, value] = Self::split_heads(qkv, heads);
-                let output = Self::attention_output(query, key, value, extra.into_option(), causal);
+                let output = Self::attention_output(query, key, value, extra.into_option(), mask);
                 kernel::merge::<Self>(output)
             }
         }

@@ -13,11 +13,11 @@ use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetada
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::cpu::{self, InstructionSet};
+use crate::cpu::{self, InstructionSet, Lots};
 use crate::{cube, flex};
 
 thread_local! {
-    /// State of the generator of [`Lots::draw`].
+    /// State of the generator of [`draw`].
     static STREAM: Cell<u64> = Cell::new(RandomState::new().hash_one(0u8));
 }
 
@@ -44,11 +44,7 @@ pub fn with_dropout_seed<R>(seed: u64, work: impl FnOnce() -> R) -> R {
 /// # Panics
 /// If `probability` is not in 0..1.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
-    assert!(
-        (0.0..1.0).contains(&probability),
-        "dropout with probability {probability}"
-    );
-    let lots = Lots::draw(probability);
+    let lots = draw(probability);
     Tensor::from_dispatch(<Dispatch as DropoutOperator>::drop_values(x.into_dispatch(), lots))
 }
 
@@ -67,59 +63,20 @@ pub trait DropoutKernel: Backend {
     }
 }
 
-/// Which values are dropped.
-#[derive(Debug, Clone, Copy)]
-pub struct Lots {
-    pub(crate) seed: [u32; 2],
-    /// Values whose lot is below are dropped.
-    pub(crate) threshold: u32,
-    /// Factor of the others.
-    pub(crate) scale: f32,
+/// The next lots of this thread.
+pub(crate) fn draw(probability: f64) -> Lots {
+    assert!(
+        (0.0..1.0).contains(&probability),
+        "dropout with probability {probability}"
+    );
+    // SplitMix64: every state has its successor, and the output is a mixture of its bits.
+    let state = STREAM.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STREAM.set(state);
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let mixed = mixed ^ (mixed >> 31);
+    Lots::new([mixed as u32, (mixed >> 32) as u32], probability)
 }
-
-impl Lots {
-    /// The next ones of this thread.
-    fn draw(probability: f64) -> Self {
-        // SplitMix64: every state has its successor, and the output is a mixture of its bits.
-        let state = STREAM.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        STREAM.set(state);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let mixed = mixed ^ (mixed >> 31);
-        Self {
-            seed: [mixed as u32, (mixed >> 32) as u32],
-            threshold: (probability * 2f64.powi(32)) as u32,
-            scale: (1.0 - probability).recip() as f32,
-        }
-    }
-
-    /// Factor of the value at a position.
-    #[inline(always)]
-    pub(crate) fn factor(self, position: u32) -> f32 {
-        if self.lot(position) < self.threshold {
-            0.0
-        } else {
-            self.scale
-        }
-    }
-
-    /// One of 2³² equally likely numbers: two rounds of a hash of 32 bits, a half of the seed before each.
-    #[inline(always)]
-    fn lot(self, position: u32) -> u32 {
-        mix(mix(position ^ self.seed[0]) ^ self.seed[1])
-    }
-}
-
-/// A bijection of 32 bits in which every bit of the argument changes every bit of the result about half of the time.
-#[inline(always)]
-fn mix(bits: u32) -> u32 {
-    let bits = (bits ^ (bits >> 16)).wrapping_mul(MULTIPLIERS[0]);
-    let bits = (bits ^ (bits >> 15)).wrapping_mul(MULTIPLIERS[1]);
-    bits ^ (bits >> 16)
-}
-
-/// Odd numbers that mix well with these shifts ("lowbias32" of Chris Wellons' search of such hashes).
-pub(crate) const MULTIPLIERS: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
 
 fn compose<B: Backend>(x: FloatTensor<B>, lots: Lots) -> FloatTensor<B> {
     let shape = x.shape();

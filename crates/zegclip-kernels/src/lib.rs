@@ -23,10 +23,12 @@ mod optional;
 mod quick_gelu;
 mod worker;
 
-pub use attention::{AttentionGradients, AttentionKernel, AttentionOperator, attention, self_attention};
+pub use attention::{
+    AttentionGradients, AttentionKernel, AttentionOperator, attention, attention_with_dropout, self_attention,
+};
 pub use bilinear::{Tap, bilinear_taps, bilinear_weights};
-pub use cpu::Activation;
-pub use dropout::{DropoutKernel, DropoutOperator, Lots, dropout, with_dropout_seed};
+pub use cpu::{Activation, AttentionMask, Lots};
+pub use dropout::{DropoutKernel, DropoutOperator, dropout, with_dropout_seed};
 pub use keeping_allocator::KeepingAllocator;
 pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};
 pub use linear::{LinearKernel, LinearOperator, linear, linear_add};

@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{assert_close, on_threads, random, values};
-use zegclip_kernels::{attention, self_attention};
+use zegclip_kernels::{attention, attention_with_dropout, dropout, self_attention, with_dropout_seed};
 
 const FORWARD: f32 = 1e-5;
 const GRADIENT: f32 = 1e-4;
@@ -115,6 +115,16 @@ fn run(case: &Case, inputs: &[Tensor<4>], operator: Attention) -> Tensor<4> {
         case.causal,
     )
 }
+
+/// Weights dropped by the lots that a seed gives, in the kernel and one operator after the other.
+const DROPPED: [Attention; 2] = [
+    |query, key, value, _, _| with_dropout_seed(9, || attention_with_dropout(query, key, value, 0.3)),
+    |query, key, value, _, _| {
+        let scale = (query.dims()[3] as f64).sqrt();
+        let weights = softmax(query.matmul(key.swap_dims(2, 3)) / scale, 3);
+        with_dropout_seed(9, || dropout(weights, 0.3)).matmul(value)
+    },
+];
 
 /// Output and the gradient of each input.
 fn with_gradients(case: &Case, operator: Attention) -> (Tensor<4>, Vec<Option<Tensor<4>>>) {
@@ -244,4 +254,20 @@ fn large_scores_neither_overflow_nor_vanish() {
     let expected = composed(query.clone(), key.clone(), value.clone(), None, false);
     // Scores of 10⁵ are known to 10⁻² only; the softmax of both is one key, save for ties.
     assert_close("output", attention(query, key, value, None, false), expected, 1e-2);
+}
+
+#[test]
+fn dropped_weights_are_those_of_the_composition() {
+    let fitting = || CASES.iter().filter(|case| case.extra.is_none() && !case.causal);
+    assert!(fitting().count() > 1);
+    for case in fitting().chain([&case(2, 3, [35, 77], None, [16, 24], false)]) {
+        let [(actual, gradients), (expected, expected_gradients)] =
+            DROPPED.map(|operator| with_gradients(case, operator));
+        let name = format!("{} queries to {} keys", case.queries, case.keys);
+        assert_close(&name, actual, expected, FORWARD);
+        for (index, (actual, expected)) in gradients.into_iter().zip(expected_gradients).enumerate() {
+            let name = format!("{name}, gradient {index}");
+            assert_close(&name, actual.expect("one"), expected.expect("one"), GRADIENT);
+        }
+    }
 }

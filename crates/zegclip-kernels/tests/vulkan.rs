@@ -8,8 +8,8 @@ use burn::backend::wgpu::WgpuBackend;
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, random, values};
 use zegclip_kernels::{
-    Activation, LabelMaps, MaskLayout, attention, decode_masks, dropout, layer_norm, linear, linear_add, mask_losses,
-    quick_gelu, self_attention, with_dropout_seed,
+    Activation, LabelMaps, MaskLayout, attention, attention_with_dropout, decode_masks, dropout, layer_norm, linear,
+    linear_add, mask_losses, quick_gelu, self_attention, with_dropout_seed,
 };
 
 /// Opened by the only test of this file: a second time would be an error.
@@ -130,8 +130,15 @@ fn operators_equal_those_on_the_processor() {
             attention(q * 2.0, k * 2.0, v, Some((extra_k, extra_v)), causal)
         });
     }
+    let shapes = [[2, 3, 37, 16], [2, 3, 70, 16], [2, 3, 70, 16]];
+    compare("attention with dropout", &gpu, shapes, |[q, k, v]| {
+        with_dropout_seed(5, || attention_with_dropout(q, k, v, 0.3))
+    });
     // Too wide for the memory of a cube: composed.
     let wide = [1, 1, 3, 700];
+    compare("attention with dropout, wide", &gpu, [wide; 3], |[q, k, v]| {
+        with_dropout_seed(5, || attention_with_dropout(q, k, v, 0.3))
+    });
     compare("attention, wide", &gpu, [wide; 3], |[q, k, v]| {
         attention(q, k, v, None, false)
     });

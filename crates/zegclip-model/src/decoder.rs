@@ -2,10 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use zegclip_kernels::{Activation, attention};
+use zegclip_kernels::Activation;
 
 use crate::config::{DecoderConfig, Similarity};
 use crate::dropout::Dropout;
@@ -77,13 +76,7 @@ impl CrossAttention {
         let query = self.split_heads(apply_linear(&self.q, queries, Activation::None));
         let key = self.split_heads(apply_linear(&self.k, memory.clone(), Activation::None));
         let value = self.split_heads(apply_linear(&self.v, memory, Activation::None));
-        let attended = if self.attention_dropout.is_active(&query.device()) {
-            let scale = ((width / self.heads) as f64).powf(-0.5);
-            let weights = softmax(query.matmul(key.swap_dims(2, 3)) * scale, 3);
-            self.attention_dropout.forward(weights).matmul(value)
-        } else {
-            attention(query, key, value, None, false)
-        };
+        let attended = self.attention_dropout.attend(query, key, value);
         let merged = attended.swap_dims(1, 2).reshape([batch, classes, width]);
         apply_linear(&self.proj, merged, Activation::None)
     }

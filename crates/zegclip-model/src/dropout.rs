@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use zegclip_kernels::{attention, attention_with_dropout, dropout};
 
 /// Sets values to 0 at random in training, that is on devices with autodiff, and makes up for it in the others; elsewhere it
 /// changes nothing. What is dropped depends on [`zegclip_kernels::with_dropout_seed`].
@@ -17,15 +18,27 @@ impl Dropout {
     }
 
     /// Whether it drops anything there.
-    pub(crate) fn is_active(&self, device: &Device) -> bool {
+    fn is_active(&self, device: &Device) -> bool {
         self.probability > 0.0 && device.is_autodiff()
+    }
+
+    /// Attention whose weights are dropped.
+    ///
+    /// # Shapes
+    /// As for [`attention`].
+    pub(crate) fn attend(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+        if self.is_active(&query.device()) {
+            attention_with_dropout(query, key, value, self.probability)
+        } else {
+            attention(query, key, value, None, false)
+        }
     }
 
     /// # Shapes
     /// Any, also that of the result.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if self.is_active(&x.device()) {
-            zegclip_kernels::dropout(x, self.probability)
+            dropout(x, self.probability)
         } else {
             x
         }

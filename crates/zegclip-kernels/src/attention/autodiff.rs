@@ -10,6 +10,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::AttentionOperator;
 use super::kernel::{self, AttentionKernel};
+use crate::cpu::AttentionMask;
 use crate::optional::OptionalPair;
 
 impl<B: AttentionKernel, C: CheckpointStrategy> AttentionOperator for Autodiff<B, C> {
@@ -18,12 +19,12 @@ impl<B: AttentionKernel, C: CheckpointStrategy> AttentionOperator for Autodiff<B
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         extra: OptionalPair<Self>,
-        causal: bool,
+        mask: AttentionMask,
     ) -> FloatTensor<Self> {
         match extra {
-            OptionalPair::Absent => tracked::<B, C, 3>(Form::Apart, [query, key, value], causal),
+            OptionalPair::Absent => tracked::<B, C, 3>(Form::Apart, [query, key, value], mask),
             OptionalPair::Present(extra_key, extra_value) => {
-                tracked::<B, C, 5>(Form::Apart, [query, key, value, extra_key, extra_value], causal)
+                tracked::<B, C, 5>(Form::Apart, [query, key, value, extra_key, extra_value], mask)
             }
         }
     }
@@ -32,12 +33,12 @@ impl<B: AttentionKernel, C: CheckpointStrategy> AttentionOperator for Autodiff<B
         qkv: FloatTensor<Self>,
         extra: OptionalPair<Self>,
         heads: usize,
-        causal: bool,
+        mask: AttentionMask,
     ) -> FloatTensor<Self> {
         match extra {
-            OptionalPair::Absent => tracked::<B, C, 1>(Form::Together { heads }, [qkv], causal),
+            OptionalPair::Absent => tracked::<B, C, 1>(Form::Together { heads }, [qkv], mask),
             OptionalPair::Present(extra_key, extra_value) => {
-                tracked::<B, C, 3>(Form::Together { heads }, [qkv, extra_key, extra_value], causal)
+                tracked::<B, C, 3>(Form::Together { heads }, [qkv, extra_key, extra_value], mask)
             }
         }
     }
@@ -58,25 +59,25 @@ struct State<T> {
     inputs: Vec<NodeId>,
     output: T,
     log_sum: T,
-    causal: bool,
+    mask: AttentionMask,
 }
 
 /// The inputs, in order and without names.
 fn forward<B: AttentionKernel>(
     form: Form,
     inputs: Vec<FloatTensor<B>>,
-    causal: bool,
+    mask: AttentionMask,
 ) -> Option<(FloatTensor<B>, FloatTensor<B>)> {
     let mut inputs = inputs.into_iter();
     let mut next = || inputs.next();
     match form {
         Form::Apart => {
             let (query, key, value) = (next()?, next()?, next()?);
-            Some(B::attention_forward(query, key, value, next().zip(next()), causal))
+            Some(B::attention_forward(query, key, value, next().zip(next()), mask))
         }
         Form::Together { heads } => {
             let [query, key, value] = B::split_heads(next()?, heads);
-            let (output, log_sum) = B::attention_forward(query, key, value, next().zip(next()), causal);
+            let (output, log_sum) = B::attention_forward(query, key, value, next().zip(next()), mask);
             Some((kernel::merge::<B>(output), log_sum))
         }
     }
@@ -85,11 +86,11 @@ fn forward<B: AttentionKernel>(
 fn tracked<B: AttentionKernel, C: CheckpointStrategy, const N: usize>(
     form: Form,
     inputs: [FloatTensor<Autodiff<B, C>>; N],
-    causal: bool,
+    mask: AttentionMask,
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes: [NodeGuard; N] = inputs.each_ref().map(|input| input.node());
     let primitives = inputs.iter().map(|input| input.primitive().clone()).collect();
-    let Some((output, log_sum)) = forward::<B>(form, primitives, causal) else {
+    let Some((output, log_sum)) = forward::<B>(form, primitives, mask) else {
         unreachable!("every form has its inputs");
     };
     match Backward::<B, N>::prepare::<C>(AttentionBackward(form), nodes)
@@ -101,7 +102,7 @@ fn tracked<B: AttentionKernel, C: CheckpointStrategy, const N: usize>(
                 inputs: inputs.iter().map(|input| prep.checkpoint(input)).collect(),
                 output: output.clone(),
                 log_sum,
-                causal,
+                mask,
             };
             prep.finish(state, output)
         }
@@ -121,7 +122,7 @@ impl<B: AttentionKernel, const N: usize> Backward<B, N> for AttentionBackward {
             inputs,
             output,
             log_sum,
-            causal,
+            mask,
         } = ops.state;
         let mut inputs = inputs
             .into_iter()
@@ -133,14 +134,14 @@ impl<B: AttentionKernel, const N: usize> Backward<B, N> for AttentionBackward {
                     return;
                 };
                 let extra = next().zip(next());
-                let all = B::attention_gradients(query, key, value, extra, causal, output, log_sum, gradient);
+                let all = B::attention_gradients(query, key, value, extra, mask, output, log_sum, gradient);
                 let (key_extra, value_extra) = all.extra.unzip();
                 vec![Some(all.query), Some(all.key), Some(all.value), key_extra, value_extra]
             }
             Form::Together { heads } => {
                 let Some(qkv) = next() else { return };
                 let extra = next().zip(next());
-                let (qkv, extra) = B::self_attention_gradients(qkv, heads, extra, causal, output, log_sum, gradient);
+                let (qkv, extra) = B::self_attention_gradients(qkv, heads, extra, mask, output, log_sum, gradient);
                 let (key_extra, value_extra) = extra.unzip();
                 vec![Some(qkv), key_extra, value_extra]
             }

@@ -5,36 +5,39 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use super::kernel::AttentionGradients;
+use crate::cpu::AttentionMask;
+use crate::dropout::DropoutKernel;
 
 /// Added to the score of a key that a query must not see; fits f16 too.
 const HIDDEN: f32 = -3e4;
 
-pub(super) fn forward<B: Backend>(
+pub(super) fn forward<B: DropoutKernel>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
     extra: Option<(FloatTensor<B>, FloatTensor<B>)>,
-    causal: bool,
+    mask: AttentionMask,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let [batch, heads, queries, _] = query.shape().dims::<4>();
     let own_keys = key.shape()[2];
     let (key, value) = with_extra::<B>(key, value, extra, batch);
-    let scores = scores::<B>(query, key, own_keys, causal);
+    let scores = scores::<B>(query, key, own_keys, mask);
     let maximum = B::float_max_dim(scores.clone(), 3);
     let exponentials = B::float_exp(B::float_sub(scores, maximum.clone()));
     let total = B::float_sum_dim(exponentials.clone(), 3);
-    let output = B::float_matmul(B::float_div(exponentials, total.clone()), value);
+    let weights = B::float_div(exponentials, total.clone());
+    let output = B::float_matmul(dropped::<B>(weights, mask), value);
     let log_sum = B::float_add(B::float_log(total), maximum);
     (output, B::float_reshape(log_sum, Shape::new([batch, heads, queries])))
 }
 
 #[allow(clippy::too_many_arguments)] // inputs, results and the gradient of the result: all are needed
-pub(super) fn gradients<B: Backend>(
+pub(super) fn gradients<B: DropoutKernel>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
     extra: Option<(FloatTensor<B>, FloatTensor<B>)>,
-    causal: bool,
+    mask: AttentionMask,
     output: FloatTensor<B>,
     log_sum: FloatTensor<B>,
     gradient: FloatTensor<B>,
@@ -43,12 +46,13 @@ pub(super) fn gradients<B: Backend>(
     let own_keys = key.shape()[2];
     let extra_batch = extra.as_ref().map(|(key, _)| key.shape()[0]);
     let (key, value) = with_extra::<B>(key, value, extra, batch);
-    let scores = scores::<B>(query.clone(), key.clone(), own_keys, causal);
+    let scores = scores::<B>(query.clone(), key.clone(), own_keys, mask);
     let log_sum = B::float_reshape(log_sum, Shape::new([batch, heads, queries, 1]));
     let weights = B::float_exp(B::float_sub(scores, log_sum));
-    let value_gradient = B::float_matmul(B::float_swap_dims(weights.clone(), 2, 3), gradient.clone());
+    let kept = dropped::<B>(weights.clone(), mask);
+    let value_gradient = B::float_matmul(B::float_swap_dims(kept, 2, 3), gradient.clone());
     let product = B::float_sum_dim(B::float_mul(output, gradient.clone()), 3);
-    let weight_gradient = B::float_matmul(gradient, B::float_swap_dims(value, 2, 3));
+    let weight_gradient = dropped::<B>(B::float_matmul(gradient, B::float_swap_dims(value, 2, 3)), mask);
     let score_gradient = B::float_mul(weights, B::float_sub(weight_gradient, product));
     let score_gradient = B::float_mul_scalar(score_gradient, scale(head_dim).into());
     let query_gradient = B::float_matmul(score_gradient.clone(), key);
@@ -63,18 +67,31 @@ pub(super) fn gradients<B: Backend>(
     }
 }
 
+/// Weights, or their gradients, after dropout.
+fn dropped<B: DropoutKernel>(weights: FloatTensor<B>, mask: AttentionMask) -> FloatTensor<B> {
+    match mask.dropout {
+        Some(lots) => B::masked(weights, lots),
+        None => weights,
+    }
+}
+
 fn scale(head_dim: usize) -> f64 {
     (head_dim as f64).powf(-0.5)
 }
 
 /// Scaled scores `[batch, heads, queries, keys]`, those of keys that a query must not see far below all others.
-fn scores<B: Backend>(query: FloatTensor<B>, key: FloatTensor<B>, own_keys: usize, causal: bool) -> FloatTensor<B> {
+fn scores<B: Backend>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    own_keys: usize,
+    mask: AttentionMask,
+) -> FloatTensor<B> {
     let [_, _, queries, head_dim] = query.shape().dims::<4>();
     let keys = key.shape()[2];
     let (device, dtype) = (query.device(), query.dtype());
     let query = B::float_mul_scalar(query, scale(head_dim).into());
     let scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
-    if !causal {
+    if !mask.causal {
         return scores;
     }
     let mut bias = vec![0.0f32; queries * keys];

@@ -5,6 +5,8 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::composed;
+use crate::cpu::AttentionMask;
+use crate::dropout::DropoutKernel;
 
 /// Keys and values of tokens that only serve to be attended to.
 type Extra<B> = Option<(FloatTensor<B>, FloatTensor<B>)>;
@@ -23,7 +25,7 @@ pub struct AttentionGradients<B: Backend> {
 }
 
 /// Attention and its gradients on a device without autodiff. The defaults compose burn's operators.
-pub trait AttentionKernel: Backend {
+pub trait AttentionKernel: DropoutKernel {
     /// Queries, keys and values, each `[batch, heads, tokens, head_dim]`, of `[batch, tokens, 3 · heads · head_dim]`.
     fn split_heads(qkv: FloatTensor<Self>, heads: usize) -> [FloatTensor<Self>; 3] {
         split::<Self>(qkv, heads)
@@ -35,9 +37,9 @@ pub trait AttentionKernel: Backend {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         extra: Extra<Self>,
-        causal: bool,
+        mask: AttentionMask,
     ) -> FloatTensor<Self> {
-        Self::attention_forward(query, key, value, extra, causal).0
+        Self::attention_forward(query, key, value, extra, mask).0
     }
 
     /// Result of attention and the logarithm of the sum of the exponentials of each query's scores: `[batch, heads, queries]`.
@@ -46,9 +48,9 @@ pub trait AttentionKernel: Backend {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         extra: Extra<Self>,
-        causal: bool,
+        mask: AttentionMask,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        composed::forward::<Self>(query, key, value, extra, causal)
+        composed::forward::<Self>(query, key, value, extra, mask)
     }
 
     /// Gradients from what [`Self::attention_forward`] gave; the weights are computed again.
@@ -58,12 +60,12 @@ pub trait AttentionKernel: Backend {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         extra: Extra<Self>,
-        causal: bool,
+        mask: AttentionMask,
         output: FloatTensor<Self>,
         log_sum: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> AttentionGradients<Self> {
-        composed::gradients::<Self>(query, key, value, extra, causal, output, log_sum, gradient)
+        composed::gradients::<Self>(query, key, value, extra, mask, output, log_sum, gradient)
     }
 
     /// The same for queries, keys and values in one tensor `[batch, tokens, 3 · heads · head_dim]`, from the result with
@@ -73,14 +75,14 @@ pub trait AttentionKernel: Backend {
         qkv: FloatTensor<Self>,
         heads: usize,
         extra: Extra<Self>,
-        causal: bool,
+        mask: AttentionMask,
         output: FloatTensor<Self>,
         log_sum: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, Extra<Self>) {
         let [query, key, value] = Self::split_heads(qkv, heads);
         let (output, gradient) = (unmerge::<Self>(output, heads), unmerge::<Self>(gradient, heads));
-        let gradients = Self::attention_gradients(query, key, value, extra, causal, output, log_sum, gradient);
+        let gradients = Self::attention_gradients(query, key, value, extra, mask, output, log_sum, gradient);
         let parts = [gradients.query, gradients.key, gradients.value].map(merge::<Self>);
         (Self::float_cat(parts.into(), 2), gradients.extra)
     }

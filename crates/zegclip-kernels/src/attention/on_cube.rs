@@ -6,6 +6,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::composed;
 use super::kernel::{AttentionGradients, AttentionKernel, merge, split, unmerge};
+use crate::cpu::AttentionMask;
 use crate::cube::attention::{self as cube, Inputs};
 
 type Extra = Option<(CubeTensor, CubeTensor)>;
@@ -20,12 +21,12 @@ impl AttentionKernel for Cube {
         key: CubeTensor,
         value: CubeTensor,
         extra: Extra,
-        causal: bool,
+        mask: AttentionMask,
     ) -> (CubeTensor, CubeTensor) {
         if !cube::takes(&query, &value) {
-            return composed::forward::<Self>(query, key, value, extra, causal);
+            return composed::forward::<Self>(query, key, value, extra, mask);
         }
-        cube::attention(&Inputs::new(query, key, value, extra, causal))
+        cube::attention(&Inputs::new(query, key, value, extra, mask))
     }
 
     fn attention_gradients(
@@ -33,15 +34,15 @@ impl AttentionKernel for Cube {
         key: CubeTensor,
         value: CubeTensor,
         extra: Extra,
-        causal: bool,
+        mask: AttentionMask,
         output: CubeTensor,
         log_sum: CubeTensor,
         gradient: CubeTensor,
     ) -> AttentionGradients<Self> {
         if !cube::takes_gradients(&query, &value) {
-            return composed::gradients::<Self>(query, key, value, extra, causal, output, log_sum, gradient);
+            return composed::gradients::<Self>(query, key, value, extra, mask, output, log_sum, gradient);
         }
-        let inputs = Inputs::new(query, key, value, extra, causal);
+        let inputs = Inputs::new(query, key, value, extra, mask);
         let ([query, key, value], extra) = cube::attention_gradients(&inputs, output, log_sum, gradient, None);
         AttentionGradients {
             query,
@@ -55,7 +56,7 @@ impl AttentionKernel for Cube {
         qkv: CubeTensor,
         heads: usize,
         extra: Extra,
-        causal: bool,
+        mask: AttentionMask,
         output: CubeTensor,
         log_sum: CubeTensor,
         gradient: CubeTensor,
@@ -67,11 +68,11 @@ impl AttentionKernel for Cube {
         if cube::takes_gradients(&query, &value)
             && let Some(targets) = cube::parts(&result, heads)
         {
-            let inputs = Inputs::new(query, key, value, extra, causal);
+            let inputs = Inputs::new(query, key, value, extra, mask);
             let (_, extra) = cube::attention_gradients(&inputs, output, log_sum, gradient, Some(targets));
             return (result, extra);
         }
-        let gradients = Self::attention_gradients(query, key, value, extra, causal, output, log_sum, gradient);
+        let gradients = Self::attention_gradients(query, key, value, extra, mask, output, log_sum, gradient);
         let parts = [gradients.query, gradients.key, gradients.value].map(merge::<Self>);
         (Self::float_cat(parts.into(), 2), gradients.extra)
     }

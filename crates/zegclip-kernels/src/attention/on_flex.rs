@@ -7,7 +7,7 @@ use burn::tensor::Shape;
 
 use super::composed;
 use super::kernel::{AttentionGradients, AttentionKernel};
-use crate::cpu::{self, Attended, Head, HeadBackward, InstructionSet, OutputCells, Target, filled_by};
+use crate::cpu::{self, Attended, AttentionMask, Head, HeadBackward, InstructionSet, OutputCells, Target, filled_by};
 use crate::flex::{self, Heads};
 
 type Extra = Option<(FlexTensor, FlexTensor)>;
@@ -32,16 +32,16 @@ impl AttentionKernel for Flex {
         key: FlexTensor,
         value: FlexTensor,
         extra: Extra,
-        causal: bool,
+        mask: AttentionMask,
     ) -> (FlexTensor, FlexTensor) {
         if !flex::is_f32(&query) {
-            return composed::forward::<Self>(query, key, value, extra, causal);
+            return composed::forward::<Self>(query, key, value, extra, mask);
         }
         let inputs = Inputs::new(query, key, value, extra);
         let [batch, heads, queries, head_dim] = Heads::of(&inputs.query).shape;
         let value_dim = Heads::of(&inputs.value).shape[3];
         let Attended { output, log_sum } =
-            cpu::attention(InstructionSet::best(), &inputs.heads(), heads, scale(head_dim), causal);
+            cpu::attention(InstructionSet::best(), &inputs.heads(), heads, scale(head_dim), mask);
         let output = tokens_first(output, [batch, heads, queries, value_dim]);
         (output, flex::tensor(log_sum, [batch, heads, queries]))
     }
@@ -51,13 +51,13 @@ impl AttentionKernel for Flex {
         key: FlexTensor,
         value: FlexTensor,
         extra: Extra,
-        causal: bool,
+        mask: AttentionMask,
         output: FlexTensor,
         log_sum: FlexTensor,
         gradient: FlexTensor,
     ) -> AttentionGradients<Self> {
         if !flex::is_f32(&query) {
-            return composed::gradients::<Self>(query, key, value, extra, causal, output, log_sum, gradient);
+            return composed::gradients::<Self>(query, key, value, extra, mask, output, log_sum, gradient);
         }
         let inputs = Inputs::new(query, key, value, extra);
         let shapes = [&inputs.query, &inputs.key, &inputs.value].map(|tensor| Heads::of(tensor).shape);
@@ -73,7 +73,7 @@ impl AttentionKernel for Flex {
                     stride: heads * dim,
                 }
             };
-            inputs.backward(&output, &gradient, &log_sum, causal, |image, head| {
+            inputs.backward(&output, &gradient, &log_sum, mask, |image, head| {
                 [0, 1, 2].map(|index| target(index, image, head))
             })
         };
@@ -90,7 +90,7 @@ impl AttentionKernel for Flex {
         qkv: FlexTensor,
         heads: usize,
         extra: Extra,
-        causal: bool,
+        mask: AttentionMask,
         output: FlexTensor,
         log_sum: FlexTensor,
         gradient: FlexTensor,
@@ -100,7 +100,7 @@ impl AttentionKernel for Flex {
         let output = super::kernel::unmerge::<Self>(output, heads);
         let gradient = super::kernel::unmerge::<Self>(gradient, heads);
         if !f32 {
-            let gradients = composed::gradients::<Self>(query, key, value, extra, causal, output, log_sum, gradient);
+            let gradients = composed::gradients::<Self>(query, key, value, extra, mask, output, log_sum, gradient);
             let parts = [gradients.query, gradients.key, gradients.value].map(super::kernel::merge::<Self>);
             return (Self::float_cat(parts.into(), 2), gradients.extra);
         }
@@ -109,7 +109,7 @@ impl AttentionKernel for Flex {
         let width = 3 * heads * dim;
         let mut extra = None;
         let fill = |cells: &OutputCells<'_>| {
-            extra = inputs.backward(&output, &gradient, &log_sum, causal, |image, head| {
+            extra = inputs.backward(&output, &gradient, &log_sum, mask, |image, head| {
                 [0, 1, 2].map(|part| Target {
                     cells,
                     first: image * tokens * width + (part * heads + head) * dim,
@@ -177,7 +177,7 @@ impl Inputs {
         output: &FlexTensor,
         gradient: &FlexTensor,
         log_sum: &FlexTensor,
-        causal: bool,
+        mask: AttentionMask,
         targets: impl Fn(usize, usize) -> [Target<'a>; 3],
     ) -> Extra {
         let heads = self.heads();
@@ -228,7 +228,7 @@ impl Inputs {
                 })
                 .collect();
             // SAFETY: the targets of different heads share no cells, and nothing else holds them.
-            unsafe { cpu::attention_backward(InstructionSet::best(), &tasks, scale(head_dim), causal) };
+            unsafe { cpu::attention_backward(InstructionSet::best(), &tasks, scale(head_dim), mask) };
         }
         let [key, value] = extra?;
         let own_batch = self.extra.as_ref().map_or(batch, |(key, _)| Heads::of(key).shape[0]);

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::buffer::{OutputCells, Scratch, filled_by};
 use super::exponential::exp2;
 use super::instruction_set::InstructionSet;
+use super::lots::Lots;
 use super::matrix::{Matrix, interleave, pad};
 use super::tile::{self, TileShape, TileTask, multiply_add};
 
@@ -20,6 +21,15 @@ const LOWEST: f32 = -1e29;
 const HIDDEN: f32 = -1e30;
 /// Multiply-adds below which other threads are not started.
 const SERIAL_WORK: usize = 1 << 18;
+
+/// Which weights are 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AttentionMask {
+    /// Those of keys behind the query.
+    pub causal: bool,
+    /// Those that dropout chooses by their position in `[batch, heads, queries, keys]`, extra keys behind the own ones.
+    pub dropout: Option<Lots>,
+}
 
 /// The matrices of one head.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +107,7 @@ pub(crate) fn attention(
     heads: &[Head<'_>],
     heads_per_image: usize,
     scale: f32,
-    causal: bool,
+    mask: AttentionMask,
 ) -> Attended {
     let Some(first) = heads.first() else {
         return Attended {
@@ -120,7 +130,7 @@ pub(crate) fn attention(
                 keys: &keys,
                 values: &values,
                 scale,
-                causal,
+                mask,
                 queries: first_query..queries.min(first_query + shape.columns),
                 output,
                 first_output: (index / heads_per_image * queries * heads_per_image + index % heads_per_image)
@@ -128,6 +138,7 @@ pub(crate) fn attention(
                 output_stride: heads_per_image * value_dim,
                 log_sum,
                 first_log_sum: index * queries,
+                first_weight: first_weight(index, head),
             };
             tile::run(instructions, task);
         };
@@ -157,6 +168,11 @@ pub(crate) fn attention(
     Attended { output, log_sum }
 }
 
+/// Position of the first weight of a head among those of all heads, as dropout counts them.
+pub(super) fn first_weight(index: usize, head: &Head<'_>) -> u32 {
+    (index * head.query.rows * head.keys()) as u32
+}
+
 /// Some queries of a head, as many as a tile has columns.
 struct Panel<'a> {
     head: &'a Head<'a>,
@@ -165,13 +181,14 @@ struct Panel<'a> {
     /// `[value column groups, keys, ROWS]`
     values: &'a [f32],
     scale: f32,
-    causal: bool,
+    mask: AttentionMask,
     queries: std::ops::Range<usize>,
     output: &'a OutputCells<'a>,
     first_output: usize,
     output_stride: usize,
     log_sum: &'a OutputCells<'a>,
     first_log_sum: usize,
+    first_weight: u32,
 }
 
 impl TileTask for Panel<'_> {
@@ -246,7 +263,7 @@ impl Panel<'_> {
                     }
                 }
             }
-            if self.causal && self.hides(first + count) {
+            if self.mask.causal && self.hides(first + count) {
                 let scores: &mut [f32] = bytemuck::cast_slice_mut(weights.as_flattened_mut());
                 self.hide(first, count, width, scores);
                 block_maximum = maximum;
@@ -267,6 +284,15 @@ impl Panel<'_> {
                 for vector in 0..VECTORS {
                     row[vector] = exp2(simd, simd.sub_f32s(row[vector], maximum[vector]));
                     total[vector] = simd.add_f32s(total[vector], row[vector]);
+                }
+            }
+            if let Some(lots) = self.mask.dropout {
+                let weights: &mut [f32] = bytemuck::cast_slice_mut(weights[..count].as_flattened_mut());
+                for (key, row) in (first..).zip(weights.chunks_exact_mut(width)) {
+                    let start = self.first_weight.wrapping_add((self.queries.start * keys + key) as u32);
+                    for (lane, weight) in row.iter_mut().enumerate() {
+                        *weight *= lots.factor(start.wrapping_add(lane as u32 * keys as u32));
+                    }
                 }
             }
             for group in 0..value_groups {

@@ -6,10 +6,11 @@
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::attention::{Head, interleaved_columns, interleaved_rows};
+use super::attention::{AttentionMask, Head, first_weight, interleaved_columns, interleaved_rows};
 use super::buffer::{OutputCells, OutputRectangle, Scratch};
 use super::exponential::exp2;
 use super::instruction_set::InstructionSet;
+use super::lots::Lots;
 use super::matrix::{Matrix, interleave, pad};
 use super::tile::{self, TileTask, multiply_add, multiply_add_rows};
 
@@ -58,17 +59,28 @@ pub(crate) unsafe fn attention_backward(
     instructions: InstructionSet,
     heads: &[HeadBackward<'_>],
     scale: f32,
-    causal: bool,
+    mask: AttentionMask,
 ) {
-    let run_head = |head: &HeadBackward<'_>| tile::run(instructions, Task { head, scale, causal });
+    let run_head = |(index, head): (usize, &HeadBackward<'_>)| {
+        let first_weight = first_weight(index, &head.head);
+        tile::run(
+            instructions,
+            Task {
+                head,
+                scale,
+                mask,
+                first_weight,
+            },
+        );
+    };
     let work: usize = heads
         .iter()
         .map(|head| head.head.query.rows * head.head.keys() * head.head.query.columns)
         .sum();
     if work < SERIAL_WORK {
-        heads.iter().for_each(run_head);
+        heads.iter().enumerate().for_each(run_head);
     } else {
-        heads.par_iter().with_max_len(1).for_each(run_head);
+        heads.par_iter().enumerate().with_max_len(1).for_each(run_head);
     }
 }
 
@@ -85,7 +97,8 @@ impl Target<'_> {
 struct Task<'a> {
     head: &'a HeadBackward<'a>,
     scale: f32,
-    causal: bool,
+    mask: AttentionMask,
+    first_weight: u32,
 }
 
 impl TileTask for Task<'_> {
@@ -172,18 +185,28 @@ impl TileTask for Task<'_> {
                             weights[row + index][vector] = exp2(simd, score);
                         }
                     }
-                    if self.causal {
+                    if self.mask.causal {
                         let weights = weights[row..row + ROWS].as_flattened_mut();
                         self.hide(group * ROWS, first_key, width, bytemuck::cast_slice_mut(weights));
                     }
                     let left = &gradient_rows[group * value_dim..][..value_dim];
                     let gradients = multiply_add(simd, left, value_panel, [[zero; VECTORS]; ROWS]);
+                    let factors = self
+                        .mask
+                        .dropout
+                        .map(|lots| self.factors::<S, ROWS, VECTORS>(simd, lots, group * ROWS, first_key));
                     for index in 0..ROWS {
                         let product = simd.splat_f32s(products[group * ROWS + index]);
                         for vector in 0..VECTORS {
-                            let difference = simd.sub_f32s(gradients[index][vector], product);
-                            score_gradients[row + index][vector] =
-                                simd.mul_f32s(weights[row + index][vector], difference);
+                            let weight = weights[row + index][vector];
+                            let mut gradient = gradients[index][vector];
+                            if let Some(factors) = &factors {
+                                let factor = factors[index][vector];
+                                gradient = simd.mul_f32s(gradient, factor);
+                                weights[row + index][vector] = simd.mul_f32s(weight, factor);
+                            }
+                            let difference = simd.sub_f32s(gradient, product);
+                            score_gradients[row + index][vector] = simd.mul_f32s(weight, difference);
                         }
                     }
                 }
@@ -253,6 +276,27 @@ fn add_product<S: Simd, const ROWS: usize, const VECTORS: usize>(
 }
 
 impl Task<'_> {
+    /// What dropout multiplies the weights of a tile by.
+    #[inline(always)]
+    fn factors<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        lots: Lots,
+        first_query: usize,
+        first_key: usize,
+    ) -> [[S::f32s; VECTORS]; ROWS] {
+        let keys = self.head.head.keys();
+        let mut factors = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        let rows: &mut [f32] = bytemuck::cast_slice_mut(factors.as_flattened_mut());
+        for (query, row) in (first_query..).zip(rows.chunks_exact_mut(VECTORS * S::F32_LANES)) {
+            let start = self.first_weight.wrapping_add((query * keys + first_key) as u32);
+            for (lane, factor) in row.iter_mut().enumerate() {
+                *factor = lots.factor(start.wrapping_add(lane as u32));
+            }
+        }
+        factors
+    }
+
     /// The keys and values `first..first + count`, of the own ones or the extra ones, each `[dim, width]`.
     fn load_panel(&self, first: usize, count: usize, width: usize, keys: &mut [f32], values: &mut [f32]) {
         let Head { key, value, extra, .. } = self.head.head;

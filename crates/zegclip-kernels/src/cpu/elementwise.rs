@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::buffer::filled_in_chunks;
 use super::exponential::{self, quick_gelu_derivative};
 use super::instruction_set::InstructionSet;
-use crate::dropout::Lots;
+use super::lots::Lots;
 
 /// Floats a task.
 const CHUNK: usize = 1 << 14;

@@ -13,6 +13,7 @@ mod elementwise;
 mod exponential;
 mod instruction_set;
 mod layer_norm;
+mod lots;
 mod mask_loss;
 mod matrix;
 mod prefetch;
@@ -20,6 +21,7 @@ mod product;
 mod tile;
 
 pub use activation::Activation;
+pub use attention::AttentionMask;
 pub(crate) use attention::{Attended, Head, attention};
 pub(crate) use attention_backward::{HeadBackward, Target, attention_backward};
 pub(crate) use buffer::{OutputCells, filled_by};
@@ -29,6 +31,8 @@ pub(crate) use elementwise::{
 };
 pub(crate) use instruction_set::InstructionSet;
 pub(crate) use layer_norm::{ParameterGradients, layer_norm, layer_norm_gradients, layer_norm_x_gradient};
+pub use lots::Lots;
+pub(crate) use lots::MULTIPLIERS;
 pub(crate) use mask_loss::{MaskLossInput, mask_losses};
 pub(crate) use matrix::Matrix;
 pub(crate) use product::{Finish, PackedMatrix, multiply, pack};

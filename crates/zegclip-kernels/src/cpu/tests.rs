@@ -177,7 +177,8 @@ fn attention_and_its_gradients() {
         let expected = reference(&head, f64::from(scale), causal, &gradient);
         for instructions in InstructionSet::all() {
             let name = format!("{queries} to {own} + {extra}, {instructions:?}");
-            let attended = attention(instructions, &[head], 1, scale, causal);
+            let mask = AttentionMask { causal, dropout: None };
+            let attended = attention(instructions, &[head], 1, scale, mask);
             assert_close(&name, &attended.output, &expected.output, 2e-6);
             let mut results = [queries * dim, keys * dim, keys * value_dim].map(|len| vec![f32::NAN; len]);
             {
@@ -199,7 +200,7 @@ fn attention_and_its_gradients() {
                         .then(|| (target(1, own * dim, dim), target(2, own * value_dim, value_dim))),
                 };
                 // SAFETY: the targets are different vectors and different rows of them.
-                unsafe { attention_backward(instructions, &[task], scale, causal) };
+                unsafe { attention_backward(instructions, &[task], scale, mask) };
             }
             for (result, expected) in results.iter().zip([&expected.query, &expected.key, &expected.value]) {
                 assert_close(&name, result, expected, 1e-5);

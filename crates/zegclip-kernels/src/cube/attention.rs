@@ -14,7 +14,9 @@ use burn_cubecl::cubecl::zspace::{Strides, metadata::Metadata};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
+use super::dropout::{CubeLots, launched};
 use super::{cube_index, cubes, elementwise, empty};
+use crate::cpu::{AttentionMask, Lots};
 
 /// Units along each side of a cube.
 const SIDE: usize = 8;
@@ -69,6 +71,7 @@ struct Extent {
     /// Own and extra ones.
     keys: usize,
     scale: f32,
+    lots: CubeLots,
 }
 
 /// Where a cube works.
@@ -104,6 +107,12 @@ impl Extent {
             sees = false;
         }
         sees
+    }
+
+    /// What dropout multiplies a weight by.
+    fn factor(&self, place: &Place, query: usize, key: usize) -> f32 {
+        let position = (place.plane * self.queries + query) * self.keys + key;
+        self.lots.factor(position as u32)
     }
 }
 
@@ -297,6 +306,7 @@ fn forward(
     #[comptime] dim: usize,
     #[comptime] value_dim: usize,
     #[comptime] causal: bool,
+    #[comptime] dropout: bool,
     #[comptime] has_extra: bool,
 ) {
     let vectors = comptime!(dim.div_ceil(4));
@@ -388,6 +398,10 @@ fn forward(
                     weight = 0.0f32;
                 }
                 total[own] += weight;
+                if dropout {
+                    let query = place.first + down * OWN + own;
+                    weight *= extent.factor(&place, query, first_key + step * SIDE + across);
+                }
                 weights[(down * OWN + own) * comptime!(TILE + 1) + step * SIDE + across] = weight;
             }
         }
@@ -478,6 +492,7 @@ fn score_gradients(
     #[comptime] vectors: usize,
     #[comptime] value_vectors: usize,
     #[comptime] causal: bool,
+    #[comptime] dropout: bool,
 ) {
     let across = UNIT_POS as usize % SIDE;
     let down = UNIT_POS as usize / SIDE;
@@ -502,7 +517,15 @@ fn score_gradients(
                 let slot = comptime!(own * steps + step);
                 let statistic = place.plane * extent.queries + query;
                 weight = (scores[slot] * extent.scale - log_sum[statistic]).exp();
-                slope = weight * (value_products[slot] - result_products[statistic]) * extent.scale;
+                let mut value_product = value_products[slot];
+                let mut kept = weight;
+                if dropout {
+                    let factor = extent.factor(place, query, key);
+                    value_product *= factor;
+                    kept *= factor;
+                }
+                slope = weight * (value_product - result_products[statistic]) * extent.scale;
+                weight = kept;
             }
             let slot = (down * OWN + own) * comptime!(GRADIENT_TILE + 1) + step * SIDE + across;
             if by_key {
@@ -528,6 +551,7 @@ fn query_gradient(
     #[comptime] dim: usize,
     #[comptime] value_dim: usize,
     #[comptime] causal: bool,
+    #[comptime] dropout: bool,
     #[comptime] has_extra: bool,
 ) {
     let vectors = comptime!(dim.div_ceil(4));
@@ -591,6 +615,7 @@ fn query_gradient(
             vectors,
             value_vectors,
             causal,
+            dropout,
         );
         sync_cube();
         add_weighted(&mut sums, &slopes, &keys, GRADIENT_TILE, vectors);
@@ -623,6 +648,7 @@ fn key_gradients(
     #[comptime] dim: usize,
     #[comptime] value_dim: usize,
     #[comptime] causal: bool,
+    #[comptime] dropout: bool,
     #[comptime] has_extra: bool,
 ) {
     let vectors = comptime!(dim.div_ceil(4));
@@ -695,6 +721,7 @@ fn key_gradients(
             vectors,
             value_vectors,
             causal,
+            dropout,
         );
         sync_cube();
         add_weighted(&mut key_sums, &slopes, &queries, GRADIENT_TILE, vectors);
@@ -760,7 +787,7 @@ pub(crate) struct Inputs {
     key: CubeTensor,
     value: CubeTensor,
     extra: Option<(CubeTensor, CubeTensor)>,
-    causal: bool,
+    mask: AttentionMask,
 }
 
 impl Inputs {
@@ -769,14 +796,14 @@ impl Inputs {
         key: CubeTensor,
         value: CubeTensor,
         extra: Option<(CubeTensor, CubeTensor)>,
-        causal: bool,
+        mask: AttentionMask,
     ) -> Self {
         Self {
             query: dense(query),
             key: dense(key),
             value: dense(value),
             extra: extra.map(|(key, value)| (dense(key), dense(value))),
-            causal,
+            mask,
         }
     }
 
@@ -802,7 +829,9 @@ impl Inputs {
         let [_, heads, queries, dim] = self.query.meta.shape().dims::<4>();
         let own_keys = self.key.meta.shape()[2];
         let keys = own_keys + self.extra_keys();
-        ExtentLaunch::new(heads, queries, own_keys, keys, (dim as f32).powf(-0.5))
+        // Not read where nothing is dropped, but kernels have to be given something.
+        let lots = launched(self.mask.dropout.unwrap_or_else(|| Lots::new([0; 2], 0.0)));
+        ExtentLaunch::new(heads, queries, own_keys, keys, (dim as f32).powf(-0.5), lots)
     }
 }
 
@@ -882,7 +911,8 @@ pub(crate) fn attention(inputs: &Inputs) -> Attended {
         inputs.extent(),
         dim,
         value_dim,
-        inputs.causal,
+        inputs.mask.causal,
+        inputs.mask.dropout.is_some(),
         inputs.extra.is_some(),
     );
     (output, log_sum)
@@ -939,7 +969,8 @@ pub(crate) fn attention_gradients(
         inputs.extent(),
         dim,
         value_dim,
-        inputs.causal,
+        inputs.mask.causal,
+        inputs.mask.dropout.is_some(),
         inputs.extra.is_some(),
     );
     let [query, key, value] = inputs.own();
@@ -963,7 +994,8 @@ pub(crate) fn attention_gradients(
         inputs.extent(),
         dim,
         value_dim,
-        inputs.causal,
+        inputs.mask.causal,
+        inputs.mask.dropout.is_some(),
         inputs.extra.is_some(),
     );
     let extra = inputs.extra.as_ref().map(|(key, _)| {

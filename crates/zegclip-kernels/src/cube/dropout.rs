@@ -7,7 +7,38 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::{elementwise, empty};
-use crate::dropout::{Lots, MULTIPLIERS};
+use crate::cpu::{Lots, MULTIPLIERS};
+
+/// [`Lots`] in a kernel.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub(super) struct CubeLots {
+    first_seed: u32,
+    second_seed: u32,
+    threshold: u32,
+    scale: f32,
+}
+
+#[cube]
+impl CubeLots {
+    /// Factor of the value at a position.
+    pub(super) fn factor(&self, position: u32) -> f32 {
+        let mut factor = self.scale;
+        if mix(mix(position ^ self.first_seed) ^ self.second_seed) < self.threshold {
+            factor = 0.0f32;
+        }
+        factor
+    }
+}
+
+/// Lots for a kernel.
+pub(super) fn launched(lots: Lots) -> CubeLotsLaunch {
+    let Lots {
+        seed: [first, second],
+        threshold,
+        scale,
+    } = lots;
+    CubeLotsLaunch::new(first, second, threshold, scale)
+}
 
 /// As on the processor.
 #[cube]
@@ -19,25 +50,13 @@ fn mix(bits: u32) -> u32 {
 }
 
 #[cube(launch)]
-fn forward<F: Float>(
-    x: &[F],
-    output: &mut [F],
-    first_seed: u32,
-    second_seed: u32,
-    threshold: u32,
-    scale: f32,
-    #[define(F)] _dtype: ElemType,
-) {
+fn forward<F: Float>(x: &[F], output: &mut [F], lots: &CubeLots, #[define(F)] _dtype: ElemType) {
     let index = ABSOLUTE_POS;
     if index >= output.len() {
         terminate!();
     }
-    let lot = mix(mix(index as u32 ^ first_seed) ^ second_seed);
-    let mut value = 0.0f32;
-    if lot >= threshold {
-        value = f32::cast_from(x[index]) * scale;
-    }
-    output[index] = F::cast_from(value);
+    let factor = lots.factor(index as u32);
+    output[index] = F::cast_from(f32::cast_from(x[index]) * factor);
 }
 
 /// Drops what `lots` say.
@@ -52,10 +71,7 @@ pub(crate) fn dropout(x: CubeTensor, lots: Lots) -> CubeTensor {
         dim,
         x.into_buffer_arg(),
         output.clone().into_buffer_arg(),
-        lots.seed[0],
-        lots.seed[1],
-        lots.threshold,
-        lots.scale,
+        launched(lots),
         dtype,
     );
     output

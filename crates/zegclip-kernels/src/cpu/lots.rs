@@ -1,0 +1,49 @@
+//! Which values dropout drops: a hash of each value's position.
+
+/// Which values are dropped, and what the others are multiplied by.
+#[derive(Debug, Clone, Copy)]
+pub struct Lots {
+    pub(crate) seed: [u32; 2],
+    /// Values whose lot is below are dropped.
+    pub(crate) threshold: u32,
+    /// Factor of the others.
+    pub(crate) scale: f32,
+}
+
+impl Lots {
+    /// Drops each value with `probability`, in 0..1.
+    pub(crate) fn new(seed: [u32; 2], probability: f64) -> Self {
+        Self {
+            seed,
+            threshold: (probability * 2f64.powi(32)) as u32,
+            scale: (1.0 - probability).recip() as f32,
+        }
+    }
+
+    /// Factor of the value at a position.
+    #[inline(always)]
+    pub(crate) fn factor(self, position: u32) -> f32 {
+        if self.lot(position) < self.threshold {
+            0.0
+        } else {
+            self.scale
+        }
+    }
+
+    /// One of 2³² equally likely numbers: two rounds of a hash of 32 bits, a half of the seed before each.
+    #[inline(always)]
+    fn lot(self, position: u32) -> u32 {
+        mix(mix(position ^ self.seed[0]) ^ self.seed[1])
+    }
+}
+
+/// Odd numbers that mix well with these shifts ("lowbias32" of Chris Wellons' search of such hashes).
+pub(crate) const MULTIPLIERS: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
+
+/// A bijection of 32 bits in which every bit of the argument changes every bit of the result about half of the time.
+#[inline(always)]
+fn mix(bits: u32) -> u32 {
+    let bits = (bits ^ (bits >> 16)).wrapping_mul(MULTIPLIERS[0]);
+    let bits = (bits ^ (bits >> 15)).wrapping_mul(MULTIPLIERS[1]);
+    bits ^ (bits >> 16)
+}
