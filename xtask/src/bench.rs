@@ -72,7 +72,19 @@ const WORKS: [Work; 8] = [
         // windows needs the photo whose resized form is that large.
         title: "1024×768 photo, COCO-Stuff",
         ours: &["bench", "photo", "WEIGHTS:coco", "coco171", "1024x768", "RUNS"],
-        peers: &[&["slide", "--config", "coco", "--engine", "eager", "--size", "683x512"]],
+        peers: &[
+            &["slide", "--config", "coco", "--engine", "eager", "--size", "683x512"],
+            &[
+                "slide",
+                "--config",
+                "coco",
+                "--engine",
+                "onnxruntime",
+                "--size",
+                "683x512",
+            ],
+            &["slide", "--config", "coco", "--engine", "openvino", "--size", "683x512"],
+        ],
         same_operations: false,
         labels: None,
     },
