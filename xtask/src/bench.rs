@@ -187,11 +187,13 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let mut table = String::new();
     for work in &WORKS {
         if only.as_ref().is_none_or(|only| work.title.contains(only.as_str())) {
-            table += &markdown(work.title, &setting.measure(work)?, peak);
+            // Each as it comes: all of them take an hour on a slow machine.
+            let rows = markdown(work.title, &setting.measure(work)?, peak);
+            print!("{rows}");
+            table += &rows;
         }
     }
     let _ = std::fs::remove_dir_all(&setting.scratch);
-    print!("{table}");
     if only.is_some() {
         return Ok(());
     }
@@ -216,6 +218,7 @@ impl Setting {
             let own = self.ours(work.ours)?;
             rows[0].add("zegclip, cpu, fp32", &own, None);
             for (row, arguments) in rows[1..].iter_mut().zip(work.peers) {
+                eprintln!("{}: {}", work.title, arguments.join(" "));
                 match self.peer(arguments) {
                     Ok(result) => {
                         let text = |key: &str, default: &str| result[key].as_str().unwrap_or(default).to_owned();
@@ -295,7 +298,8 @@ impl Setting {
         let mut command = Command::new(&self.python);
         command
             .arg(self.peers.join("bench.py"))
-            .args(["machine", "--runs", "20"]);
+            // It also multiplies bf16, half a minute a product where the processor does not.
+            .args(["machine", "--runs", "3", "--warmup", "1"]);
         let result = last_json(&output(&mut command).ok()?).ok()?;
         ["fp32_matmul_gflops_best", "fp32_onednn_gflops_best"]
             .iter()

@@ -14,10 +14,11 @@ use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 
 use crate::cpu::{self, InstructionSet, Lots};
+use crate::split_mix::split_mix;
 use crate::{cube, flex};
 
 thread_local! {
-    /// State of the generator of [`draw`].
+    /// Number of the next call of [`draw`].
     static STREAM: Cell<u64> = Cell::new(RandomState::new().hash_one(0u8));
 }
 
@@ -69,12 +70,9 @@ pub(crate) fn draw(probability: f64) -> Lots {
         (0.0..1.0).contains(&probability),
         "dropout with probability {probability}"
     );
-    // SplitMix64: every state has its successor, and the output is a mixture of its bits.
-    let state = STREAM.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    STREAM.set(state);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let mixed = mixed ^ (mixed >> 31);
+    let state = STREAM.get();
+    STREAM.set(state.wrapping_add(1));
+    let mixed = split_mix(state);
     Lots::new([mixed as u32, (mixed >> 32) as u32], probability)
 }
 

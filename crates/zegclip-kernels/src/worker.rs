@@ -7,3 +7,17 @@
 pub fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_runs_in_the_pool() {
+        assert_eq!(rayon::current_thread_index(), None);
+        assert!(on_worker(rayon::current_thread_index).is_some());
+        // From there it is a plain call.
+        let (outer, inner) = on_worker(|| (rayon::current_thread_index(), on_worker(rayon::current_thread_index)));
+        assert_eq!(outer, inner);
+    }
+}

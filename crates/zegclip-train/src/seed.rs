@@ -1,5 +1,7 @@
 //! Seeds of initial values and dropout: functions of the run's seed and what is drawn.
 
+use zegclip_kernels::split_mix;
+
 /// What is drawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Drawn {
@@ -22,15 +24,7 @@ pub(crate) fn seed_of(run: u64, drawn: Drawn) -> u64 {
         Drawn::Iteration(iteration) => (4, iteration),
         Drawn::Clip => (5, 0),
     };
-    mix(mix(mix(run) ^ stream) ^ number)
-}
-
-/// SplitMix64 (Steele et al. 2014).
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
+    split_mix(split_mix(split_mix(run) ^ stream) ^ number)
 }
 
 #[cfg(test)]
