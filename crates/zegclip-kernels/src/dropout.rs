@@ -32,7 +32,8 @@ pub fn with_dropout_seed<R>(seed: u64, work: impl FnOnce() -> R) -> R {
             STREAM.set(self.0);
         }
     }
-    let _outer = Outer(STREAM.replace(seed));
+    // Far from the numbers of the next seed.
+    let _outer = Outer(STREAM.replace(split_mix(seed)));
     work()
 }
 
