@@ -187,7 +187,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let mut table = String::new();
     for work in &WORKS {
         if only.as_ref().is_none_or(|only| work.title.contains(only.as_str())) {
-            // Each as it comes: all of them take an hour on a slow machine.
+            // Each as it comes: all of them take half an hour.
             let rows = markdown(work.title, &setting.measure(work)?, peak);
             print!("{rows}");
             table += &rows;

@@ -39,12 +39,7 @@ pub fn attention(
     extra: Option<(Tensor<4>, Tensor<4>)>,
     causal: bool,
 ) -> Tensor<4> {
-    let extra_dims = extra.as_ref().map(|(key, value)| [key.dims(), value.dims()]);
-    check_shapes(query.dims(), key.dims(), value.dims(), extra_dims, causal);
-    let (query, key, value) = (query.into_dispatch(), key.into_dispatch(), value.into_dispatch());
-    let extra = optional_pair(extra);
-    let mask = AttentionMask { causal, dropout: None };
-    Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend(query, key, value, extra, mask))
+    attend(query, key, value, extra, AttentionMask { causal, dropout: None })
 }
 
 /// [`attention()`] whose weights are dropped at random with `probability`, as [`dropout()`](crate::dropout()) drops values,
@@ -56,13 +51,24 @@ pub fn attention(
 /// # Panics
 /// If the shapes do not fit together, or `probability` is not in 0..1.
 pub fn attention_with_dropout(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, probability: f64) -> Tensor<4> {
-    check_shapes(query.dims(), key.dims(), value.dims(), None, false);
     let mask = AttentionMask {
         causal: false,
         dropout: Some(draw(probability)),
     };
+    attend(query, key, value, None, mask)
+}
+
+fn attend(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    extra: Option<(Tensor<4>, Tensor<4>)>,
+    mask: AttentionMask,
+) -> Tensor<4> {
+    let extra_dims = extra.as_ref().map(|(key, value)| [key.dims(), value.dims()]);
+    check_shapes(query.dims(), key.dims(), value.dims(), extra_dims, mask.causal);
     let (query, key, value) = (query.into_dispatch(), key.into_dispatch(), value.into_dispatch());
-    let extra = OptionalPair::Absent;
+    let extra = optional_pair(extra);
     Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend(query, key, value, extra, mask))
 }
 

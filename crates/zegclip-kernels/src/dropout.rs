@@ -104,14 +104,12 @@ impl DropoutKernel for Flex {
         if !flex::is_f32(&x) {
             return compose::<Self>(x, lots);
         }
-        if !x.is_unique() {
-            let x = flex::contiguous(x);
-            let shape = x.shape().to_vec();
-            return flex::tensor(cpu::dropout(InstructionSet::best(), flex::floats(&x), lots), shape);
-        }
-        let mut x = flex::owned(x);
-        cpu::dropout_in_place(InstructionSet::best(), x.storage_mut::<f32>(), lots);
-        x
+        let instructions = InstructionSet::best();
+        flex::map(
+            x,
+            |x| cpu::dropout(instructions, x, lots),
+            |x| cpu::dropout_in_place(instructions, x, lots),
+        )
     }
 }
 

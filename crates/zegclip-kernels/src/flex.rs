@@ -37,6 +37,22 @@ pub(crate) fn owned(x: FlexTensor) -> FlexTensor {
     }
 }
 
+/// A function of each element: in place if nobody else holds the tensor, which autodiff may do until the backward pass.
+pub(crate) fn map(
+    x: FlexTensor,
+    fresh: impl FnOnce(&[f32]) -> Vec<f32>,
+    in_place: impl FnOnce(&mut [f32]),
+) -> FlexTensor {
+    if !x.is_unique() {
+        let x = contiguous(x);
+        let shape = x.shape().to_vec();
+        return tensor(fresh(floats(&x)), shape);
+    }
+    let mut x = owned(x);
+    in_place(x.storage_mut::<f32>());
+    x
+}
+
 /// A tensor whose strides are not negative: copied unless they are so already.
 pub(crate) fn forward_strides(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().strides().iter().all(|stride| *stride >= 0) {

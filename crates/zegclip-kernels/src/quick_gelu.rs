@@ -79,15 +79,12 @@ impl QuickGeluKernel for Flex {
         if !flex::is_f32(&x) {
             return compose::<Self>(x);
         }
-        if !x.is_unique() {
-            // Under autodiff it is kept for the backward pass.
-            let x = flex::contiguous(x);
-            let shape = x.shape().to_vec();
-            return flex::tensor(cpu::quick_gelu(InstructionSet::best(), flex::floats(&x)), shape);
-        }
-        let mut x = flex::owned(x);
-        quick_gelu_in_place(InstructionSet::best(), x.storage_mut::<f32>());
-        x
+        let instructions = InstructionSet::best();
+        flex::map(
+            x,
+            |x| cpu::quick_gelu(instructions, x),
+            |x| quick_gelu_in_place(instructions, x),
+        )
     }
 
     fn backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {

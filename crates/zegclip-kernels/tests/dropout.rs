@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{Device, FloatDType, Tensor};
-use common::{assert_close, on_threads, random, values};
+use common::{assert_close, assert_same_on_threads, random, values};
 use zegclip_kernels::{dropout, with_dropout_seed};
 
 fn ones(count: usize) -> Tensor<1> {
@@ -58,10 +58,7 @@ fn a_seed_decides_on_any_number_of_threads() {
             dropout(random([100_001], 1, &Device::flex()), 0.3)
         }))
     };
-    let one = on_threads(1, run);
-    for threads in [2, 3, 7] {
-        assert_eq!(on_threads(threads, run), one, "{threads} threads");
-    }
+    assert_same_on_threads(run);
 }
 
 #[test]

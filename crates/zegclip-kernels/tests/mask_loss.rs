@@ -4,7 +4,7 @@ mod common;
 
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use common::{assert_close, on_threads, random, values};
+use common::{assert_close, assert_same_on_threads, random, values};
 use zegclip_kernels::{LabelMaps, bilinear_weights, mask_losses};
 
 const ALPHA: f64 = 0.25;
@@ -131,8 +131,5 @@ fn results_do_not_depend_on_the_number_of_threads() {
         all.extend(values(masks.grad(&gradients).expect("a gradient of the masks")));
         all
     };
-    let one = on_threads(1, run);
-    for threads in [2, 3, 7] {
-        assert_eq!(on_threads(threads, run), one, "{threads} threads");
-    }
+    assert_same_on_threads(run);
 }

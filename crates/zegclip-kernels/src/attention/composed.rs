@@ -21,7 +21,7 @@ pub(super) fn forward<B: DropoutKernel>(
     let [batch, heads, queries, _] = query.shape().dims::<4>();
     let own_keys = key.shape()[2];
     let (key, value) = with_extra::<B>(key, value, extra, batch);
-    let scores = scores::<B>(query, key, own_keys, mask);
+    let scores = scores::<B>(query, key, own_keys, mask.causal);
     let maximum = B::float_max_dim(scores.clone(), 3);
     let exponentials = B::float_exp(B::float_sub(scores, maximum.clone()));
     let total = B::float_sum_dim(exponentials.clone(), 3);
@@ -46,7 +46,7 @@ pub(super) fn gradients<B: DropoutKernel>(
     let own_keys = key.shape()[2];
     let extra_batch = extra.as_ref().map(|(key, _)| key.shape()[0]);
     let (key, value) = with_extra::<B>(key, value, extra, batch);
-    let scores = scores::<B>(query.clone(), key.clone(), own_keys, mask);
+    let scores = scores::<B>(query.clone(), key.clone(), own_keys, mask.causal);
     let log_sum = B::float_reshape(log_sum, Shape::new([batch, heads, queries, 1]));
     let weights = B::float_exp(B::float_sub(scores, log_sum));
     let kept = dropped::<B>(weights.clone(), mask);
@@ -80,18 +80,13 @@ fn scale(head_dim: usize) -> f64 {
 }
 
 /// Scaled scores `[batch, heads, queries, keys]`, those of keys that a query must not see far below all others.
-fn scores<B: Backend>(
-    query: FloatTensor<B>,
-    key: FloatTensor<B>,
-    own_keys: usize,
-    mask: AttentionMask,
-) -> FloatTensor<B> {
+fn scores<B: Backend>(query: FloatTensor<B>, key: FloatTensor<B>, own_keys: usize, causal: bool) -> FloatTensor<B> {
     let [_, _, queries, head_dim] = query.shape().dims::<4>();
     let keys = key.shape()[2];
     let (device, dtype) = (query.device(), query.dtype());
     let query = B::float_mul_scalar(query, scale(head_dim).into());
     let scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
-    if !mask.causal {
+    if !causal {
         return scores;
     }
     let mut bias = vec![0.0f32; queries * keys];

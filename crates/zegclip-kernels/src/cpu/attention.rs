@@ -23,7 +23,7 @@ const HIDDEN: f32 = -1e30;
 const SERIAL_WORK: usize = 1 << 18;
 
 /// Which weights are 0.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct AttentionMask {
     /// Those of keys behind the query.
     pub causal: bool,
@@ -290,9 +290,7 @@ impl Panel<'_> {
                 let weights: &mut [f32] = bytemuck::cast_slice_mut(weights[..count].as_flattened_mut());
                 for (key, row) in (first..).zip(weights.chunks_exact_mut(width)) {
                     let start = self.first_weight.wrapping_add((self.queries.start * keys + key) as u32);
-                    for (lane, weight) in row.iter_mut().enumerate() {
-                        *weight *= lots.factor(start.wrapping_add(lane as u32 * keys as u32));
-                    }
+                    lots.apply(row, start, keys as u32);
                 }
             }
             for group in 0..value_groups {

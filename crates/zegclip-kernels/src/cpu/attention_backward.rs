@@ -286,13 +286,11 @@ impl Task<'_> {
         first_key: usize,
     ) -> [[S::f32s; VECTORS]; ROWS] {
         let keys = self.head.head.keys();
-        let mut factors = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        let mut factors = [[simd.splat_f32s(1.0); VECTORS]; ROWS];
         let rows: &mut [f32] = bytemuck::cast_slice_mut(factors.as_flattened_mut());
         for (query, row) in (first_query..).zip(rows.chunks_exact_mut(VECTORS * S::F32_LANES)) {
             let start = self.first_weight.wrapping_add((query * keys + first_key) as u32);
-            for (lane, factor) in row.iter_mut().enumerate() {
-                *factor = lots.factor(start.wrapping_add(lane as u32));
-            }
+            lots.apply(row, start, 1);
         }
         factors
     }

@@ -87,23 +87,25 @@ pub(crate) fn quick_gelu_backward_in_place(instructions: InstructionSet, x: &[f3
     in_chunks(x.len(), chunks, |(x, gradient)| instructions.run(Task(x, gradient)));
 }
 
+/// Values that dropout goes over, and the position of the first.
+struct DropoutTask<'a>(&'a mut [f32], usize, Lots);
+
+impl WithSimd for DropoutTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self(values, first, lots) = self;
+        lots.apply(values, first as u32, 1);
+    }
+}
+
 /// Each `x` times the factor that `lots` give its position.
 pub(crate) fn dropout(instructions: InstructionSet, x: &[f32], lots: Lots) -> Vec<f32> {
-    struct Task<'a>(&'a [f32], &'a mut [MaybeUninit<f32>], u32, Lots);
-    impl WithSimd for Task<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _simd: S) {
-            let Self(x, out, first, lots) = self;
-            for (index, (x, out)) in x.iter().zip(out).enumerate() {
-                out.write(x * lots.factor(first.wrapping_add(index as u32)));
-            }
-        }
-    }
     let write = |index: usize, out: &mut [MaybeUninit<f32>]| {
         let first = index * CHUNK;
-        instructions.run(Task(&x[first..][..out.len()], out, first as u32, lots));
+        let values = out.write_copy_of_slice(&x[first..][..out.len()]);
+        instructions.run(DropoutTask(values, first, lots));
     };
     // SAFETY: a task writes each element of its part.
     unsafe { filled_in_chunks(x.len(), CHUNK, write) }
@@ -111,20 +113,8 @@ pub(crate) fn dropout(instructions: InstructionSet, x: &[f32], lots: Lots) -> Ve
 
 /// Multiplies each `x` by the factor that `lots` give its position.
 pub(crate) fn dropout_in_place(instructions: InstructionSet, x: &mut [f32], lots: Lots) {
-    struct Task<'a>(&'a mut [f32], u32, Lots);
-    impl WithSimd for Task<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _simd: S) {
-            let Self(x, first, lots) = self;
-            for (index, x) in x.iter_mut().enumerate() {
-                *x *= lots.factor(first.wrapping_add(index as u32));
-            }
-        }
-    }
-    in_chunks(x.len(), x.par_chunks_mut(CHUNK).enumerate(), |(index, chunk)| {
-        instructions.run(Task(chunk, (index * CHUNK) as u32, lots));
+    in_chunks(x.len(), x.par_chunks_mut(CHUNK).enumerate(), |(index, values)| {
+        instructions.run(DropoutTask(values, index * CHUNK, lots));
     });
 }
 

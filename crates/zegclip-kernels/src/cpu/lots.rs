@@ -30,6 +30,14 @@ impl Lots {
         }
     }
 
+    /// Multiplies values by their factors: the first is at position `first`, the others `step` after each other.
+    #[inline(always)]
+    pub(crate) fn apply(self, values: &mut [f32], first: u32, step: u32) {
+        for (index, value) in values.iter_mut().enumerate() {
+            *value *= self.factor(first.wrapping_add((index as u32).wrapping_mul(step)));
+        }
+    }
+
     /// One of 2³² equally likely numbers: two rounds of a hash of 32 bits, a half of the seed before each.
     #[inline(always)]
     fn lot(self, position: u32) -> u32 {

@@ -517,15 +517,12 @@ fn score_gradients(
                 let slot = comptime!(own * steps + step);
                 let statistic = place.plane * extent.queries + query;
                 weight = (scores[slot] * extent.scale - log_sum[statistic]).exp();
-                let mut value_product = value_products[slot];
-                let mut kept = weight;
+                let mut factor = 1.0f32;
                 if dropout {
-                    let factor = extent.factor(place, query, key);
-                    value_product *= factor;
-                    kept *= factor;
+                    factor = extent.factor(place, query, key);
                 }
-                slope = weight * (value_product - result_products[statistic]) * extent.scale;
-                weight = kept;
+                slope = weight * (value_products[slot] * factor - result_products[statistic]) * extent.scale;
+                weight *= factor;
             }
             let slot = (down * OWN + own) * comptime!(GRADIENT_TILE + 1) + step * SIDE + across;
             if by_key {

@@ -1,12 +1,10 @@
 //! Dropout in one pass over memory: random numbers are a hash of each value's position.
 
-use burn::backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
-use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{elementwise, empty};
+use super::map;
 use crate::cpu::{Lots, MULTIPLIERS};
 
 /// [`Lots`] in a kernel.
@@ -61,18 +59,9 @@ fn forward<F: Float>(x: &[F], output: &mut [F], lots: &CubeLots, #[define(F)] _d
 
 /// Drops what `lots` say.
 pub(crate) fn dropout(x: CubeTensor, lots: Lots) -> CubeTensor {
-    let x = into_contiguous(x);
-    let output = empty(&x, x.meta.shape().clone(), x.dtype);
-    let (count, dim) = elementwise(&output);
-    let (client, dtype) = (x.client.clone(), dtype_to_storage_type(x.dtype));
-    forward::launch(
-        &client,
-        count,
-        dim,
-        x.into_buffer_arg(),
-        output.clone().into_buffer_arg(),
-        launched(lots),
-        dtype,
-    );
-    output
+    map(x, |x, output, (count, dim), dtype| {
+        let client = x.client.clone();
+        let (x, output) = (x.into_buffer_arg(), output.into_buffer_arg());
+        forward::launch(&client, count, dim, x, output, launched(lots), dtype);
+    })
 }

@@ -1,14 +1,13 @@
 //! What follows the matrix product of a linear layer, in one pass over its result: a composition takes one for the bias, one
 //! for the residual and three for QuickGELU.
 
-use burn::backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
+use super::map;
 use super::quick_gelu::logistic;
-use super::{elementwise, empty};
 use crate::cpu::Activation;
 
 #[cube(launch)]
@@ -53,28 +52,27 @@ pub(crate) fn finish_linear(
     slope: f32,
 ) -> CubeTensor {
     let product = into_contiguous(product);
-    let shape = product.meta.shape().clone();
+    let shape = product.meta.shape();
     let columns = shape[shape.num_dims() - 1];
-    let output = empty(&product, shape, product.dtype);
     let (has_bias, has_residual) = (bias.is_some(), residual.is_some());
     // Kernels have to be given something where there is nothing to add.
     let [bias, residual] = [bias, residual].map(|added| added.map_or_else(|| product.clone(), into_contiguous));
-    let (count, dim) = elementwise(&output);
-    let (client, dtype) = (product.client.clone(), dtype_to_storage_type(product.dtype));
-    add_and_activate::launch(
-        &client,
-        count,
-        dim,
-        product.into_buffer_arg(),
-        bias.into_buffer_arg(),
-        residual.into_buffer_arg(),
-        output.clone().into_buffer_arg(),
-        columns,
-        slope,
-        has_bias,
-        has_residual,
-        activation,
-        dtype,
-    );
-    output
+    map(product, |product, output, (count, dim), dtype| {
+        let client = product.client.clone();
+        add_and_activate::launch(
+            &client,
+            count,
+            dim,
+            product.into_buffer_arg(),
+            bias.into_buffer_arg(),
+            residual.into_buffer_arg(),
+            output.into_buffer_arg(),
+            columns,
+            slope,
+            has_bias,
+            has_residual,
+            activation,
+            dtype,
+        );
+    })
 }

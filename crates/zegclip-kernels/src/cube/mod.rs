@@ -3,9 +3,11 @@
 // What `#[cube]` writes has needless casts and no docs.
 #![allow(missing_docs, unreachable_pub, clippy::pedantic)]
 
+use burn::backend::cubecl::dtype_to_storage_type;
 use burn::backend::{DType, Shape};
 use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::cubecl::{self, calculate_cube_count_elemwise};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -55,6 +57,16 @@ fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor
 /// Cubes for a unit an element.
 fn elementwise(tensor: &CubeTensor) -> (CubeCount, CubeDim) {
     units(tensor, tensor.meta.num_elements())
+}
+
+/// Lets `launch` fill a tensor like `x` with a unit for each element: it is given `x` in order, the result, the units and the
+/// type of both.
+fn map(x: CubeTensor, launch: impl FnOnce(CubeTensor, CubeTensor, (CubeCount, CubeDim), ElemType)) -> CubeTensor {
+    let x = into_contiguous(x);
+    let output = empty(&x, x.meta.shape().clone(), x.dtype);
+    let (units, dtype) = (elementwise(&output), dtype_to_storage_type(x.dtype));
+    launch(x, output.clone(), units, dtype);
+    output
 }
 
 /// Cubes for so many units, where a tensor lies.

@@ -1,12 +1,11 @@
 //! QuickGELU in one pass over memory, where a composition takes three and its gradient seven.
 
-use burn::backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{elementwise, empty};
+use super::map;
 
 #[cube]
 pub(super) fn logistic(x: f32) -> f32 {
@@ -37,37 +36,19 @@ fn backward<F: Float>(x: &[F], gradient: &[F], output: &mut [F], slope: f32, #[d
 
 /// `x · σ(slope · x)`
 pub(crate) fn quick_gelu(x: CubeTensor, slope: f32) -> CubeTensor {
-    let x = into_contiguous(x);
-    let output = empty(&x, x.meta.shape().clone(), x.dtype);
-    let (count, dim) = elementwise(&output);
-    let (client, dtype) = (x.client.clone(), dtype_to_storage_type(x.dtype));
-    forward::launch(
-        &client,
-        count,
-        dim,
-        x.into_buffer_arg(),
-        output.clone().into_buffer_arg(),
-        slope,
-        dtype,
-    );
-    output
+    map(x, |x, output, (count, dim), dtype| {
+        let client = x.client.clone();
+        let (x, output) = (x.into_buffer_arg(), output.into_buffer_arg());
+        forward::launch(&client, count, dim, x, output, slope, dtype);
+    })
 }
 
 /// The gradient of [`quick_gelu`] times that of its result.
 pub(crate) fn quick_gelu_backward(x: CubeTensor, gradient: CubeTensor, slope: f32) -> CubeTensor {
-    let (x, gradient) = (into_contiguous(x), into_contiguous(gradient));
-    let output = empty(&x, x.meta.shape().clone(), x.dtype);
-    let (count, dim) = elementwise(&output);
-    let (client, dtype) = (x.client.clone(), dtype_to_storage_type(x.dtype));
-    backward::launch(
-        &client,
-        count,
-        dim,
-        x.into_buffer_arg(),
-        gradient.into_buffer_arg(),
-        output.clone().into_buffer_arg(),
-        slope,
-        dtype,
-    );
-    output
+    let gradient = into_contiguous(gradient).into_buffer_arg();
+    map(x, |x, output, (count, dim), dtype| {
+        let client = x.client.clone();
+        let (x, output) = (x.into_buffer_arg(), output.into_buffer_arg());
+        backward::launch(&client, count, dim, x, gradient, output, slope, dtype);
+    })
 }

@@ -49,3 +49,11 @@ pub(crate) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Sen
         .expect("a pool of threads")
         .install(work)
 }
+
+/// Asserts that `run` gives the same, bit for bit, on any number of threads.
+pub(crate) fn assert_same_on_threads(run: impl Fn() -> Vec<f32> + Send + Sync) {
+    let one = on_threads(1, &run);
+    for threads in [2, 3, 7] {
+        assert_eq!(on_threads(threads, &run), one, "{threads} threads");
+    }
+}
