@@ -12,7 +12,7 @@ use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetada
 use burn::tensor::Tensor;
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::cpu::{Finish, InstructionSet, PackedMatrix, column_sums, multiply, pack};
+use crate::cpu::{Finish, InstructionSet, Matrix, column_sums, multiply};
 use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator, SLOPE};
 
 use crate::cpu::Activation;
@@ -168,14 +168,14 @@ impl LinearKernel for Flex {
         if !flex::is_f32(&x) || !flex::is_f32(&weight) {
             return compose::<Self>(x, weight, bias, residual, activation);
         }
-        let packed = flex_pack(weight);
+        let weight = flex::forward_strides(weight);
         let (bias, residual) = (bias.map(flex::contiguous), residual.map(flex::contiguous));
         let finish = Finish {
             bias: bias.as_ref().map(flex::floats),
             residual: residual.as_ref().map(flex::floats),
             activation,
         };
-        flex_product(x, &packed, finish)
+        flex_product(x, flex::matrix(&weight), finish)
     }
 
     fn x_gradient(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -183,8 +183,7 @@ impl LinearKernel for Flex {
             return Self::linear_x_backward(weight, gradient);
         }
         let weight = flex::forward_strides(weight);
-        let packed = pack(InstructionSet::best(), flex::matrix(&weight).transposed());
-        flex_product(gradient, &packed, Finish::default())
+        flex_product(gradient, flex::matrix(&weight).transposed(), Finish::default())
     }
 
     fn weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -193,8 +192,8 @@ impl LinearKernel for Flex {
         }
         let (x, gradient) = (flex::contiguous(x), flex::contiguous(gradient));
         let (left, right) = (flex::rows(&x).transposed(), flex::rows(&gradient));
-        let packed = pack(InstructionSet::best(), right);
-        flex::tensor(multiply(left, &packed, Finish::default()), [left.rows, right.columns])
+        let product = multiply(InstructionSet::best(), left, right, Finish::default());
+        flex::tensor(product, [left.rows, right.columns])
     }
 
     fn bias_gradient(gradient: FlexTensor) -> FlexTensor {
@@ -207,19 +206,14 @@ impl LinearKernel for Flex {
     }
 }
 
-/// The weight `[input, output]` as the kernel reads it.
-fn flex_pack(weight: FlexTensor) -> PackedMatrix {
-    let weight = flex::forward_strides(weight);
-    pack(InstructionSet::best(), flex::matrix(&weight))
-}
-
-fn flex_product(x: FlexTensor, weight: &PackedMatrix, finish: Finish<'_>) -> FlexTensor {
+fn flex_product(x: FlexTensor, weight: Matrix<'_>, finish: Finish<'_>) -> FlexTensor {
     let x = flex::contiguous(x);
     let mut shape = x.shape().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = weight.columns;
     }
-    flex::tensor(multiply(flex::rows(&x), weight, finish), shape)
+    let product = multiply(InstructionSet::best(), flex::rows(&x), weight, finish);
+    flex::tensor(product, shape)
 }
 
 /// On a device without autodiff.

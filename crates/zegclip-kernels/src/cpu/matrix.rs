@@ -96,6 +96,19 @@ pub(crate) fn interleave(
     if matrix.rows == 0 || matrix.columns == 0 {
         return;
     }
+    if matrix.row_stride == 1 && first_row.is_multiple_of(width) {
+        let out = &mut out[(first_row / width * total_columns + first_column) * width..];
+        // The widths and heights of tiles.
+        match width {
+            4 => return copy_columns::<4>(matrix, total_columns, out),
+            6 => return copy_columns::<6>(matrix, total_columns, out),
+            8 => return copy_columns::<8>(matrix, total_columns, out),
+            12 => return copy_columns::<12>(matrix, total_columns, out),
+            16 => return copy_columns::<16>(matrix, total_columns, out),
+            48 => return copy_columns::<48>(matrix, total_columns, out),
+            _ => {}
+        }
+    }
     let group_len = total_columns * width;
     let last_row = first_row + matrix.rows;
     for group in first_row / width..last_row.div_ceil(width) {
@@ -104,17 +117,7 @@ pub(crate) fn interleave(
         let rows = matrix.rows(begin - first_row, end - begin);
         let lane = begin - group * width;
         let out = &mut out[group * group_len + first_column * width..][..matrix.columns * width];
-        if rows.row_stride == 1 && rows.rows == width {
-            match width {
-                4 => copy_columns::<4>(rows, out),
-                6 => copy_columns::<6>(rows, out),
-                8 => copy_columns::<8>(rows, out),
-                12 => copy_columns::<12>(rows, out),
-                16 => copy_columns::<16>(rows, out),
-                48 => copy_columns::<48>(rows, out),
-                _ => copy_part_of_columns(rows, lane, width, out),
-            }
-        } else if rows.row_stride == 1 {
+        if rows.row_stride == 1 {
             copy_part_of_columns(rows, lane, width, out);
         } else if rows.column_stride == 1 {
             interleave_rows(rows, lane, width, out);
@@ -128,11 +131,20 @@ pub(crate) fn interleave(
     }
 }
 
-/// The case that columns are contiguous and as many rows as are interleaved: a known number of floats is copied without a call.
-fn copy_columns<const WIDTH: usize>(rows: Matrix<'_>, out: &mut [f32]) {
-    for (column, out) in out.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
-        if let Some(from) = rows.data[column * rows.column_stride..].first_chunk() {
-            *out = *from;
+/// The case that columns are contiguous and begin with a group. Each is read from begin to end, and known numbers of floats are
+/// copied without a call.
+fn copy_columns<const WIDTH: usize>(matrix: Matrix<'_>, total_columns: usize, out: &mut [f32]) {
+    for column in 0..matrix.columns {
+        let from = &matrix.data[column * matrix.column_stride..][..matrix.rows];
+        let (groups, rest) = from.as_chunks::<WIDTH>();
+        let mut to = out[column * WIDTH..].chunks_mut(total_columns * WIDTH);
+        for (group, to) in groups.iter().zip(&mut to) {
+            if let Some(to) = to.first_chunk_mut() {
+                *to = *group;
+            }
+        }
+        if let Some(to) = to.next() {
+            to[..rest.len()].copy_from_slice(rest);
         }
     }
 }
@@ -153,9 +165,17 @@ fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32])
         let row = |row: usize| &rows.data[row * rows.row_stride + first..][..count];
         let quads = rows.rows / 4 * 4;
         for quad in (0..quads).step_by(4) {
-            let [a, b, c, d] = [row(quad), row(quad + 1), row(quad + 2), row(quad + 3)];
-            for (index, out) in out.chunks_exact_mut(width).enumerate() {
-                out[lane + quad..][..4].copy_from_slice(&[a[index], b[index], c[index], d[index]]);
+            let four = [row(quad), row(quad + 1), row(quad + 2), row(quad + 3)].map(|row| row.as_chunks::<4>());
+            for index in 0..count / 4 {
+                let transposed = transposed_4x4(four.map(|row| row.0[index]));
+                for (step, values) in transposed.into_iter().enumerate() {
+                    let start = (index * 4 + step) * width + lane + quad;
+                    out[start..start + 4].copy_from_slice(&values);
+                }
+            }
+            for index in 0..count % 4 {
+                let start = (count / 4 * 4 + index) * width + lane + quad;
+                out[start..start + 4].copy_from_slice(&four.map(|row| row.1[index]));
             }
         }
         for single in quads..rows.rows {
@@ -164,6 +184,34 @@ fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32])
             }
         }
     }
+}
+
+/// By shuffles, which the compiler does not find by itself.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn transposed_4x4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    use std::arch::x86_64::{__m128, _mm_movehl_ps, _mm_movelh_ps, _mm_unpackhi_ps, _mm_unpacklo_ps};
+
+    let [a, b, c, d]: [__m128; 4] = rows.map(bytemuck::cast);
+    // SAFETY: every processor of this architecture has these instructions.
+    let columns = unsafe {
+        let (low, high) = (
+            [_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d)],
+            [_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d)],
+        );
+        [
+            _mm_movelh_ps(low[0], low[1]),
+            _mm_movehl_ps(low[1], low[0]),
+            _mm_movelh_ps(high[0], high[1]),
+            _mm_movehl_ps(high[1], high[0]),
+        ]
+    };
+    columns.map(bytemuck::cast)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn transposed_4x4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    std::array::from_fn(|column| rows.map(|row| row[column]))
 }
 
 /// Zeros in the lanes of the last group that have no row: those of [`interleave`]d rows `rows..`.

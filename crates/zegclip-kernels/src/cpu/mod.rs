@@ -35,7 +35,7 @@ pub use lots::Lots;
 pub(crate) use lots::MULTIPLIERS;
 pub(crate) use mask_loss::{MaskLossInput, mask_losses};
 pub(crate) use matrix::Matrix;
-pub(crate) use product::{Finish, PackedMatrix, multiply, pack};
+pub(crate) use product::{Finish, multiply};
 
 #[cfg(test)]
 mod tests;

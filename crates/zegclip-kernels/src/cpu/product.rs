@@ -1,78 +1,32 @@
-//! Matrix products with a right side that was packed before.
+//! Matrix products.
 
 use std::ops::Range;
 
-use pulp::Simd;
+use pulp::{NullaryFnOnce, Simd};
 use rayon::prelude::*;
 
 use super::activation::Activation;
-use super::buffer::{OutputCells, Scratch, filled_by};
+use super::buffer::{OutputCells, OutputRectangle, Scratch, filled_by};
 use super::exponential::quick_gelu;
 use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, interleave, pad};
 use super::prefetch::prefetch;
 use super::tile::{self, TileShape, TileTask, multiply_add, multiply_add_rows};
 
-/// Inner dimension that is multiplied before the next part of it is read: a panel of the right side of this depth stays in
-/// the first cache while the rows pass.
-const DEPTH_BLOCK: usize = 192;
-/// Groups of interleaved rows a task, at most: enough that fetching a panel does not count.
-const ROW_GROUPS: usize = 32;
-/// Groups of a task that are not divided further.
+/// Inner dimension that is multiplied before the next part of it is read, at most: as much as the first cache holds of the
+/// rows of a tile.
+const DEPTH_BLOCK: usize = 768;
+/// Floats of the right side that a task packs at a time, if one panel has no more: as much as the second cache holds beside
+/// those that come next.
+const PACKED_FLOATS: usize = 80 << 10;
+/// Tasks a thread, if there are enough rows: with two, the threads end at about the same time.
+const TASKS_PER_THREAD: usize = 2;
+/// Groups of rows of a task, at least: each task packs its columns for itself.
 const FEW_ROW_GROUPS: usize = 4;
-/// Tasks, at least, if there are enough rows: gradients of weights are small matrices of long sums.
-const BLOCKS: usize = 16;
-/// Panels of columns a task, at most.
-const COLUMN_PANELS: usize = 8;
 /// Multiply-adds below which starting other threads costs more than it saves.
 const SERIAL_WORK: usize = 1 << 18;
 /// Parts of the depth that are packed side by side: not more than what the processor fetches ahead.
 const LINES: usize = 16;
-/// Floats below which packing is not worth other threads.
-const SERIAL_FLOATS: usize = 1 << 14;
-
-/// A right side `[depth, columns]`, laid out as [`multiply`] reads it.
-#[derive(Debug)]
-pub(crate) struct PackedMatrix {
-    /// `[panels, depth, panel width]`
-    panels: Scratch,
-    pub(crate) depth: usize,
-    pub(crate) columns: usize,
-    instructions: InstructionSet,
-}
-
-/// Lays out a right side.
-pub(crate) fn pack(instructions: InstructionSet, matrix: Matrix<'_>) -> PackedMatrix {
-    let width = TileShape::of(instructions).columns;
-    PackedMatrix {
-        panels: interleaved(matrix.transposed(), width),
-        depth: matrix.rows,
-        columns: matrix.columns,
-        instructions,
-    }
-}
-
-/// All rows of a matrix, interleaved `width` at a time, padded with zeros.
-fn interleaved(matrix: Matrix<'_>, width: usize) -> Scratch {
-    let groups = matrix.rows.div_ceil(width);
-    let group_len = matrix.columns * width;
-    let mut out = Scratch::new(groups * group_len);
-    let pack_group = |(group, out): (usize, &mut [f32])| {
-        let first = group * width;
-        let count = width.min(matrix.rows - first);
-        interleave(matrix.rows(first, count), [0, 0], matrix.columns, width, out);
-        pad(count, matrix.columns, width, out);
-    };
-    if group_len == 0 {
-        return out;
-    }
-    if groups * group_len < SERIAL_FLOATS {
-        out.chunks_mut(group_len).enumerate().for_each(pack_group);
-    } else {
-        out.par_chunks_mut(group_len).enumerate().for_each(pack_group);
-    }
-    out
-}
 
 /// All rows of a matrix, interleaved `width` at a time, a part of the depth after the other: `[depth blocks, groups, depth of
 /// a block, width]`.
@@ -115,8 +69,16 @@ pub(crate) struct Finish<'a> {
 }
 
 /// `left · right` finished, rows one after the other: `[left.rows, right.columns]`.
-pub(crate) fn multiply(left: Matrix<'_>, right: &PackedMatrix, finish: Finish<'_>) -> Vec<f32> {
-    assert_eq!(left.columns, right.depth, "inner dimensions");
+///
+/// The right side is packed by the task that reads it, a few panels of columns at a time, while the next ones are on their way
+/// from memory: packed in advance, it would be written to memory and read again.
+pub(crate) fn multiply(
+    instructions: InstructionSet,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    finish: Finish<'_>,
+) -> Vec<f32> {
+    assert_eq!(left.columns, right.rows, "inner dimensions");
     if let Some(bias) = finish.bias {
         assert_eq!(bias.len(), right.columns, "length of the bias");
     }
@@ -128,7 +90,7 @@ pub(crate) fn multiply(left: Matrix<'_>, right: &PackedMatrix, finish: Finish<'_
             "activation of a sum with a residual"
         );
     }
-    let shape = TileShape::of(right.instructions);
+    let shape = TileShape::of(instructions);
     // Rows without gaps are read where they lie: packing them would take a good part of the time of a narrow product.
     let packed_left = (!left.has_contiguous_rows()).then(|| interleaved_by_depth(left, shape.rows));
     let left_side = match &packed_left {
@@ -137,13 +99,18 @@ pub(crate) fn multiply(left: Matrix<'_>, right: &PackedMatrix, finish: Finish<'_
     };
     let groups = left.rows.div_ceil(shape.rows);
     let panels = right.columns.div_ceil(shape.columns);
+    let panels_at_once = (PACKED_FLOATS / (shape.columns * right.rows.clamp(1, DEPTH_BLOCK))).max(1);
+    let column_blocks = panels.div_ceil(panels_at_once);
+    // Threads share rows only where there are not enough columns. No result depends on how many there are, since none is the
+    // sum of what two tasks give.
+    let row_blocks = match rayon::current_num_threads() {
+        1 => 1,
+        threads => (TASKS_PER_THREAD * threads).div_ceil(column_blocks.max(1)),
+    };
+    let row_blocks = row_blocks.min(groups / FEW_ROW_GROUPS).max(1);
     let fill = |out: &OutputCells<'_>| {
-        let column_blocks = panels.div_ceil(COLUMN_PANELS);
-        let row_blocks = groups
-            .div_ceil(ROW_GROUPS)
-            .max(BLOCKS.div_ceil(column_blocks.max(1)).min(groups / FEW_ROW_GROUPS));
         let run_block = |index: usize| {
-            let (row_block, column_block) = (index / column_blocks, index % column_blocks);
+            let (row_block, column_block) = (index % row_blocks, index / row_blocks);
             let block = Block {
                 left: left_side,
                 right,
@@ -153,10 +120,10 @@ pub(crate) fn multiply(left: Matrix<'_>, right: &PackedMatrix, finish: Finish<'_
                 panels: part(panels, column_blocks, column_block),
                 out,
             };
-            tile::run(right.instructions, block);
+            tile::run(instructions, block);
         };
         let blocks = row_blocks * column_blocks;
-        if left.rows * right.columns * right.depth < SERIAL_WORK {
+        if left.rows * right.columns * right.rows < SERIAL_WORK {
             (0..blocks).for_each(run_block);
         } else {
             (0..blocks).into_par_iter().with_max_len(1).for_each(run_block);
@@ -180,10 +147,10 @@ enum Left<'a> {
     Rows(Matrix<'a>),
 }
 
-/// A rectangle of the product.
+/// A rectangle of the product: some groups of rows and as many panels of columns as are packed at once.
 struct Block<'a> {
     left: Left<'a>,
-    right: &'a PackedMatrix,
+    right: Matrix<'a>,
     finish: Finish<'a>,
     rows: usize,
     groups: Range<usize>,
@@ -196,72 +163,155 @@ impl TileTask for Block<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
-        let PackedMatrix { depth, columns, .. } = *self.right;
-        let right = S::as_simd_f32s(&self.right.panels).0.as_chunks::<VECTORS>().0;
+        let (depth, columns) = (self.right.rows, self.right.columns);
         let width = VECTORS * S::F32_LANES;
-        let (groups, depth_blocks) = (self.rows.div_ceil(ROWS), depth.div_ceil(DEPTH_BLOCK).max(1));
+        let depth_blocks = depth.div_ceil(DEPTH_BLOCK).max(1);
+        let columns_here = self.panels.start * width..columns.min(self.panels.end * width);
+        let mut packed = Scratch::new(self.panels.len() * depth.min(DEPTH_BLOCK) * width);
         for depth_block in 0..depth_blocks {
             let first = depth_block * DEPTH_BLOCK;
             let count = DEPTH_BLOCK.min(depth - first);
-            for panel in self.panels.clone() {
-                let next_panel = if panel + 1 < self.panels.end { panel + 1 } else { panel };
-                let next = &right[next_panel * depth + first..][..count];
-                let right = &right[panel * depth + first..][..count];
-                let column = panel * width;
-                let valid_columns = width.min(columns - column);
-                let mut bias = [simd.splat_f32s(0.0); VECTORS];
-                if depth_block == 0
-                    && let Some(all) = self.finish.bias
-                {
-                    bias = load_row(simd, &all[column..column + valid_columns]);
-                }
-                for group in self.groups.clone() {
-                    prefetch(&next[part(count, self.groups.len(), group - self.groups.start)]);
-                    let row = group * ROWS;
-                    let valid_rows = ROWS.min(self.rows - row);
-                    let tile = match self.left {
-                        Left::Packed(left) => {
-                            let left = left.as_chunks::<ROWS>().0;
-                            let left = &left[groups * first + group * count..][..count];
-                            multiply_add(simd, left, right, [[simd.splat_f32s(0.0); VECTORS]; ROWS])
-                        }
-                        Left::Rows(left) => {
-                            // Past the last row its product is computed again, and dropped. A loop for the reason that
-                            // `multiply_add_rows` has one.
-                            let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
-                            for (index, part) in rows.iter_mut().enumerate() {
-                                *part = &left.row(row + index.min(valid_rows - 1))[first..first + count];
-                            }
-                            multiply_add_rows::<S, ROWS, VECTORS>(simd, rows, right)
-                        }
-                    };
-                    // SAFETY: no other block has these rows and columns.
-                    let mut out = unsafe {
-                        self.out
-                            .rectangle(row * columns + column, columns, [valid_rows, valid_columns])
-                    };
-                    if depth_block == 0 {
-                        let residual = self
-                            .finish
-                            .residual
-                            .map(|all| (&all[row * columns + column..], columns));
-                        out.store(simd, tile, bias, residual);
-                    } else {
-                        // SAFETY: the first part of the depth has written it.
-                        unsafe { out.add(simd, tile) };
+            let right = self.right.rows(first, count);
+            let right_here = right.columns(columns_here.start, columns_here.len());
+            interleave(right_here.transposed(), [0, 0], count, width, &mut packed);
+            pad(columns_here.len(), count, width, &mut packed);
+            let packed = S::as_simd_f32s(&packed).0.as_chunks::<VECTORS>().0;
+            let next = self.after(depth_block, columns_here.clone());
+            let last = depth_block + 1 == depth_blocks;
+            for group in self.groups.clone() {
+                if let Some(next) = next {
+                    // In the last quarter: what is fetched earlier has left the cache again.
+                    let quarter = self.groups.len().div_ceil(4);
+                    let begin = self.groups.end - quarter;
+                    if group >= begin {
+                        part(next.rows, quarter, group - begin).for_each(|row| prefetch(next.row(row)));
                     }
                 }
-                if self.finish.activation != Activation::None && depth_block + 1 == depth_blocks {
-                    // When the stores have left the pipeline, not right behind them: see `OutputRectangle::add`.
-                    let rows = self.groups.start * ROWS..self.rows.min(self.groups.end * ROWS);
-                    for row in rows {
-                        // SAFETY: no other block has this part of the row; it was written above.
-                        let mut out = unsafe { self.out.rectangle(row * columns + column, 0, [1, valid_columns]) };
+                let first_row = group * ROWS;
+                let valid_rows = ROWS.min(self.rows - first_row);
+                for (index, panel) in self.panels.clone().enumerate() {
+                    let column = panel * width;
+                    let valid_columns = width.min(columns - column);
+                    let start = first_row * columns + column;
+                    let product = TileProduct {
+                        simd,
+                        left: self.left_tile(group, first, count),
+                        right: &packed[index * count..][..count],
+                        // SAFETY: no other block has these rows and columns.
+                        out: unsafe { self.out.rectangle(start, columns, [valid_rows, valid_columns]) },
+                        added: (depth_block == 0).then(|| Added {
+                            bias: self.finish.bias.map(|bias| &bias[column..][..valid_columns]),
+                            residual: self.finish.residual.map(|residual| (&residual[start..], columns)),
+                        }),
+                    };
+                    compute::<S, ROWS, VECTORS>(product);
+                }
+                if last && self.finish.activation != Activation::None {
+                    // A group later, when the stores have left the pipeline: see `OutputRectangle::add`.
+                    let begin = group.saturating_sub(1).max(self.groups.start) * ROWS;
+                    let end = if group + 1 == self.groups.end {
+                        first_row + valid_rows
+                    } else {
+                        first_row
+                    };
+                    for row in begin..end {
+                        let start = row * columns + columns_here.start;
+                        // SAFETY: no other block has this part of the row.
+                        let mut out = unsafe { self.out.rectangle(start, 0, [1, columns_here.len()]) };
                         // SAFETY: written above.
                         activate_row(simd, self.finish.activation, unsafe { out.row(0) });
                     }
                 }
             }
+        }
+    }
+}
+
+impl<'a> Block<'a> {
+    /// The rows of a group, `count` of their columns from `first` on.
+    #[inline(always)]
+    fn left_tile<const ROWS: usize>(&self, group: usize, first: usize, count: usize) -> LeftTile<'a, ROWS> {
+        match self.left {
+            Left::Packed(left) => {
+                let groups = self.rows.div_ceil(ROWS);
+                let left = left.as_chunks::<ROWS>().0;
+                LeftTile::Interleaved(&left[groups * first + group * count..][..count])
+            }
+            Left::Rows(left) => {
+                // Past the last row its product is computed again, and dropped. A loop for the reason that
+                // `multiply_add_rows` has one.
+                let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+                for (index, row) in rows.iter_mut().enumerate() {
+                    *row = &left.row((group * ROWS + index).min(self.rows - 1))[first..][..count];
+                }
+                LeftTile::Rows(rows)
+            }
+        }
+    }
+
+    /// What is likely to be packed next, if it can be fetched: the next part of the depth, else the columns to the right.
+    #[inline(always)]
+    fn after(&self, depth_block: usize, columns: Range<usize>) -> Option<Matrix<'a>> {
+        let first = (depth_block + 1) * DEPTH_BLOCK;
+        let next = if first < self.right.rows {
+            let count = DEPTH_BLOCK.min(self.right.rows - first);
+            self.right.rows(first, count).columns(columns.start, columns.len())
+        } else {
+            let count = columns.len().min(self.right.columns - columns.end);
+            let rows = DEPTH_BLOCK.min(self.right.rows);
+            self.right.rows(0, rows).columns(columns.end, count)
+        };
+        [next, next.transposed()].into_iter().find(Matrix::has_contiguous_rows)
+    }
+}
+
+/// The rows of a tile.
+enum LeftTile<'a, const ROWS: usize> {
+    Interleaved(&'a [[f32; ROWS]]),
+    Rows([&'a [f32]; ROWS]),
+}
+
+/// A tile of the product, over a part of the depth.
+struct TileProduct<'a, S: Simd, const ROWS: usize, const VECTORS: usize> {
+    simd: S,
+    left: LeftTile<'a, ROWS>,
+    right: &'a [[S::f32s; VECTORS]],
+    out: OutputRectangle<'a>,
+    /// Added to the first part of the depth; further parts are added to what is there.
+    added: Option<Added<'a>>,
+}
+
+/// What is added to a tile: a row, and a matrix whose rows lie as far apart as given.
+struct Added<'a> {
+    bias: Option<&'a [f32]>,
+    residual: Option<(&'a [f32], usize)>,
+}
+
+/// Not inlined: among all that a block needs, the compiler would not find a register for the start of each row, which costs a
+/// tenth of the time.
+#[inline(never)]
+fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(product: TileProduct<'_, S, ROWS, VECTORS>) {
+    product.simd.vectorize(product);
+}
+
+impl<S: Simd, const ROWS: usize, const VECTORS: usize> NullaryFnOnce for TileProduct<'_, S, ROWS, VECTORS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(mut self) {
+        let simd = self.simd;
+        let zeros = [simd.splat_f32s(0.0); VECTORS];
+        let tile = match self.left {
+            LeftTile::Interleaved(left) => multiply_add(simd, left, self.right, [zeros; ROWS]),
+            LeftTile::Rows(rows) => multiply_add_rows(simd, rows, self.right),
+        };
+        match self.added {
+            Some(added) => {
+                let bias = added.bias.map_or(zeros, |bias| load_row(simd, bias));
+                self.out.store(simd, tile, bias, added.residual);
+            }
+            // SAFETY: the first part of the depth has written it.
+            None => unsafe { self.out.add(simd, tile) },
         }
     }
 }
