@@ -3,9 +3,11 @@
 //!
 //! A row of class scores is made when an output row needs it and dropped afterwards: upsampling, σ (or the softmax of a
 //! baseline), the average over overlapping windows, the seen-class adjustment, the resize to the photo's own size and the arg max never meet in a
-//! `[classes, height, width]` array. Memory is `classes · columns` a thread.
+//! `[classes, height, width]` array. Memory is `classes · columns` a thread. It is plain code on groups of classes, which the
+//! compiler turns into the vector instructions of each kind of processor.
 
 use burn::tensor::Tensor;
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 use zegclip_data::LabelMap;
 use zegclip_kernels::{MaskLayout, decode_masks};
@@ -17,6 +19,14 @@ use crate::windows::Window;
 
 /// Output rows that share their rows of scores.
 const CHUNK_ROWS: usize = 24;
+
+/// Classes that are computed side by side.
+const LANES: usize = 8;
+/// The mask in lanes that belong to no class: σ and softmax of it are zero.
+const NO_CLASS: f32 = -1e30;
+
+/// Values of some classes of one pixel.
+type Lanes = [f32; LANES];
 
 /// Masks of one window, before their activation.
 #[derive(Debug, Clone)]
@@ -61,6 +71,15 @@ pub fn decode(masks: &[WindowMasks], decoding: &Decoding) -> Decoded {
     let [height, width] = decoding.output;
     let classes = decoding.adjustment.len();
     let plan = Plan::new(masks, decoding);
+    let arch = Arch::new();
+    let decode_rows = |chunk: usize, labels: &mut [u16], planes: Vec<&mut [f32]>| {
+        arch.dispatch(Rows {
+            plan: &plan,
+            first: chunk * CHUNK_ROWS,
+            labels,
+            planes,
+        });
+    };
     let mut labels = vec![LabelMap::IGNORE; height * width];
     let scores = if decoding.scores {
         let mut scores = vec![0f32; classes * height * width];
@@ -76,13 +95,13 @@ pub fn decode(masks: &[WindowMasks], decoding: &Decoding) -> Decoded {
             .par_chunks_mut(CHUNK_ROWS * width)
             .zip(by_chunk)
             .enumerate()
-            .for_each(|(chunk, (labels, planes))| plan.decode_rows(chunk * CHUNK_ROWS, labels, planes));
+            .for_each(|(chunk, (labels, planes))| decode_rows(chunk, labels, planes));
         Some(scores)
     } else {
         labels
             .par_chunks_mut(CHUNK_ROWS * width)
             .enumerate()
-            .for_each(|(chunk, labels)| plan.decode_rows(chunk * CHUNK_ROWS, labels, Vec::new()));
+            .for_each(|(chunk, labels)| decode_rows(chunk, labels, Vec::new()));
         None
     };
     Decoded {
@@ -128,51 +147,69 @@ fn label_map(decoding: &Decoding, labels: Vec<u16>) -> LabelMap {
     LabelMap::from_raw(width, height, labels).unwrap_or_else(|_| LabelMap::filled(width, height, None))
 }
 
-/// Positions that all rows share.
+/// What all rows share.
 struct Plan<'a> {
-    masks: &'a [WindowMasks],
     decoding: &'a Decoding<'a>,
-    classes: usize,
-    /// From grid to window, of each window.
-    window_rows: Vec<Vec<Tap>>,
-    window_columns: Vec<Vec<Tap>>,
+    /// Groups of classes.
+    groups: usize,
+    /// An adjustment for each class; a score must never win in lanes that belong to none.
+    adjustment: Vec<Lanes>,
+    windows: Vec<WindowPlan>,
     /// From resized image to photo.
     rows: Vec<Tap>,
     columns: Vec<Tap>,
 }
 
-/// A row of the resized image: `[columns, classes]`.
+/// Masks of one window and where its pixels lie on their grid.
+struct WindowPlan {
+    window: Window,
+    /// Patches of a row of the grid.
+    grid_columns: usize,
+    /// `[height, width, groups]`
+    values: Vec<Lanes>,
+    rows: Vec<Tap>,
+    columns: Vec<Tap>,
+}
+
+/// A row of the resized image: `[columns, groups]`.
 #[derive(Default)]
 struct ScoreRow {
     row: Option<usize>,
-    values: Vec<f32>,
+    values: Vec<Lanes>,
 }
 
 impl<'a> Plan<'a> {
-    fn new(masks: &'a [WindowMasks], decoding: &'a Decoding<'a>) -> Self {
+    fn new(masks: &[WindowMasks], decoding: &'a Decoding<'a>) -> Self {
         let taps = |input: usize, output: usize| bilinear_taps(input, output).collect::<Vec<_>>();
+        let classes = decoding.adjustment.len();
         Self {
-            masks,
             decoding,
-            classes: decoding.adjustment.len(),
-            window_rows: masks
+            groups: classes.div_ceil(LANES),
+            adjustment: in_lanes(decoding.adjustment, classes, -NO_CLASS),
+            windows: masks
                 .iter()
-                .map(|mask| taps(mask.grid[0], mask.window.height))
+                .map(|mask| WindowPlan {
+                    window: mask.window,
+                    grid_columns: mask.grid[1],
+                    values: in_lanes(&mask.values, classes, NO_CLASS),
+                    rows: taps(mask.grid[0], mask.window.height),
+                    columns: taps(mask.grid[1], mask.window.width),
+                })
                 .collect(),
-            window_columns: masks.iter().map(|mask| taps(mask.grid[1], mask.window.width)).collect(),
             rows: taps(decoding.resized[0], decoding.output[0]),
             columns: taps(decoding.resized[1], decoding.output[1]),
         }
     }
 
     /// Decodes as many rows as `labels` holds, from `first` on.
+    #[inline(always)]
     fn decode_rows(&self, first: usize, labels: &mut [u16], mut planes: Vec<&mut [f32]>) {
         let width = self.decoding.output[1];
-        let classes = self.classes;
+        let groups = self.groups;
         let (mut low, mut high) = (ScoreRow::default(), ScoreRow::default());
         let mut line = Vec::new();
         let mut blended = Vec::new();
-        let mut pixel = vec![0f32; classes];
+        let mut pixel = vec![[0f32; LANES]; groups];
         for (index, labels) in labels.chunks_exact_mut(width).enumerate() {
             let tap = self.rows[first + index];
             if low.row != Some(tap.low) {
@@ -188,24 +225,22 @@ impl<'a> Plan<'a> {
                 if high.row != Some(tap.high) {
                     self.fill(tap.high, &mut high, &mut line);
                 }
+                blended.resize(low.values.len(), [0.0; LANES]);
                 blend(&mut blended, &low.values, &high.values, tap.fraction);
                 &blended
             };
             for (x, (label, tap)) in labels.iter_mut().zip(&self.columns).enumerate() {
-                let left = &row[tap.low * classes..][..classes];
+                let left = &row[tap.low * groups..][..groups];
                 let scores = if tap.fraction == 0.0 {
                     left
                 } else {
-                    let right = &row[tap.high * classes..][..classes];
-                    for ((value, left), right) in pixel.iter_mut().zip(left).zip(right) {
-                        *value = left * (1.0 - tap.fraction) + right * tap.fraction;
-                    }
+                    blend(&mut pixel, left, &row[tap.high * groups..][..groups], tap.fraction);
                     &pixel
                 };
                 let (class, best) = first_maximum(scores);
                 let kept = self.decoding.threshold.is_none_or(|threshold| best >= threshold);
                 *label = if kept { class as u16 } else { LabelMap::IGNORE };
-                for (plane, score) in planes.iter_mut().zip(scores) {
+                for (plane, score) in planes.iter_mut().zip(scores.as_flattened()) {
                     plane[index * width + x] = *score;
                 }
             }
@@ -213,108 +248,162 @@ impl<'a> Plan<'a> {
     }
 
     /// Makes the scores of one row of the resized image.
-    fn fill(&self, row: usize, into: &mut ScoreRow, line: &mut Vec<f32>) {
-        let (columns, classes) = (self.decoding.resized[1], self.classes);
+    #[inline(always)]
+    fn fill(&self, row: usize, into: &mut ScoreRow, line: &mut Vec<Lanes>) {
+        let (columns, groups) = (self.decoding.resized[1], self.groups);
         into.row = Some(row);
         into.values.clear();
-        into.values.resize(columns * classes, 0.0);
+        into.values.resize(columns * groups, [0.0; LANES]);
         let mut windows_at = vec![0u32; columns];
-        let mut pixel = vec![0f32; classes];
-        for (mask, (rows, taps)) in self.masks.iter().zip(self.window_rows.iter().zip(&self.window_columns)) {
+        let mut pixel = vec![[0f32; LANES]; groups];
+        for plan in &self.windows {
             let Window {
                 top,
                 left,
                 height,
                 width,
-            } = mask.window;
+            } = plan.window;
             if !(top..top + height).contains(&row) {
                 continue;
             }
-            let tap = rows[row - top];
-            let grid_row = |index: usize| &mask.values[index * mask.grid[1] * classes..][..mask.grid[1] * classes];
+            let tap = plan.rows[row - top];
+            let row_len = plan.grid_columns * groups;
+            let grid_row = |index: usize| &plan.values[index * row_len..][..row_len];
+            line.resize(row_len, [0.0; LANES]);
             blend(line, grid_row(tap.low), grid_row(tap.high), tap.fraction);
-            for (x, tap) in taps.iter().enumerate().take(width) {
+            for (x, tap) in plan.columns.iter().enumerate().take(width) {
                 windows_at[left + x] += 1;
-                let scores = &mut into.values[(left + x) * classes..][..classes];
-                let low = &line[tap.low * classes..][..classes];
-                let high = &line[tap.high * classes..][..classes];
-                let between = low.iter().zip(high);
-                let logits = between.map(|(low, high)| low * (1.0 - tap.fraction) + high * tap.fraction);
+                let scores = &mut into.values[(left + x) * groups..][..groups];
+                let low = &line[tap.low * groups..][..groups];
+                let high = &line[tap.high * groups..][..groups];
                 match self.decoding.activation {
                     MaskActivation::Sigmoid => {
-                        for (score, logit) in scores.iter_mut().zip(logits) {
-                            *score += sigmoid(logit);
+                        for (scores, (low, high)) in scores.iter_mut().zip(low.iter().zip(high)) {
+                            let mut sum = *scores;
+                            let logits = between(*low, *high, tap.fraction);
+                            for lane in 0..LANES {
+                                sum[lane] += sigmoid(logits[lane]);
+                            }
+                            *scores = sum;
                         }
                     }
                     MaskActivation::Softmax => {
-                        for (value, logit) in pixel.iter_mut().zip(logits) {
-                            *value = logit;
-                        }
+                        blend(&mut pixel, low, high, tap.fraction);
                         add_softmax(scores, &mut pixel);
                     }
                 }
             }
         }
-        for (scores, &windows) in into.values.chunks_exact_mut(classes).zip(&windows_at) {
+        for (scores, &windows) in into.values.chunks_exact_mut(groups).zip(&windows_at) {
             let share = 1.0 / windows.max(1) as f32;
-            for (score, adjustment) in scores.iter_mut().zip(self.decoding.adjustment) {
-                *score = *score * share - adjustment;
+            for (scores, adjustment) in scores.iter_mut().zip(&self.adjustment) {
+                let mut adjusted = *scores;
+                for lane in 0..LANES {
+                    adjusted[lane] = adjusted[lane] * share - adjustment[lane];
+                }
+                *scores = adjusted;
             }
         }
     }
 }
 
-fn blend(into: &mut Vec<f32>, low: &[f32], high: &[f32], fraction: f32) {
-    into.clear();
-    into.extend(
-        low.iter()
-            .zip(high)
-            .map(|(low, high)| low * (1.0 - fraction) + high * fraction),
-    );
+/// Some rows of the photo. What it calls is inlined, all of it: only then is it compiled for the instructions that are there.
+struct Rows<'a> {
+    plan: &'a Plan<'a>,
+    first: usize,
+    labels: &'a mut [u16],
+    planes: Vec<&'a mut [f32]>,
+}
+
+impl NullaryFnOnce for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.plan.decode_rows(self.first, self.labels, self.planes);
+    }
+}
+
+/// `[…, classes]` as `[…, groups]`.
+fn in_lanes(values: &[f32], classes: usize, rest: f32) -> Vec<Lanes> {
+    let groups_of = |values: &[f32]| {
+        let mut lanes = [rest; LANES];
+        lanes[..values.len()].copy_from_slice(values);
+        lanes
+    };
+    let pixels = values.chunks_exact(classes.max(1));
+    pixels.flat_map(|pixel| pixel.chunks(LANES).map(groups_of)).collect()
+}
+
+/// By value, like all that works on lanes: of references the compiler would have to find out that they do not overlap.
+#[inline(always)]
+fn between(low: Lanes, high: Lanes, fraction: f32) -> Lanes {
+    let mut values = [0.0; LANES];
+    for lane in 0..LANES {
+        values[lane] = low[lane] * (1.0 - fraction) + high[lane] * fraction;
+    }
+    values
+}
+
+#[inline(always)]
+fn blend(into: &mut [Lanes], low: &[Lanes], high: &[Lanes], fraction: f32) {
+    for (into, (low, high)) in into.iter_mut().zip(low.iter().zip(high)) {
+        *into = between(*low, *high, fraction);
+    }
 }
 
 /// Index and value of the largest score; the first of equal ones.
-fn first_maximum(scores: &[f32]) -> (usize, f32) {
-    // Lanes without a dependency on each other let the compiler use vector instructions.
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let whole = scores.chunks_exact(lanes.len());
-    let rest = whole.remainder();
-    for chunk in whole {
-        for (lane, score) in lanes.iter_mut().zip(chunk) {
-            *lane = if *score > *lane { *score } else { *lane };
+#[inline(always)]
+fn first_maximum(scores: &[Lanes]) -> (usize, f32) {
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    for scores in scores.iter().copied() {
+        for lane in 0..LANES {
+            largest[lane] = if scores[lane] > largest[lane] {
+                scores[lane]
+            } else {
+                largest[lane]
+            };
         }
     }
-    let best = lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
-    let index = scores.iter().position(|score| *score == best).unwrap_or(0);
-    (index, best)
+    let best = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    // All lanes of a group at once.
+    let holds = |scores: &Lanes| scores.iter().fold(false, |found, score| found | (*score == best));
+    let group = scores.iter().position(holds).unwrap_or(0);
+    let lane = scores
+        .get(group)
+        .and_then(|scores| scores.iter().position(|score| *score == best));
+    (group * LANES + lane.unwrap_or(0), best)
 }
 
 /// Adds the softmax of `logits`, which are overwritten, to `scores`.
-fn add_softmax(scores: &mut [f32], logits: &mut [f32]) {
+#[inline(always)]
+fn add_softmax(scores: &mut [Lanes], logits: &mut [Lanes]) {
     let (_, largest) = first_maximum(logits);
-    for value in logits.iter_mut() {
+    for value in logits.as_flattened_mut() {
         *value = exponential(*value - largest);
     }
-    let share = 1.0 / logits.iter().sum::<f32>();
-    for (score, value) in scores.iter_mut().zip(logits) {
+    let share = 1.0 / logits.as_flattened().iter().sum::<f32>();
+    for (score, value) in scores.as_flattened_mut().iter_mut().zip(logits.as_flattened()) {
         *score += *value * share;
     }
 }
 
 /// `1 / (1 + exp(−x))` within 2e-7 of the exact value.
+#[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exponential(-x))
 }
 
 /// `exp(x)` within 3e-7 of itself for `x` in ±87, and that of the nearer end beyond: σ is 0 or 1 to all digits of an f32
 /// there. From operations that compilers turn into vector instructions.
+#[inline(always)]
 fn exponential(x: f32) -> f32 {
     // exp(x) = 2^whole · 2^part with |part| ≤ 1/2.
     let t = x.clamp(-87.0, 87.0) * std::f32::consts::LOG2_E;
-    // Adding and taking away 1.5 · 2^23 rounds to the nearest integer.
+    // Adding 1.5 · 2^23 rounds to the nearest integer, which the low bits of the sum are.
     const ROUND: f32 = 12_582_912.0;
-    let whole = (t + ROUND) - ROUND;
-    let part = (t - whole) * std::f32::consts::LN_2;
+    let rounded = t + ROUND;
+    let part = (t - (rounded - ROUND)) * std::f32::consts::LN_2;
     // Taylor series of exp up to part^7; its remainder is below 4e-9 for |part| ≤ ln(2) / 2.
     let series = 1.0
         + part
@@ -324,8 +413,7 @@ fn exponential(x: f32) -> f32 {
                         + part
                             * (1.0 / 6.0
                                 + part * (1.0 / 24.0 + part * (1.0 / 120.0 + part * (1.0 / 720.0 + part / 5040.0))))));
-    let power = f32::from_bits((((whole as i32) + 127) << 23) as u32);
-    series * power
+    series * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
 #[cfg(test)]
@@ -563,8 +651,9 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_scores_wins() {
+        let first_maximum = |scores: &[f32]| first_maximum(&in_lanes(scores, scores.len(), NO_CLASS));
         assert_eq!(first_maximum(&[0.1, 0.7, 0.7]), (1, 0.7));
-        let mut many = vec![0.0; 40];
+        let mut many = vec![0.0; 41];
         many[20] = 1.0;
         many[39] = 1.0;
         assert_eq!(first_maximum(&many), (20, 1.0));
