@@ -1,5 +1,7 @@
 //! Strided views of matrices and the interleaved copies that the kernels read.
 
+use super::prefetch::prefetch;
+
 /// A view of `rows × columns` floats with any non-negative strides.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix<'a> {
@@ -80,7 +82,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// Columns that are transposed at once, so that what is written stays in the first cache.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 
 /// Copies a matrix such that `width` rows lie interleaved: element `(r, c)` goes to `[r / width][c][r % width]` of an array
 /// `[groups, total_columns, width]`, where `r` counts from `first_row` and `c` from `first_column`.
@@ -157,6 +159,9 @@ fn copy_part_of_columns(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [
     }
 }
 
+/// Rows that are fetched before they are transposed.
+const ROWS_AHEAD: usize = 8;
+
 /// The case that rows are contiguous: a transposition.
 fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32]) {
     for first in (0..rows.columns).step_by(BLOCK) {
@@ -165,6 +170,10 @@ fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32])
         let row = |row: usize| &rows.data[row * rows.row_stride + first..][..count];
         let quads = rows.rows / 4 * 4;
         for quad in (0..quads).step_by(4) {
+            // Rows begin anew at each block, so that the processor does not foresee them.
+            for next in quad + ROWS_AHEAD..rows.rows.min(quad + ROWS_AHEAD + 4) {
+                prefetch(row(next).as_ptr(), count);
+            }
             let four = [row(quad), row(quad + 1), row(quad + 2), row(quad + 3)].map(|row| row.as_chunks::<4>());
             for index in 0..count / 4 {
                 let transposed = transposed_4x4(four.map(|row| row.0[index]));

@@ -10,14 +10,13 @@ use super::buffer::{OutputCells, OutputRectangle, Scratch, filled_by};
 use super::exponential::quick_gelu;
 use super::instruction_set::InstructionSet;
 use super::matrix::{Matrix, interleave, pad};
-use super::prefetch::prefetch;
 use super::tile::{self, TileShape, TileTask, multiply_add, multiply_add_rows};
 
 /// Inner dimension that is multiplied before the next part of it is read, at most: as much as the first cache holds of the
 /// rows of a tile.
 const DEPTH_BLOCK: usize = 768;
-/// Floats of the right side that a task packs at a time, if one panel has no more: as much as the second cache holds beside
-/// those that come next.
+/// Floats of the right side that a task packs at a time, if one panel has no more: half of the smallest
+/// second cache.
 const PACKED_FLOATS: usize = 80 << 10;
 /// Tasks a thread, if there are enough rows: with two, the threads end at about the same time.
 const TASKS_PER_THREAD: usize = 2;
@@ -70,8 +69,8 @@ pub(crate) struct Finish<'a> {
 
 /// `left · right` finished, rows one after the other: `[left.rows, right.columns]`.
 ///
-/// The right side is packed by the task that reads it, a few panels of columns at a time, while the next ones are on their way
-/// from memory: packed in advance, it would be written to memory and read again.
+/// The right side is packed by the task that reads it, a few panels of columns at a time: packed in advance, it would be written
+/// to memory and read again.
 pub(crate) fn multiply(
     instructions: InstructionSet,
     left: Matrix<'_>,
@@ -176,17 +175,8 @@ impl TileTask for Block<'_> {
             interleave(right_here.transposed(), [0, 0], count, width, &mut packed);
             pad(columns_here.len(), count, width, &mut packed);
             let packed = S::as_simd_f32s(&packed).0.as_chunks::<VECTORS>().0;
-            let next = self.after(depth_block, columns_here.clone());
             let last = depth_block + 1 == depth_blocks;
             for group in self.groups.clone() {
-                if let Some(next) = next {
-                    // In the last quarter: what is fetched earlier has left the cache again.
-                    let quarter = self.groups.len().div_ceil(4);
-                    let begin = self.groups.end - quarter;
-                    if group >= begin {
-                        part(next.rows, quarter, group - begin).for_each(|row| prefetch(next.row(row)));
-                    }
-                }
                 let first_row = group * ROWS;
                 let valid_rows = ROWS.min(self.rows - first_row);
                 for (index, panel) in self.panels.clone().enumerate() {
@@ -247,21 +237,6 @@ impl<'a> Block<'a> {
                 LeftTile::Rows(rows)
             }
         }
-    }
-
-    /// What is likely to be packed next, if it can be fetched: the next part of the depth, else the columns to the right.
-    #[inline(always)]
-    fn after(&self, depth_block: usize, columns: Range<usize>) -> Option<Matrix<'a>> {
-        let first = (depth_block + 1) * DEPTH_BLOCK;
-        let next = if first < self.right.rows {
-            let count = DEPTH_BLOCK.min(self.right.rows - first);
-            self.right.rows(first, count).columns(columns.start, columns.len())
-        } else {
-            let count = columns.len().min(self.right.columns - columns.end);
-            let rows = DEPTH_BLOCK.min(self.right.rows);
-            self.right.rows(0, rows).columns(columns.end, count)
-        };
-        [next, next.transposed()].into_iter().find(Matrix::has_contiguous_rows)
     }
 }
 

@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::instruction_set::InstructionSet;
-use super::prefetch::prefetch_nearest;
+use super::prefetch::prefetch;
 
 /// The product of `ROWS` interleaved rows of one matrix and `VECTORS` vectors of columns of another plus a tile:
 /// `tile[r] + Σ left[p][r] · right[p]`.
@@ -45,7 +45,7 @@ pub(crate) fn multiply_add_rows<S: Simd, const ROWS: usize, const VECTORS: usize
     }
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
     for index in 0..depth {
-        prefetch_nearest(right.as_ptr().wrapping_add(index + AHEAD));
+        prefetch(right.as_ptr().wrapping_add(index + AHEAD), 1);
         for row in 0..ROWS {
             let left = simd.splat_f32s(rows[row][index]);
             for vector in 0..VECTORS {
