@@ -15,8 +15,8 @@ use super::tile::{self, TileShape, TileTask, multiply_add, multiply_add_rows};
 /// Inner dimension that is multiplied before the next part of it is read, at most: as much as the first cache holds of the
 /// rows of a tile.
 const DEPTH_BLOCK: usize = 768;
-/// Floats of the right side that a task packs at a time, if one panel has no more: half of the smallest
-/// second cache.
+/// Floats of the right side that a task packs at a time, if one panel has no more: they stay in the second cache while all rows
+/// pass.
 const PACKED_FLOATS: usize = 80 << 10;
 /// Tasks a thread, if there are enough rows: with two, the threads end at about the same time.
 const TASKS_PER_THREAD: usize = 2;
