@@ -152,7 +152,7 @@ struct Plan<'a> {
     decoding: &'a Decoding<'a>,
     /// Groups of classes.
     groups: usize,
-    /// An adjustment for each class; a score must never win in lanes that belong to none.
+    /// An adjustment for each class; one that no score outweighs in lanes that belong to none.
     adjustment: Vec<Lanes>,
     windows: Vec<WindowPlan>,
     /// From resized image to photo.
@@ -205,6 +205,7 @@ impl<'a> Plan<'a> {
     #[inline(always)]
     fn decode_rows(&self, first: usize, labels: &mut [u16], mut planes: Vec<&mut [f32]>) {
         let width = self.decoding.output[1];
+        let classes = self.decoding.adjustment.len();
         let groups = self.groups;
         let (mut low, mut high) = (ScoreRow::default(), ScoreRow::default());
         let mut line = Vec::new();
@@ -238,6 +239,8 @@ impl<'a> Plan<'a> {
                     &pixel
                 };
                 let (class, best) = first_maximum(scores);
+                // Where no score is a number, a lane without a class is the best.
+                let class = if class < classes { class } else { 0 };
                 let kept = self.decoding.threshold.is_none_or(|threshold| best >= threshold);
                 *label = if kept { class as u16 } else { LabelMap::IGNORE };
                 for (plane, score) in planes.iter_mut().zip(scores.as_flattened()) {
@@ -647,6 +650,22 @@ mod tests {
         };
         let labels = decode(&masks, &sigmoid).labels;
         assert!(labels.as_raw().iter().all(|label| *label == 2), "every σ is 1");
+    }
+
+    #[test]
+    fn masks_that_are_no_numbers_give_a_class_that_there_is() {
+        let mut masks = masks([64, 90], 64, 53, 8, 5);
+        masks.iter_mut().for_each(|mask| mask.values.fill(f32::NAN));
+        let decoding = Decoding {
+            resized: [64, 90],
+            output: [40, 60],
+            activation: MaskActivation::Sigmoid,
+            adjustment: &[0.0; 5],
+            threshold: None,
+            scores: false,
+        };
+        let labels = decode(&masks, &decoding).labels;
+        assert!(labels.as_raw().iter().all(|label| *label == 0));
     }
 
     #[test]
