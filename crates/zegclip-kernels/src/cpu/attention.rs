@@ -245,7 +245,7 @@ impl Panel<'_> {
             let mut block_maximum = maximum;
             for group in 0..count.div_ceil(ROWS) {
                 let left = &key_groups[(first / ROWS + group) * query.columns..][..query.columns];
-                let tile = multiply_add(simd, left, queries, [[zero; VECTORS]; ROWS]);
+                let tile = multiply_add(simd, left, queries);
                 let out = &mut weights[group * ROWS..][..ROWS];
                 let valid = ROWS.min(count - group * ROWS);
                 out.copy_from_slice(&tile);
@@ -296,7 +296,7 @@ impl Panel<'_> {
             for group in 0..value_groups {
                 let left = &value_columns[group * keys + first..][..count];
                 let out = &mut sums[group * ROWS..][..ROWS];
-                let tile = multiply_add(simd, left, &weights[..count], [[zero; VECTORS]; ROWS]);
+                let tile = multiply_add(simd, left, &weights[..count]);
                 for row in 0..ROWS {
                     for vector in 0..VECTORS {
                         out[row][vector] = simd.mul_add_e_f32s(out[row][vector], correction[vector], tile[row][vector]);

@@ -177,7 +177,7 @@ impl TileTask for Task<'_> {
                 for group in first_group..first_group + groups {
                     let row = (group - first_group) * ROWS;
                     let left = &query_rows[group * head_dim..][..head_dim];
-                    let scores = multiply_add(simd, left, key_panel, [[zero; VECTORS]; ROWS]);
+                    let scores = multiply_add(simd, left, key_panel);
                     for index in 0..ROWS {
                         let log_sum = simd.splat_f32s(-log_sums[group * ROWS + index]);
                         for vector in 0..VECTORS {
@@ -190,7 +190,7 @@ impl TileTask for Task<'_> {
                         self.hide(group * ROWS, first_key, width, bytemuck::cast_slice_mut(weights));
                     }
                     let left = &gradient_rows[group * value_dim..][..value_dim];
-                    let gradients = multiply_add(simd, left, value_panel, [[zero; VECTORS]; ROWS]);
+                    let gradients = multiply_add(simd, left, value_panel);
                     let factors = self
                         .mask
                         .dropout
@@ -267,7 +267,7 @@ fn add_product<S: Simd, const ROWS: usize, const VECTORS: usize>(
     sums: &mut [[S::f32s; VECTORS]],
 ) {
     let sums = &mut sums[..ROWS];
-    let tile = multiply_add(simd, left, right, [[simd.splat_f32s(0.0); VECTORS]; ROWS]);
+    let tile = multiply_add(simd, left, right);
     for row in 0..ROWS {
         for vector in 0..VECTORS {
             sums[row][vector] = simd.add_f32s(sums[row][vector], tile[row][vector]);

@@ -277,7 +277,7 @@ impl<S: Simd, const ROWS: usize, const VECTORS: usize> NullaryFnOnce for TilePro
         let simd = self.simd;
         let zeros = [simd.splat_f32s(0.0); VECTORS];
         let tile = match self.left {
-            LeftTile::Interleaved(left) => multiply_add(simd, left, self.right, [zeros; ROWS]),
+            LeftTile::Interleaved(left) => multiply_add(simd, left, self.right),
             LeftTile::Rows(rows) => multiply_add_rows(simd, rows, self.right),
         };
         match self.added {

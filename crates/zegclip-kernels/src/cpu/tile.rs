@@ -5,17 +5,14 @@ use pulp::{Simd, WithSimd};
 use super::instruction_set::InstructionSet;
 use super::prefetch::prefetch;
 
-/// The product of `ROWS` interleaved rows of one matrix and `VECTORS` vectors of columns of another plus a tile:
-/// `tile[r] + Σ left[p][r] · right[p]`.
+/// The product of `ROWS` interleaved rows of one matrix and `VECTORS` vectors of columns of another: `Σ left[p][r] · right[p]`.
 #[inline(always)]
 pub(crate) fn multiply_add<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     left: &[[f32; ROWS]],
     right: &[[S::f32s; VECTORS]],
-    tile: [[S::f32s; VECTORS]; ROWS],
 ) -> [[S::f32s; VECTORS]; ROWS] {
-    // A copy of its own, which nothing takes the address of: only so does the compiler keep it in registers.
-    let mut sums = tile;
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
     for (left, right) in left.iter().zip(right) {
         for row in 0..ROWS {
             let left = simd.splat_f32s(left[row]);
