@@ -9,6 +9,8 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Configuration {
+    /// What the results at hand were made of, where that has changed since.
+    pub(super) note: Option<String>,
     /// Weights of the pre-trained CLIP, or of a ZegCLIP made of it.
     pub(super) clip: PathBuf,
     /// Preset of `zegclip train` that every row starts from.

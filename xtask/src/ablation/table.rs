@@ -51,6 +51,9 @@ pub(super) fn markdown(configuration: &Configuration, results: &Results) -> Stri
         configuration.preset.display(),
         configuration.images,
     );
+    if let Some(note) = &configuration.note {
+        let _ = writeln!(text, "{}\n", note.trim());
+    }
     text.push_str("![hIoU of every row](ablation.svg)\n");
     for group in &configuration.groups {
         let _ = write!(text, "\n## {}\n\n{}\n", group.title, group.claim.trim());

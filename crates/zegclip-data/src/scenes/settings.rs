@@ -72,8 +72,8 @@ impl TestSplit {
 pub enum Augmentation {
     /// Size, turn, flip, light; colours as drawn, nearly.
     Mild,
-    /// Also shear, bending, strong colour shifts and imitations of other styles (flat, grey, outlined, shaded): artists
-    /// are few, and one who never drew in training shall be understood.
+    /// Also shear, bending, strong colour shifts and imitations of other styles (flat, grey, outlined, shaded, comic):
+    /// artists are few, and one who never drew in training shall be understood.
     Strong,
 }
 

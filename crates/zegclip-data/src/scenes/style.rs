@@ -38,6 +38,8 @@ pub(super) struct Style {
     /// Share of darkening or lightening towards the rim.
     rim: f32,
     outline: Option<Outline>,
+    /// Lines of this colour inside too, between areas of different brightness, as comics have them.
+    lines: Option<Rgb>,
     /// Lines on paper instead of areas.
     sketch: Option<(Rgb, Rgb)>,
     /// Levels by which colours are coarser than the shape.
@@ -63,6 +65,7 @@ impl Style {
             shade: [0.0, 0.0],
             rim: 0.0,
             outline: None,
+            lines: None,
             sketch: None,
             flatten: 0,
         };
@@ -96,13 +99,19 @@ impl Style {
         } else {
             0.0
         };
-        let outline = stream.chance(0.25).then(|| Outline {
-            color: if stream.chance(0.12) {
+        // Broad lines around and inside are what a model that never met them takes for things of their own.
+        let comic = stream.chance(0.25);
+        let outline = (comic || stream.chance(0.25)).then(|| Outline {
+            color: if !comic && stream.chance(0.12) {
                 [1.0; 3]
             } else {
                 super::color::hsv(stream.range(0.0, 360.0), stream.range(0.0, 0.6), stream.range(0.0, 0.3))
             },
-            radius: stream.range(0.012, 0.035),
+            radius: if comic {
+                stream.range(0.02, 0.05)
+            } else {
+                stream.range(0.012, 0.035)
+            },
         });
         let sketch = stream.chance(0.03).then(|| {
             let paper = stream.range(0.85, 1.0);
@@ -113,7 +122,9 @@ impl Style {
         });
         Self {
             shift,
-            posterize: stream.chance(0.12).then(|| stream.range(3.0, 6.0)),
+            posterize: stream
+                .chance(if comic { 0.4 } else { 0.12 })
+                .then(|| stream.range(3.0, 6.0)),
             shade: [angle.cos() * strength, angle.sin() * strength],
             rim: if stream.chance(0.3) {
                 stream.range(-0.35, 0.25)
@@ -121,8 +132,13 @@ impl Style {
                 0.0
             },
             outline,
+            lines: outline.filter(|_| comic).map(|outline| outline.color),
             sketch,
-            flatten: if stream.chance(0.15) { stream.integer(1, 2) } else { 0 },
+            flatten: if !comic && stream.chance(0.15) {
+                stream.integer(1, 2)
+            } else {
+                0
+            },
         }
     }
 
@@ -137,10 +153,19 @@ impl Style {
 
     /// Restyles a picture of `size` pixels.
     pub(super) fn apply(&self, sprite: &mut Sprite, size: f32) {
+        let slopes = match (self.sketch, self.lines) {
+            (None, None) => Vec::new(),
+            _ => slopes(sprite),
+        };
         if let Some((paper, ink)) = self.sketch {
-            sketch(sprite, paper, ink);
+            sketch(sprite, &slopes, paper, ink);
         }
         self.recolor(sprite, size);
+        if let Some(ink) = self.lines {
+            // As broad as the outline: where that is less than a pixel, fainter.
+            let strength = self.outline_radius(size).unwrap_or_default().min(1.0);
+            draw_lines(sprite, &slopes, ink, strength);
+        }
         if let (Some(outline), Some(radius)) = (self.outline, self.outline_radius(size)) {
             draw_outline(sprite, outline.color, radius);
         }
@@ -180,18 +205,36 @@ impl Style {
     }
 }
 
-/// Dark lines where brightness changes, paper elsewhere.
-fn sketch(sprite: &mut Sprite, paper: Rgb, ink: Rgb) {
+/// How much brightness changes around each pixel.
+fn slopes(sprite: &Sprite) -> Vec<f32> {
     let width = sprite.width;
     let grey = |pixel: &[f32; 4]| luminance([pixel[0], pixel[1], pixel[2]]);
-    let before = sprite.pixels.iter().map(grey).collect::<Vec<_>>();
-    let value = |position: usize| before.get(position).copied().unwrap_or_default();
-    for (position, pixel) in sprite.pixels.iter_mut().enumerate() {
-        let slope = (value(position + 1) - value(position.saturating_sub(1)))
-            .abs()
-            .max((value(position + width) - value(position.saturating_sub(width))).abs());
-        let color = super::color::mix(paper, ink, step(0.06, 0.3, slope));
+    let brightness = sprite.pixels.iter().map(grey).collect::<Vec<_>>();
+    let value = |position: usize| brightness.get(position).copied().unwrap_or_default();
+    let change = |position: usize, step: usize| {
+        let (after, before) = (value(position + step), value(position.saturating_sub(step)));
+        (after - before).abs()
+    };
+    let slope = |position: usize| change(position, 1).max(change(position, width));
+    (0..brightness.len()).map(slope).collect()
+}
+
+/// Dark lines where brightness changes, paper elsewhere.
+fn sketch(sprite: &mut Sprite, slopes: &[f32], paper: Rgb, ink: Rgb) {
+    for (pixel, slope) in sprite.pixels.iter_mut().zip(slopes) {
+        let color = super::color::mix(paper, ink, step(0.06, 0.3, *slope));
         *pixel = [color[0] * pixel[3], color[1] * pixel[3], color[2] * pixel[3], pixel[3]];
+    }
+}
+
+/// Dark lines where brightness changed before colours did, on top of these.
+fn draw_lines(sprite: &mut Sprite, slopes: &[f32], ink: Rgb, strength: f32) {
+    for (pixel, slope) in sprite.pixels.iter_mut().zip(slopes) {
+        let share = strength * step(0.08, 0.3, *slope);
+        let opacity = pixel[3];
+        for (value, ink) in pixel.iter_mut().zip(ink) {
+            *value += (ink * opacity - *value) * share;
+        }
     }
 }
 
@@ -233,6 +276,35 @@ fn draw_outline(sprite: &mut Sprite, color: Rgb, radius: f32) {
                 *value += outline * behind;
             }
             pixel[3] += behind;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_part_areas_and_leave_their_colours() {
+        let half = |x: usize| {
+            if x < 8 {
+                [0.8, 0.2, 0.2, 1.0]
+            } else {
+                [1.0, 1.0, 0.6, 1.0]
+            }
+        };
+        let mut sprite = Sprite {
+            width: 16,
+            height: 4,
+            pixels: (0..64).map(|position| half(position % 16)).collect(),
+        };
+        let slopes = slopes(&sprite);
+        draw_lines(&mut sprite, &slopes, [0.0; 3], 1.0);
+        let row = &sprite.pixels[16..32];
+        assert_eq!(row[7], [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(row[8], [0.0, 0.0, 0.0, 1.0]);
+        for x in [3, 5, 10, 13] {
+            assert_eq!(row[x], half(x), "column {x}");
         }
     }
 }
