@@ -240,44 +240,41 @@ fn draw_lines(sprite: &mut Sprite, slopes: &[f32], ink: Rgb, strength: f32) {
 
 /// A rim of one colour around the shape; it is part of the thing.
 fn draw_outline(sprite: &mut Sprite, color: Rgb, radius: f32) {
-    let (width, height) = (sprite.width, sprite.height);
-    let reach = radius.ceil() as usize;
     let opacities = sprite.pixels.iter().map(|pixel| pixel[3]).collect::<Vec<_>>();
     // Grown by a square with soft ends: first along rows, then along columns.
-    let weight = |distance: usize| (radius + 1.0 - distance as f32).clamp(0.0, 1.0);
-    let mut across = vec![0.0_f32; opacities.len()];
-    for (line, grown) in opacities
-        .chunks_exact(width.max(1))
-        .zip(across.chunks_exact_mut(width.max(1)))
-    {
-        for (x, grown) in grown.iter_mut().enumerate() {
-            let window = x.saturating_sub(reach)..(x + reach + 1).min(width);
-            *grown = window
-                .filter_map(|other| line.get(other).map(|value| value * weight(other.abs_diff(x))))
-                .fold(0.0, f32::max);
+    let across = grow(&opacities, sprite.width, 1, radius);
+    let grown = grow(&across, across.len(), sprite.width, radius);
+    for (pixel, grown) in sprite.pixels.iter_mut().zip(grown) {
+        // Only what the picture leaves free: its own half-transparent inside stays so.
+        let behind = (grown - pixel[3]).max(0.0);
+        for (value, outline) in pixel.iter_mut().zip(color) {
+            *value += outline * behind;
+        }
+        pixel[3] += behind;
+    }
+}
+
+/// The largest value within `radius` steps of `stride` in the same line, of which the farthest count less.
+fn grow(values: &[f32], line: usize, stride: usize, radius: f32) -> Vec<f32> {
+    let mut grown = values.to_vec();
+    for distance in 1..=radius.ceil() as usize {
+        let weight = (radius + 1.0 - distance as f32).clamp(0.0, 1.0);
+        let raise = |grown: &mut f32, value: &f32| *grown = grown.max(value * weight);
+        let shift = distance * stride;
+        for (grown, values) in grown
+            .chunks_exact_mut(line.max(1))
+            .zip(values.chunks_exact(line.max(1)))
+        {
+            let behind = values.iter().skip(shift);
+            grown
+                .iter_mut()
+                .zip(behind)
+                .for_each(|(grown, value)| raise(grown, value));
+            let before = grown.iter_mut().skip(shift);
+            before.zip(values).for_each(|(grown, value)| raise(grown, value));
         }
     }
-    for y in 0..height {
-        for x in 0..width {
-            let window = y.saturating_sub(reach)..(y + reach + 1).min(height);
-            let grown = window
-                .filter_map(|other| {
-                    across
-                        .get(other * width + x)
-                        .map(|value| value * weight(other.abs_diff(y)))
-                })
-                .fold(0.0, f32::max);
-            let Some(pixel) = sprite.pixels.get_mut(y * width + x) else {
-                continue;
-            };
-            // Only what the picture leaves free: its own half-transparent inside stays so.
-            let behind = (grown - pixel[3]).max(0.0);
-            for (value, outline) in pixel.iter_mut().zip(color) {
-                *value += outline * behind;
-            }
-            pixel[3] += behind;
-        }
-    }
+    grown
 }
 
 #[cfg(test)]
