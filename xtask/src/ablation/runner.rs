@@ -66,6 +66,12 @@ impl<'a> Runner<'a> {
         }
         runner.made_with = runner.common()?;
         runner.runs = folder.join(fingerprint(runner.made_with.as_bytes()));
+        // Rows take hours, within which the file may become another one.
+        let kept = runner.runs.join("clip.safetensors");
+        std::fs::create_dir_all(&runner.runs)
+            .and_then(|()| std::fs::copy(&runner.clip, &kept))
+            .map_err(|error| format!("{}: {error}", kept.display()))?;
+        runner.clip = kept;
         Ok(runner)
     }
 
