@@ -64,12 +64,13 @@ impl<'a> Runner<'a> {
                 runner.clip.display()
             ));
         }
-        runner.made_with = runner.common()?;
+        let clip = read(&runner.clip)?;
+        runner.made_with = runner.common(&clip)?;
         runner.runs = folder.join(fingerprint(runner.made_with.as_bytes()));
         // Rows take hours, within which the file may become another one.
         let kept = runner.runs.join("clip.safetensors");
         std::fs::create_dir_all(&runner.runs)
-            .and_then(|()| std::fs::copy(&runner.clip, &kept))
+            .and_then(|()| std::fs::write(&kept, clip))
             .map_err(|error| format!("{}: {error}", kept.display()))?;
         runner.clip = kept;
         Ok(runner)
@@ -80,16 +81,12 @@ impl<'a> Runner<'a> {
         &self.made_with
     }
 
-    fn common(&self) -> Result<String, String> {
-        let name = |path: &Path| {
-            let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            Ok::<String, String>(fingerprint(&bytes))
-        };
+    fn common(&self, clip: &[u8]) -> Result<String, String> {
         let preset = root().join(&self.configuration.preset);
         Ok(format!(
             "CLIP {}, preset {}, {} images",
-            name(&self.clip)?,
-            name(&preset)?,
+            fingerprint(clip),
+            fingerprint(&read(&preset)?),
             self.configuration.images
         ))
     }
@@ -214,4 +211,8 @@ impl<'a> Runner<'a> {
 
 fn text(path: &Path) -> String {
     path.display().to_string()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }

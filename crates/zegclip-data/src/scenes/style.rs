@@ -38,8 +38,6 @@ pub(super) struct Style {
     /// Share of darkening or lightening towards the rim.
     rim: f32,
     outline: Option<Outline>,
-    /// Lines of this colour inside too, between areas of different brightness, as comics have them.
-    lines: Option<Rgb>,
     /// Lines on paper instead of areas.
     sketch: Option<(Rgb, Rgb)>,
     /// Levels by which colours are coarser than the shape.
@@ -50,6 +48,8 @@ pub(super) struct Style {
 struct Outline {
     color: Rgb,
     radius: f32,
+    /// Such lines inside too, between areas of different brightness, as comics have them.
+    inside: bool,
 }
 
 impl Style {
@@ -65,7 +65,6 @@ impl Style {
             shade: [0.0, 0.0],
             rim: 0.0,
             outline: None,
-            lines: None,
             sketch: None,
             flatten: 0,
         };
@@ -112,6 +111,7 @@ impl Style {
             } else {
                 stream.range(0.012, 0.035)
             },
+            inside: comic,
         });
         let sketch = stream.chance(0.03).then(|| {
             let paper = stream.range(0.85, 1.0);
@@ -132,7 +132,6 @@ impl Style {
                 0.0
             },
             outline,
-            lines: outline.filter(|_| comic).map(|outline| outline.color),
             sketch,
             flatten: if !comic && stream.chance(0.15) {
                 stream.integer(1, 2)
@@ -153,21 +152,23 @@ impl Style {
 
     /// Restyles a picture of `size` pixels.
     pub(super) fn apply(&self, sprite: &mut Sprite, size: f32) {
-        let slopes = match (self.sketch, self.lines) {
-            (None, None) => Vec::new(),
-            _ => slopes(sprite),
+        let outline = self.outline.zip(self.outline_radius(size));
+        let lines = outline.filter(|(outline, _)| outline.inside);
+        let slopes = if self.sketch.is_some() || lines.is_some() {
+            slopes(sprite)
+        } else {
+            Vec::new()
         };
         if let Some((paper, ink)) = self.sketch {
             sketch(sprite, &slopes, paper, ink);
         }
         self.recolor(sprite, size);
-        if let Some(ink) = self.lines {
+        if let Some((Outline { color, .. }, radius)) = lines {
             // As broad as the outline: where that is less than a pixel, fainter.
-            let strength = self.outline_radius(size).unwrap_or_default().min(1.0);
-            draw_lines(sprite, &slopes, ink, strength);
+            draw_lines(sprite, &slopes, color, radius.min(1.0));
         }
-        if let (Some(outline), Some(radius)) = (self.outline, self.outline_radius(size)) {
-            draw_outline(sprite, outline.color, radius);
+        if let Some((Outline { color, .. }, radius)) = outline {
+            draw_outline(sprite, color, radius);
         }
     }
 
