@@ -61,6 +61,7 @@ pub use data::TrainData;
 pub use error::TrainError;
 pub use gradients::Gradients;
 pub use metrics_line::{ClipScores, EvaluationScores, MetricsLine};
+pub use model_setup::drawn;
 pub use observer::{Snapshot, Step, TrainObserver};
 pub use optimiser::{Method, Moments, Optimiser, OptimiserConfig};
 pub use pseudo_labels::pseudo_label;

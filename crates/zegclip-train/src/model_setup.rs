@@ -1,6 +1,7 @@
 //! The model of a run before its first iteration, and the file that it becomes.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Tensor};
@@ -57,8 +58,7 @@ impl ModelSetup {
         let image_encoder = image_encoder(&clip, &model_config, config.seed, device)?;
         let published_text_features = config.model.published_text_features;
         let text_features = text_features(&clip, published_text_features, vocabulary, embed_dim, &cache, device)?;
-        device.seed(seed_of(config.seed, Drawn::Head));
-        let mut head = drawn(ZegClip {
+        let mut head = drawn(device, seed_of(config.seed, Drawn::Head), || ZegClip {
             image_encoder,
             ..ZegClip::new(&model_config, device)
         });
@@ -167,8 +167,9 @@ impl ModelSetup {
         ] {
             divides(key, heads, width)?;
         }
-        device.seed(seed_of(config.seed, Drawn::UntrainedTextEncoder));
-        let encoder = drawn(TextEncoder::new(&sizes.text, sizes.embed_dim, device));
+        let encoder = drawn(device, seed_of(config.seed, Drawn::UntrainedTextEncoder), || {
+            TextEncoder::new(&sizes.text, sizes.embed_dim, device)
+        });
         Ok((
             ClipSource::Untrained(Box::new(encoder), sizes.text),
             sizes.vision,
@@ -183,19 +184,16 @@ fn image_encoder(
     seed: u64,
     device: &Device,
 ) -> Result<ImageEncoder, TrainError> {
-    let encoder = ImageEncoder::new(&config.vision, config.embed_dim, device);
+    let encoder = || ImageEncoder::new(&config.vision, config.embed_dim, device);
     match clip {
         ClipSource::File(file) => Ok(load_parameters(
-            encoder,
+            encoder(),
             "image_encoder",
             file,
             device,
             FloatDType::F32,
         )?),
-        ClipSource::Untrained(..) => {
-            device.seed(seed_of(seed, Drawn::UntrainedImageEncoder));
-            Ok(drawn(encoder))
-        }
+        ClipSource::Untrained(..) => Ok(drawn(device, seed_of(seed, Drawn::UntrainedImageEncoder), encoder)),
     }
 }
 
@@ -318,13 +316,17 @@ fn divides(key: &'static str, heads: usize, width: usize) -> Result<(), TrainErr
     })
 }
 
-/// Draws all initial values now. burn draws a value at its first use, which would depend on what is used first.
-pub(crate) fn drawn<M: Module>(module: M) -> M {
+/// Makes a module and draws all its initial values from a seed. burn would draw each at its first use, which would depend on
+/// what is used first, and from a generator of the whole process, so that only one module at a time is drawn here.
+pub fn drawn<M: Module>(device: &Device, seed: u64, make: impl FnOnce() -> M) -> M {
+    static DRAWING: Mutex<()> = Mutex::new(());
     struct Draw;
     impl ModuleMapper for Draw {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             Param::initialized(param.id, param.val())
         }
     }
-    module.map(&mut Draw)
+    let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(seed);
+    make().map(&mut Draw)
 }

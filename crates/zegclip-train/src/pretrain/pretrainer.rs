@@ -113,15 +113,16 @@ impl Pretrainer {
         let iteration = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration);
         // Positions lie on the grid of the last iteration that was done.
         let stage = stage_of(&config, iteration.saturating_sub(1))?.0;
-        device.seed(seed_of(config.seed, Drawn::Clip));
-        let mut model = Clip::new(&config.clip_config(stage), &device);
+        let mut model = drawn(&device, seed_of(config.seed, Drawn::Clip), || {
+            Clip::new(&config.clip_config(stage), &device)
+        });
         if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
             model = load_parameters(model, "", &WeightFile::open(initial)?, &device, FloatDType::F32)?;
         }
         let mut this = Self {
             config_text: config.to_toml()?,
             source,
-            model: freeze::all_trainable(drawn(model)),
+            model: freeze::all_trainable(model),
             config,
             run,
             device,

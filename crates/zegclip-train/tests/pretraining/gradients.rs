@@ -5,7 +5,7 @@ use zegclip_model::ClipConfig;
 use zegclip_model::clip::Clip;
 use zegclip_train::freeze::all_trainable;
 use zegclip_train::pretrain::{BatchNames, ClipBatch, ClipSums, clip_forward_backward};
-use zegclip_train::{Method, Optimiser, OptimiserConfig};
+use zegclip_train::{Method, Optimiser, OptimiserConfig, drawn};
 
 const BATCH: usize = 7;
 const SIZE: usize = 16;
@@ -19,8 +19,7 @@ fn model(device: &Device) -> Clip {
     let (vision, text) = (&mut config.vision, &mut config.text);
     (vision.width, vision.layers, vision.heads) = (16, 2, 2);
     (text.width, text.layers, text.heads, text.context_length) = (16, 2, 2, 9);
-    device.seed(4);
-    all_trainable(Clip::new(&config, device))
+    all_trainable(drawn(device, 4, || Clip::new(&config, device)))
 }
 
 fn batch() -> ClipBatch {
