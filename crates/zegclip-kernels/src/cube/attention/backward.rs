@@ -8,7 +8,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::tiles::{
-    BLOCK, Extent, OWN, Place, SIDE, Tokens, Vec4, add_weighted, no_sums, products, read_keys, read_queries, row,
+    BLOCK, Extent, Form, OWN, Operands, Place, SIDE, Tokens, Vec4, add_weighted, no_sums, products, read_queries, row,
     write_token,
 };
 use super::{Inputs, dense, fits, padded_vectors, tokens, tokens_first};
@@ -65,8 +65,7 @@ fn score_gradients(
     #[comptime] by_key: bool,
     #[comptime] vectors: usize,
     #[comptime] value_vectors: usize,
-    #[comptime] causal: bool,
-    #[comptime] dropout: bool,
+    #[comptime] form: Form,
 ) {
     let across = UNIT_POS as usize % SIDE;
     let down = UNIT_POS as usize / SIDE;
@@ -87,12 +86,12 @@ fn score_gradients(
             }
             let mut weight = 0.0f32;
             let mut slope = 0.0f32;
-            if extent.sees(query, key, causal) {
+            if extent.sees(query, key, form.causal) {
                 let slot = comptime!(own * steps + step);
                 let statistic = place.plane * extent.queries + query;
                 weight = (scores[slot] * extent.scale - log_sum[statistic]).exp();
                 let mut factor = 1.0f32;
-                if dropout {
+                if form.dropout {
                     factor = extent.factor(place, query, key);
                 }
                 slope = weight * (value_products[slot] * factor - result_products[statistic]) * extent.scale;
@@ -109,24 +108,16 @@ fn score_gradients(
 
 #[cube(launch)]
 fn query_gradient(
-    query: &Tokens,
-    key: &Tokens,
-    value: &Tokens,
-    extra_key: &Tokens,
-    extra_value: &Tokens,
+    operands: &Operands,
     gradient: &Tokens,
     log_sum: &[f32],
     result_products: &[f32],
     mut output: Tokens,
     extent: &Extent,
-    #[comptime] dim: usize,
-    #[comptime] value_dim: usize,
-    #[comptime] causal: bool,
-    #[comptime] dropout: bool,
-    #[comptime] has_extra: bool,
+    #[comptime] form: Form,
 ) {
-    let vectors = comptime!(dim.div_ceil(4));
-    let value_vectors = comptime!(value_dim.div_ceil(4));
+    let vectors = comptime!(form.dim.div_ceil(4));
+    let value_vectors = comptime!(form.value_dim.div_ceil(4));
     let place = extent.place(extent.queries);
     // The same for all units of a cube.
     if place.plane * extent.queries >= log_sum.len() {
@@ -141,34 +132,30 @@ fn query_gradient(
     let mut slopes = Shared::<[f32]>::new_slice(comptime!(BLOCK * (GRADIENT_TILE + 1)));
     let mut unused = Shared::<[f32]>::new_slice(1usize);
 
-    read_queries(&mut queries, query, extent, &place, place.first, BLOCK, dim);
-    read_queries(&mut gradients, gradient, extent, &place, place.first, BLOCK, value_dim);
+    read_queries(
+        &mut queries,
+        &operands.query,
+        extent,
+        &place,
+        place.first,
+        BLOCK,
+        form.dim,
+    );
+    read_queries(
+        &mut gradients,
+        gradient,
+        extent,
+        &place,
+        place.first,
+        BLOCK,
+        form.value_dim,
+    );
     let mut sums = no_sums(vectors);
     let mut first_key = 0usize;
     while first_key < extent.keys {
         sync_cube();
-        read_keys(
-            &mut keys,
-            key,
-            extra_key,
-            extent,
-            &place,
-            first_key,
-            GRADIENT_TILE,
-            dim,
-            has_extra,
-        );
-        read_keys(
-            &mut values,
-            value,
-            extra_value,
-            extent,
-            &place,
-            first_key,
-            GRADIENT_TILE,
-            value_dim,
-            has_extra,
-        );
+        operands.read_keys(&mut keys, extent, &place, first_key, GRADIENT_TILE, form);
+        operands.read_values(&mut values, extent, &place, first_key, GRADIENT_TILE, form);
         sync_cube();
         score_gradients(
             &queries,
@@ -185,8 +172,7 @@ fn query_gradient(
             false,
             vectors,
             value_vectors,
-            causal,
-            dropout,
+            form,
         );
         sync_cube();
         add_weighted(&mut sums, &slopes, &keys, GRADIENT_TILE, vectors);
@@ -196,18 +182,14 @@ fn query_gradient(
     for own in 0..OWN {
         let token = place.first + down * OWN + own;
         if token < extent.queries {
-            write_token(&mut output, &place, token, &sums, 1.0f32, own, dim);
+            write_token(&mut output, &place, token, &sums, 1.0f32, own, form.dim);
         }
     }
 }
 
 #[cube(launch)]
 fn key_gradients(
-    query: &Tokens,
-    key: &Tokens,
-    value: &Tokens,
-    extra_key: &Tokens,
-    extra_value: &Tokens,
+    operands: &Operands,
     gradient: &Tokens,
     log_sum: &[f32],
     result_products: &[f32],
@@ -216,14 +198,10 @@ fn key_gradients(
     mut extra_key_output: Tokens,
     mut extra_value_output: Tokens,
     extent: &Extent,
-    #[comptime] dim: usize,
-    #[comptime] value_dim: usize,
-    #[comptime] causal: bool,
-    #[comptime] dropout: bool,
-    #[comptime] has_extra: bool,
+    #[comptime] form: Form,
 ) {
-    let vectors = comptime!(dim.div_ceil(4));
-    let value_vectors = comptime!(value_dim.div_ceil(4));
+    let vectors = comptime!(form.dim.div_ceil(4));
+    let value_vectors = comptime!(form.value_dim.div_ceil(4));
     let place = extent.place(extent.keys);
     // The same for all units of a cube.
     if place.plane * extent.queries >= log_sum.len() {
@@ -238,34 +216,22 @@ fn key_gradients(
     let mut weights = Shared::<[f32]>::new_slice(comptime!(BLOCK * (GRADIENT_TILE + 1)));
     let mut slopes = Shared::<[f32]>::new_slice(comptime!(BLOCK * (GRADIENT_TILE + 1)));
 
-    read_keys(
-        &mut keys,
-        key,
-        extra_key,
-        extent,
-        &place,
-        place.first,
-        BLOCK,
-        dim,
-        has_extra,
-    );
-    read_keys(
-        &mut values,
-        value,
-        extra_value,
-        extent,
-        &place,
-        place.first,
-        BLOCK,
-        value_dim,
-        has_extra,
-    );
+    operands.read_keys(&mut keys, extent, &place, place.first, BLOCK, form);
+    operands.read_values(&mut values, extent, &place, place.first, BLOCK, form);
     let mut key_sums = no_sums(vectors);
     let mut value_sums = no_sums(value_vectors);
     let mut first_query = 0usize;
     while first_query < extent.queries {
         sync_cube();
-        read_queries(&mut queries, query, extent, &place, first_query, GRADIENT_TILE, dim);
+        read_queries(
+            &mut queries,
+            &operands.query,
+            extent,
+            &place,
+            first_query,
+            GRADIENT_TILE,
+            form.dim,
+        );
         read_queries(
             &mut gradients,
             gradient,
@@ -273,7 +239,7 @@ fn key_gradients(
             &place,
             first_query,
             GRADIENT_TILE,
-            value_dim,
+            form.value_dim,
         );
         sync_cube();
         score_gradients(
@@ -291,8 +257,7 @@ fn key_gradients(
             true,
             vectors,
             value_vectors,
-            causal,
-            dropout,
+            form,
         );
         sync_cube();
         add_weighted(&mut key_sums, &slopes, &queries, GRADIENT_TILE, vectors);
@@ -303,11 +268,19 @@ fn key_gradients(
     for own in 0..OWN {
         let token = place.first + down * OWN + own;
         if token < extent.own_keys {
-            write_token(&mut key_output, &place, token, &key_sums, 1.0f32, own, dim);
-            write_token(&mut value_output, &place, token, &value_sums, 1.0f32, own, value_dim);
-        } else if has_extra && token < extent.keys {
+            write_token(&mut key_output, &place, token, &key_sums, 1.0f32, own, form.dim);
+            write_token(
+                &mut value_output,
+                &place,
+                token,
+                &value_sums,
+                1.0f32,
+                own,
+                form.value_dim,
+            );
+        } else if form.has_extra && token < extent.keys {
             let token = token - extent.own_keys;
-            write_token(&mut extra_key_output, &place, token, &key_sums, 1.0f32, own, dim);
+            write_token(&mut extra_key_output, &place, token, &key_sums, 1.0f32, own, form.dim);
             write_token(
                 &mut extra_value_output,
                 &place,
@@ -315,7 +288,7 @@ fn key_gradients(
                 &value_sums,
                 1.0f32,
                 own,
-                value_dim,
+                form.value_dim,
             );
         }
     }
@@ -364,39 +337,23 @@ pub(crate) fn attention_gradients(
     // Not written where there are no extra keys, but kernels have to be given something.
     let extra_targets = [dim, value_dim].map(|dim| empty(&log_sum, [batch, heads, extra_keys.max(1), dim], DType::F32));
     let units = CubeDim::new_1d((SIDE * SIDE) as u32);
-    let [query, key, value] = inputs.own();
-    let [extra_key, extra_value] = inputs.extra();
     query_gradient::launch(
         client,
         cubes(batch * heads * queries.div_ceil(BLOCK)),
         units,
-        query,
-        key,
-        value,
-        extra_key,
-        extra_value,
+        inputs.operands(),
         tokens(&gradient, batch),
         log_sum.clone().into_buffer_arg(),
         products.clone().into_buffer_arg(),
         tokens(&targets[0], batch),
         inputs.extent(),
-        dim,
-        value_dim,
-        inputs.mask.causal,
-        inputs.mask.dropout.is_some(),
-        inputs.extra.is_some(),
+        inputs.form(),
     );
-    let [query, key, value] = inputs.own();
-    let [extra_key, extra_value] = inputs.extra();
     key_gradients::launch(
         client,
         cubes(batch * heads * (own_keys + extra_keys).div_ceil(BLOCK)),
         units,
-        query,
-        key,
-        value,
-        extra_key,
-        extra_value,
+        inputs.operands(),
         tokens(&gradient, batch),
         log_sum.into_buffer_arg(),
         products.into_buffer_arg(),
@@ -405,11 +362,7 @@ pub(crate) fn attention_gradients(
         tokens(&extra_targets[0], batch),
         tokens(&extra_targets[1], batch),
         inputs.extent(),
-        dim,
-        value_dim,
-        inputs.mask.causal,
-        inputs.mask.dropout.is_some(),
-        inputs.extra.is_some(),
+        inputs.form(),
     );
     let extra = inputs.extra.as_ref().map(|(key, _)| {
         let shared = key.meta.shape()[0] < batch;

@@ -6,7 +6,8 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::tiles::{
-    BLOCK, Extent, OWN, SIDE, Tokens, Vec4, add_weighted, no_sums, products, read_keys, read_queries, row, write_token,
+    BLOCK, Extent, Form, OWN, Operands, SIDE, Tokens, Vec4, add_weighted, no_sums, products, read_queries, row,
+    write_token,
 };
 use super::{Inputs, fits, padded_vectors, tokens, tokens_first};
 use crate::cube::{cubes, empty};
@@ -17,23 +18,9 @@ const TILE: usize = 32;
 const LOWEST: f32 = -1e30;
 
 #[cube(launch)]
-fn forward(
-    query: &Tokens,
-    key: &Tokens,
-    value: &Tokens,
-    extra_key: &Tokens,
-    extra_value: &Tokens,
-    mut output: Tokens,
-    log_sum: &mut [f32],
-    extent: &Extent,
-    #[comptime] dim: usize,
-    #[comptime] value_dim: usize,
-    #[comptime] causal: bool,
-    #[comptime] dropout: bool,
-    #[comptime] has_extra: bool,
-) {
-    let vectors = comptime!(dim.div_ceil(4));
-    let value_vectors = comptime!(value_dim.div_ceil(4));
+fn forward(operands: &Operands, mut output: Tokens, log_sum: &mut [f32], extent: &Extent, #[comptime] form: Form) {
+    let vectors = comptime!(form.dim.div_ceil(4));
+    let value_vectors = comptime!(form.value_dim.div_ceil(4));
     let widest = comptime!(if vectors > value_vectors {
         vectors
     } else {
@@ -55,7 +42,15 @@ fn forward(
     // Of each kept query what the units of its row found.
     let mut found = Shared::<[f32]>::new_slice(comptime!(BLOCK * (SIDE + 1)));
 
-    read_queries(&mut queries, query, extent, &place, place.first, BLOCK, dim);
+    read_queries(
+        &mut queries,
+        &operands.query,
+        extent,
+        &place,
+        place.first,
+        BLOCK,
+        form.dim,
+    );
     let mut sums = no_sums(value_vectors);
     let mut maximum = Array::<f32>::new(OWN);
     let mut total = Array::<f32>::new(OWN);
@@ -68,17 +63,7 @@ fn forward(
     let mut first_key = 0usize;
     while first_key < extent.keys {
         sync_cube();
-        read_keys(
-            &mut passing,
-            key,
-            extra_key,
-            extent,
-            &place,
-            first_key,
-            TILE,
-            dim,
-            has_extra,
-        );
+        operands.read_keys(&mut passing, extent, &place, first_key, TILE, form);
         sync_cube();
         let mut scores = products(&queries, &passing, steps, vectors);
         #[unroll]
@@ -89,7 +74,7 @@ fn forward(
                 let slot = comptime!(own * steps + step);
                 let key = first_key + step * SIDE + across;
                 let mut score = scores[slot] * extent.scale;
-                if !extent.sees(place.first + down * OWN + own, key, causal) {
+                if !extent.sees(place.first + down * OWN + own, key, form.causal) {
                     score = LOWEST.runtime();
                 }
                 scores[slot] = score;
@@ -121,24 +106,14 @@ fn forward(
                     weight = 0.0f32;
                 }
                 total[own] += weight;
-                if dropout {
+                if form.dropout {
                     let query = place.first + down * OWN + own;
                     weight *= extent.factor(&place, query, first_key + step * SIDE + across);
                 }
                 weights[(down * OWN + own) * comptime!(TILE + 1) + step * SIDE + across] = weight;
             }
         }
-        read_keys(
-            &mut passing,
-            value,
-            extra_value,
-            extent,
-            &place,
-            first_key,
-            TILE,
-            value_dim,
-            has_extra,
-        );
+        operands.read_values(&mut passing, extent, &place, first_key, TILE, form);
         sync_cube();
         add_weighted(&mut sums, &weights, &passing, TILE, value_vectors);
         first_key += TILE;
@@ -158,7 +133,7 @@ fn forward(
             sum += found[(down * OWN + own) * comptime!(SIDE + 1) + unit];
         }
         if token < extent.queries {
-            write_token(&mut output, &place, token, &sums, 1.0f32 / sum, own, value_dim);
+            write_token(&mut output, &place, token, &sums, 1.0f32 / sum, own, form.value_dim);
             if across == 0 {
                 log_sum[place.plane * extent.queries + token] = maximum[own] + sum.ln();
             }
@@ -179,29 +154,19 @@ pub(crate) fn takes(query: &CubeTensor, value: &CubeTensor) -> bool {
 
 /// Softmax attention; [`takes`] says of which tensors.
 pub(crate) fn attention(inputs: &Inputs) -> Attended {
-    let [batch, heads, queries, dim] = inputs.query.meta.shape().dims::<4>();
+    let [batch, heads, queries, _] = inputs.query.meta.shape().dims::<4>();
     let value_dim = inputs.value.meta.shape()[3];
     let output = tokens_first(&inputs.query, [batch, heads, queries, value_dim]);
     let log_sum = empty(&inputs.query, [batch, heads, queries], DType::F32);
-    let [query, key, value] = inputs.own();
-    let [extra_key, extra_value] = inputs.extra();
     forward::launch(
         &inputs.query.client,
         cubes(batch * heads * queries.div_ceil(BLOCK)),
         CubeDim::new_1d((SIDE * SIDE) as u32),
-        query,
-        key,
-        value,
-        extra_key,
-        extra_value,
+        inputs.operands(),
         tokens(&output, batch),
         log_sum.clone().into_buffer_arg(),
         inputs.extent(),
-        dim,
-        value_dim,
-        inputs.mask.causal,
-        inputs.mask.dropout.is_some(),
-        inputs.extra.is_some(),
+        inputs.form(),
     );
     (output, log_sum)
 }

@@ -22,7 +22,7 @@ pub(crate) use forward::{attention, takes};
 use super::dropout::launched;
 use super::empty;
 use crate::cpu::{AttentionMask, Lots};
-use tiles::{ExtentLaunch, TokensLaunch, row};
+use tiles::{ExtentLaunch, Form, OperandsLaunch, TokensLaunch, row};
 
 /// The inputs of attention, dimensions of a token one behind the other in memory.
 pub(crate) struct Inputs {
@@ -54,18 +54,27 @@ impl Inputs {
         self.extra.as_ref().map_or(0, |(key, _)| key.meta.shape()[2])
     }
 
-    /// Extra keys and values; own ones, which are not read, where there are none.
-    fn extra(&self) -> [TokensLaunch; 2] {
+    fn operands(&self) -> OperandsLaunch {
         let batch = self.query.meta.shape()[0];
-        let (key, value) = self
-            .extra
-            .as_ref()
-            .map_or((&self.key, &self.value), |(key, value)| (key, value));
-        [key, value].map(|tensor| tokens(tensor, batch))
+        let own = (&self.key, &self.value);
+        let (extra_key, extra_value) = self.extra.as_ref().map_or(own, |(key, value)| (key, value));
+        OperandsLaunch::new(
+            tokens(&self.query, batch),
+            tokens(&self.key, batch),
+            tokens(&self.value, batch),
+            tokens(extra_key, batch),
+            tokens(extra_value, batch),
+        )
     }
 
-    fn own(&self) -> [TokensLaunch; 3] {
-        [&self.query, &self.key, &self.value].map(|tensor| tokens(tensor, tensor.meta.shape()[0]))
+    fn form(&self) -> Form {
+        Form {
+            dim: self.query.meta.shape()[3],
+            value_dim: self.value.meta.shape()[3],
+            causal: self.mask.causal,
+            dropout: self.mask.dropout.is_some(),
+            has_extra: self.extra.is_some(),
+        }
     }
 
     fn extent(&self) -> ExtentLaunch {

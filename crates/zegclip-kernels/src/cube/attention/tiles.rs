@@ -134,21 +134,75 @@ fn read_tokens(
     }
 }
 
-/// [`read_tokens`] of keys or values.
+/// What attention reads; where there are no extra tokens, own ones stand for them and are not read.
+#[derive(CubeType, CubeLaunch)]
+pub(super) struct Operands {
+    pub(super) query: Tokens,
+    key: Tokens,
+    value: Tokens,
+    extra_key: Tokens,
+    extra_value: Tokens,
+}
+
+/// What a kernel is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Form {
+    pub(super) dim: usize,
+    pub(super) value_dim: usize,
+    pub(super) causal: bool,
+    pub(super) dropout: bool,
+    pub(super) has_extra: bool,
+}
+
 #[cube]
-pub(super) fn read_keys(
-    tile: &mut Shared<[Vec4]>,
-    own: &Tokens,
-    extra: &Tokens,
-    extent: &Extent,
-    place: &Place,
-    first: usize,
-    #[comptime] rows: usize,
-    #[comptime] dim: usize,
-    #[comptime] has_extra: bool,
-) {
-    let (own_keys, keys) = (extent.own_keys, extent.keys);
-    read_tokens(tile, own, extra, place, first, own_keys, keys, rows, dim, has_extra);
+impl Operands {
+    /// [`read_tokens`] of keys.
+    pub(super) fn read_keys(
+        &self,
+        tile: &mut Shared<[Vec4]>,
+        extent: &Extent,
+        place: &Place,
+        first: usize,
+        #[comptime] rows: usize,
+        #[comptime] form: Form,
+    ) {
+        read_tokens(
+            tile,
+            &self.key,
+            &self.extra_key,
+            place,
+            first,
+            extent.own_keys,
+            extent.keys,
+            rows,
+            form.dim,
+            form.has_extra,
+        );
+    }
+
+    /// [`read_tokens`] of values.
+    pub(super) fn read_values(
+        &self,
+        tile: &mut Shared<[Vec4]>,
+        extent: &Extent,
+        place: &Place,
+        first: usize,
+        #[comptime] rows: usize,
+        #[comptime] form: Form,
+    ) {
+        read_tokens(
+            tile,
+            &self.value,
+            &self.extra_value,
+            place,
+            first,
+            extent.own_keys,
+            extent.keys,
+            rows,
+            form.value_dim,
+            form.has_extra,
+        );
+    }
 }
 
 /// [`read_tokens`] of queries or the gradient of their results.
