@@ -5,7 +5,6 @@
 mod arguments;
 mod classes;
 mod convert;
-mod dashboard;
 mod dataset;
 mod demo;
 mod devices;
@@ -16,9 +15,9 @@ mod failure;
 mod inputs;
 mod inspect;
 mod interrupt;
+mod notices;
 mod output;
 mod pretrain;
-mod process_memory;
 mod progress;
 mod run_messages;
 mod scenes;
@@ -27,7 +26,7 @@ mod scored_dataset;
 mod segment;
 mod tokenize;
 mod train;
-mod train_validation;
+mod training_display;
 
 use std::process::ExitCode;
 
@@ -36,13 +35,30 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 use failure::Failure;
 
-/// Tensors of like size come and go all the time.
+/// Reuses freed tensor memory.
 #[global_allocator]
 static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match arguments.command {
+    notices::install();
+    let work = || training_display::closed_after(|| run(arguments));
+    // What panicked has said so on stderr; nothing is used afterwards.
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::failed("internal error: the program panicked; please report this bug")));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // A broken pipe is success.
+        Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
         Command::Demo(options) => demo::run(&options),
         Command::Segment(options) => segment::run(&options),
         Command::Eval(options) => eval::run(&options),
@@ -55,14 +71,5 @@ fn main() -> ExitCode {
         Command::Convert(options) => convert::run(&options),
         Command::Tokenize(options) => tokenize::run(&options),
         Command::Devices(options) => devices::run(&options),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
-        Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.report();
-            failure.exit_code()
-        }
     }
 }

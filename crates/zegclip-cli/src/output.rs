@@ -19,8 +19,7 @@ pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
 
 /// Writes one line to stderr.
 pub(crate) fn message(text: impl std::fmt::Display) {
-    // Without stderr there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    crate::notices::line(text);
 }
 
 /// Writes one JSON value on one line to stdout.

@@ -1,28 +1,29 @@
 //! `zegclip pretrain`
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 use zegclip::DeviceName;
 use zegclip_model::device;
-use zegclip_train::pretrain::{PairSource, PretrainConfig, PretrainObserver, PretrainStep, Pretrainer};
-use zegclip_train::{ClipScores, Configuration, Outcome, RunDirectory};
+use zegclip_train::pretrain::{ContrastiveTraining, PairSource, PretrainConfig};
+use zegclip_train::{Configuration, Outcome, RunDirectory};
 
 use crate::arguments::parse_device;
-use crate::dashboard::{Dashboard, Iteration};
 use crate::failure::Failure;
-use crate::interrupt::{interruptible, while_watching};
+use crate::interrupt::stop_on_signals;
 use crate::output::{self, message};
-use crate::run_messages::{Resuming, promise};
+use crate::run_messages::{Resuming, promise, resumed_config};
+use crate::training_display;
 
 #[derive(Debug, Args)]
 pub(crate) struct PretrainOptions {
     /// Configuration of a new run; `assets/pretraining/` holds some
     #[arg(value_name = "CONFIG", required_unless_present = "resume", conflicts_with = "resume")]
     config: Option<PathBuf>,
-    /// Set one value of the configuration, as `optimiser.lr=1e-3` or `stages.0.batch_size=64`
-    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    /// Set one value of the configuration, as `optimiser.lr=1e-3` or `stages.0.batch_size=64`; with --resume only what does
+    /// not change the result
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
     /// Run directory of a new run; it must not hold a run
     #[arg(
@@ -32,7 +33,7 @@ pub(crate) struct PretrainOptions {
         conflicts_with = "resume"
     )]
     output: PathBuf,
-    /// Go on with a run where its last checkpoint stands
+    /// Resume a run from its last checkpoint
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Only write the model of the last checkpoint to FILE
@@ -41,6 +42,12 @@ pub(crate) struct PretrainOptions {
     /// Where to compute
     #[arg(long, default_value = "auto", value_parser = parse_device, value_name = "NAME")]
     device: DeviceName,
+    /// Show lines on stderr instead of the dashboard
+    #[arg(long)]
+    no_tui: bool,
+    /// Print one JSON object at the end; shows lines instead of the dashboard
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
@@ -49,7 +56,7 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
     let (run, config, source) = match (&options.resume, &options.config) {
         (Some(path), _) => {
             let run = RunDirectory::open(path).map_err(Failure::failed)?;
-            let config: PretrainConfig = run.config().map_err(Failure::failed)?;
+            let config: PretrainConfig = resumed_config(&run, &options.overrides)?;
             let source = PairSource::open(&config).map_err(Failure::failed)?;
             (run, config, source)
         }
@@ -64,15 +71,14 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
     };
     message(format_args!("device: {}", device.description));
     message(promise(std::slice::from_ref(&device)));
-    let directory = run.clone();
     let resuming = Resuming {
         command: "pretrain",
-        run: &directory,
+        run: &run,
         devices: &[options.device],
     };
-    let mut pretrainer = Pretrainer::new(config.clone(), source, run, &device.device).map_err(|error| {
+    let training = ContrastiveTraining::new(config.clone(), source, run.clone(), &device.device).map_err(|error| {
         if options.resume.is_none() {
-            directory.withdraw();
+            run.discard_unstarted();
         }
         resuming.advise(error)
     })?;
@@ -81,59 +87,24 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
             let reason = format!("`{}` exists already; name another file", path.display());
             return Err(Failure::failed(reason));
         }
-        pretrainer.write_model(path).map_err(Failure::failed)?;
+        training.write_model(path).map_err(Failure::failed)?;
         return output::line(path.display());
     }
-    let stop = interruptible()?;
-    let mut observer = Observer {
-        dashboard: Dashboard::new(config.iterations(), pretrainer.iteration(), &device),
-    };
-    let watched = pretrainer.interrupter();
-    let outcome = while_watching(&stop, &watched, || pretrainer.run(&mut observer));
-    observer.dashboard.close();
+    if options.resume.is_some() && !options.overrides.is_empty() {
+        run.record_config(&config).map_err(Failure::failed)?;
+    }
+    let interrupter = training.interrupter();
+    stop_on_signals(&interrupter)?;
+    let from = training.iteration();
+    let renderer = training_display::renderer("zegclip pretrain", options.no_tui, options.json, from, &interrupter);
+    let outcome = training.with_renderer(renderer).run();
     match outcome.map_err(|error| resuming.advise(error))? {
-        Outcome::Finished => output::line(pretrainer.run_directory().model_path().display()),
+        Outcome::Finished if options.json => output::json(&json!({
+            "model": run.model_path(),
+            "iterations": config.iterations(),
+            "report": run.report_path(),
+        })),
+        Outcome::Finished => output::line(run.model_path().display()),
         Outcome::Interrupted { iteration } => Err(resuming.interrupted(iteration)),
     }
-}
-
-/// Shows a run on stderr.
-struct Observer {
-    dashboard: Dashboard,
-}
-
-impl PretrainObserver for Observer {
-    fn step(&mut self, step: &PretrainStep) {
-        let mut losses = vec![("captions", step.losses.contrastive)];
-        losses.extend(step.losses.patches.map(|patches| ("patches", patches)));
-        self.dashboard.step(&Iteration {
-            iteration: step.iteration,
-            losses,
-            rate: step.rate,
-            seconds: step.seconds,
-            waited: step.waited,
-            images: step.images,
-            remaining: step.remaining,
-        });
-    }
-
-    fn saved(&mut self, iteration: u64, path: &Path) {
-        self.dashboard.saved(iteration, path);
-    }
-
-    fn evaluated(&mut self, iteration: u64, scores: &BTreeMap<String, ClipScores>) {
-        let lines: Vec<String> = scores.iter().map(|(split, scores)| told(split, scores)).collect();
-        self.dashboard.scores(iteration, &lines);
-    }
-}
-
-fn told(split: &str, scores: &ClipScores) -> String {
-    let classification = match (scores.top1, scores.top5) {
-        (Some(top1), Some(top5)) => format!("top-1 {top1:.1}, top-5 {top5:.1}, "),
-        _ => String::new(),
-    };
-    format!(
-        "{split}: {classification}R@1 {:.1} (texts) {:.1} (images), R@5 {:.1} {:.1}",
-        scores.image_to_text_r1, scores.text_to_image_r1, scores.image_to_text_r5, scores.text_to_image_r5
-    )
 }

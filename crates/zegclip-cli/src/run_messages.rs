@@ -1,7 +1,7 @@
 //! What `zegclip train` and `zegclip pretrain` say of a run that can be resumed.
 
 use zegclip::{DeviceName, OpenDevice};
-use zegclip_train::{RunDirectory, TrainError};
+use zegclip_train::{Configuration, RunDirectory, TrainError};
 
 use crate::failure::Failure;
 
@@ -60,4 +60,15 @@ pub(crate) fn promise(devices: &[OpenDevice]) -> &'static str {
         "a resumed run restores every number, but goes on bit for bit only where autotuning chooses the same kernels again, \
          which it does by timing; on `cpu` it always does"
     }
+}
+
+/// The configuration of a run that is resumed, with values that may change beside `--resume`.
+pub(crate) fn resumed_config<C: Configuration>(run: &RunDirectory, overrides: &[String]) -> Result<C, Failure> {
+    let recorded: C = run.config().map_err(Failure::failed)?;
+    if overrides.is_empty() {
+        return Ok(recorded);
+    }
+    let given = C::from_file(&run.config_path(), overrides).map_err(Failure::usage)?;
+    recorded.require_same(&given, &run.config_path()).map_err(Failure::usage)?;
+    Ok(given)
 }

@@ -180,13 +180,14 @@ impl GraphicsApi {
     }
 }
 
+/// Devices that were opened: a second initialisation of the same adapter would be an error.
+static OPENED: Mutex<BTreeMap<DeviceName, OpenDevice>> = Mutex::new(BTreeMap::new());
+
 /// Opens a device. A device that was opened before is handed out again.
 ///
 /// # Errors
 /// [`DeviceError`] if this build or machine lacks it or its driver refuses.
 pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
-    // A second initialisation of the same adapter would be an error.
-    static OPENED: Mutex<BTreeMap<DeviceName, OpenDevice>> = Mutex::new(BTreeMap::new());
     let mut opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(device) = opened.get(&name) {
         return Ok(device.clone());
@@ -213,6 +214,17 @@ pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
     };
     opened.insert(name, device.clone());
     Ok(device)
+}
+
+/// What is known of a device that a program holds already. One that [`open`] did not open counts as no GPU.
+pub fn describe(device: &Device) -> OpenDevice {
+    let opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let found = opened.values().find(|open| open.device == *device).cloned();
+    found.unwrap_or_else(|| OpenDevice {
+        device: device.clone(),
+        description: format!("{device:?}"),
+        gpu: false,
+    })
 }
 
 /// Every adapter of every graphics interface, the best first. None is opened.

@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::time::Instant;
 
+use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Tensor};
 use serde_json::json;
@@ -15,7 +16,7 @@ use zegclip_model::clip::{Clip, ImageEncoder, l2_normalise};
 use zegclip_model::config::{ClipConfig, TextConfig, VisionConfig};
 use zegclip_model::{ZegClip, ZegClipConfig};
 use zegclip_train::pretrain::{BatchNames, ClipBatch, clip_forward_backward};
-use zegclip_train::{Gradients, Objective, Optimiser, OptimiserConfig, forward_backward, freeze};
+use zegclip_train::{DecayExemption, Objective, OptimizerConfig, clip_gradients, forward_backward, freeze};
 
 /// Side of a crop in pixels.
 const CROP: usize = 512;
@@ -54,12 +55,13 @@ fn full(preset: &str, batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
         })
         .collect();
     let mut model = freeze::trainable(ZegClip::new(&config, &device), false, false, &device);
-    let mut optimiser = Optimiser::new(OptimiserConfig::default());
+    let mut optimizer = OptimizerConfig::default().build(&model, DecayExemption::Nothing);
     let objective = Objective::default();
     time(preset, batch, runs, || {
         let sums = forward_backward(&model, &text, images.clone(), &labels, &objective)?;
-        let (losses, gradients) = sums.finish();
-        model = optimiser.step(model.clone(), &gradients, 1e-4);
+        let (losses, gradients) = sums.finish(&model);
+        let gradients = clip_gradients(&model, gradients, None)?;
+        model = optimizer.step(1e-4, model.clone(), gradients);
         Ok(losses.total())
     })
 }
@@ -79,13 +81,14 @@ fn small(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     let images = random([batch, 3, 64, 64], &device);
     let diagonal = Tensor::<2>::eye(batch, &device);
     let mut model = ImageEncoder::new(&config, 128, &device.clone().autodiff());
-    let mut optimiser = Optimiser::new(OptimiserConfig::default());
+    let mut optimizer = OptimizerConfig::default().build(&model, DecayExemption::Nothing);
     time("small", batch, runs, || {
         let features = l2_normalise(model.forward(images.clone()));
         let logits = features.matmul(text.clone().transpose()) * 14.0;
         let loss = (log_softmax(logits, 1) * diagonal.clone()).sum().neg() / batch as f64;
-        let gradients = Gradients::collect(&model, &loss.backward());
-        model = optimiser.step(model.clone(), &gradients, 1e-4);
+        let gradients = GradientsParams::from_grads(loss.clone().backward(), &model);
+        let gradients = clip_gradients(&model, gradients, None)?;
+        model = optimizer.step(1e-4, model.clone(), gradients);
         Ok(f64::from(loss.inner().into_scalar::<f32>()))
     })
 }
@@ -114,7 +117,7 @@ fn clip(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     let device = Device::flex();
     device.seed(1);
     let mut model = freeze::all_trainable(Clip::new(&config, &device));
-    let mut optimiser = Optimiser::new(OptimiserConfig::default()).decaying_matrices_only();
+    let mut optimizer = OptimizerConfig::default().build(&model, DecayExemption::AllButMatrices);
     // Captions of 6 to 12 tokens, each with the end token, the largest id, at its end.
     let tokens = (0..batch as u32).map(|caption| {
         let words = (0..5 + caption % 7).map(|word| (caption * 31 + word * 17) % (TOKENS - 1));
@@ -133,7 +136,8 @@ fn clip(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     };
     time("clip", batch, runs, || {
         let sums = clip_forward_backward(&model, &batch_of_pairs, batch, 0.0, &device)?;
-        model = optimiser.step(model.clone(), &sums.gradients, 1e-4);
+        let gradients = clip_gradients(&model, sums.gradients, None)?;
+        model = optimizer.step(1e-4, model.clone(), gradients);
         Ok(sums.losses.total())
     })
 }

@@ -11,7 +11,7 @@ use zegclip_model::config::{
 };
 use zegclip_model::loss::LossConfig;
 
-use crate::{OptimiserConfig, ScheduleConfig, TrainError};
+use crate::{OptimizerConfig, ScheduleConfig, TrainError};
 
 /// Everything that a run is made of. See [`Configuration`](crate::Configuration) for its text form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub struct TrainConfig {
     /// The loss.
     pub loss: LossConfig,
     /// AdamW, or Muon for matrices.
-    pub optimiser: OptimiserConfig,
+    pub optimiser: OptimizerConfig,
     /// Learning rates.
     pub schedule: ScheduleConfig,
     /// What is written and when. Of no influence on the result.
@@ -56,7 +56,7 @@ pub struct ModelConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<PathBuf>,
     /// Checkpoint or model file whose prompts, relation descriptor and decoder to start from (transductive training starts
-    /// from `checkpoints/half-way.safetensors` of an inductive run).
+    /// from `checkpoints/half-way` of an inductive run).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial: Option<PathBuf>,
     /// Lets masks begin as this similarity of CLIP's patches and texts; without it relation descriptor and decoder begin
@@ -176,7 +176,7 @@ impl Default for TrainConfig {
             model: ModelConfig::default(),
             data: DataConfig::default(),
             loss: LossConfig::default(),
-            optimiser: OptimiserConfig::default(),
+            optimiser: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             run: RunConfig::default(),
         }

@@ -1,10 +1,15 @@
 //! The data of a run: what training may see of it, and the whole class list for the model file.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
+use burn::data::dataloader::DataLoader;
 use zegclip_data::datasets::{DatasetSpec, TrainingSet};
-use zegclip_data::{TrainingSetting, Vocabulary};
+use zegclip_data::{Batch, Loader, LoaderSettings, TrainingSetting, Vocabulary};
 
+use crate::training::{FailureSlot, Fingerprints, OrderedLoader};
+use crate::validation::ValidationData;
 use crate::{TrainConfig, TrainError};
 
 /// A training set under a setting.
@@ -14,6 +19,8 @@ pub struct TrainData {
     pub(crate) set: Arc<TrainingSet>,
     /// All classes of the data set, seen and unseen. Only the model file gets it; nothing is trained on it.
     pub(crate) whole: Vocabulary,
+    /// What the model is judged by.
+    pub(crate) validation: ValidationData,
 }
 
 impl TrainData {
@@ -38,12 +45,51 @@ impl TrainData {
         Ok(Self {
             set: Arc::new(set),
             whole,
+            validation: ValidationData::open(config, &spec)?,
         })
     }
 
     /// The classes that training may name.
     pub fn vocabulary(&self) -> &Vocabulary {
         self.set.vocabulary()
+    }
+
+    /// Training batches for the iterations of a range, made ahead by threads and handed over in order: an item is a batch.
+    pub(crate) fn loader(
+        &self,
+        config: &TrainConfig,
+        iterations: Range<u64>,
+        failures: Arc<FailureSlot>,
+    ) -> Arc<dyn DataLoader<Batch>> {
+        let (set, pipeline) = (self.set.clone(), config.data.pipeline.clone());
+        let settings = LoaderSettings {
+            batch_size: config.batch_size,
+            threads: config.data.threads,
+            batches_ahead: config.data.batches_ahead,
+            seed: config.seed,
+            ..LoaderSettings::default()
+        };
+        let range = iterations.start as usize..iterations.end as usize;
+        OrderedLoader::new(range, failures, move |range| {
+            let settings = LoaderSettings {
+                start_iteration: range.start as u64,
+                end_iteration: range.end as u64,
+                ..settings.clone()
+            };
+            let batches = Loader::start(set.clone(), pipeline.clone(), &settings)?;
+            Ok(Box::new(batches.map(|batch| Ok(batch?))))
+        })
+    }
+
+    /// What a resumed run compares: names and sizes of the files, and the class list.
+    pub(crate) fn add_to(&self, fingerprints: &mut Fingerprints) {
+        let size = |path: Option<&Path>| path.and_then(|path| std::fs::metadata(path).ok()).map(|file| file.len());
+        let samples = self.set.samples().iter().map(|sample| {
+            let sizes = (size(sample.image_path()), size(sample.label_path()));
+            format!("{} {sizes:?}", sample.id())
+        });
+        fingerprints.add_parts("data.dataset", samples);
+        fingerprints.add_parts("classes", std::iter::once(self.whole.to_toml()));
     }
 
     /// Number of samples.

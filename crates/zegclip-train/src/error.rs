@@ -83,15 +83,17 @@ pub enum TrainError {
         "the device failed: {0}; the last checkpoint is whole, resume from it with a smaller batch or on another device"
     )]
     Device(String),
-    /// A loss is not a number.
+    /// A loss or a gradient is not finite.
     #[error(
-        "iteration {iteration}: the loss is {loss}, on the samples {samples}; {state}. Look at these samples, or start a new run with a lower `optimiser.lr`"
+        "iteration {iteration}: the {quantity} is {value}, on the samples {samples}; {state}. Look at these samples, or start a new run with a lower `optimiser.lr`"
     )]
     NotFinite {
         /// The iteration, from 0.
         iteration: u64,
-        /// The loss.
-        loss: f64,
+        /// `loss` or `length of the gradient`.
+        quantity: &'static str,
+        /// Its value.
+        value: f64,
         /// Names of the samples in the batch.
         samples: String,
         /// The newest checkpoint before this iteration, if one was written.
@@ -99,6 +101,51 @@ pub enum TrainError {
         /// The same in words.
         state: String,
     },
+    /// A gradient is not finite; the loop adds where that was.
+    #[error("the length of the gradient is {norm}; use a lower learning rate")]
+    GradientNotFinite {
+        /// Length of all gradients taken as one vector.
+        norm: f64,
+    },
+    /// The data ended before the run.
+    #[error("the data ended after {iteration} of {iterations} iterations")]
+    EndOfData {
+        /// Iterations done.
+        iteration: u64,
+        /// Iterations of the run.
+        iterations: u64,
+    },
+    /// Another process trains this run.
+    #[error("`{path}` is in use by another process; wait for it to end, or name another run")]
+    RunInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run or a checkpoint was written by the version before.
+    #[error(
+        "`{path}` was written by zegclip before it trained with burn-train and cannot be read; finish that run with the version that began it, or start a new one"
+    )]
+    OldCheckpoint {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An input of a run is not what it was when the run began.
+    #[error(
+        "`{path}` was started with another `{key}`: it had {recorded}, now it has {found}; bring the former one back, or start a new run"
+    )]
+    ChangedInput {
+        /// The run directory.
+        path: PathBuf,
+        /// The input.
+        key: String,
+        /// Its fingerprint when the run began.
+        recorded: String,
+        /// Its fingerprint now.
+        found: String,
+    },
+    /// Labels of an image cannot be scored or drawn.
+    #[error(transparent)]
+    Segmentation(#[from] zegclip::Error),
     /// A run directory is in use by another run.
     #[error("`{path}` holds a run already; go on with it (`--resume {path}`) or name another folder")]
     RunExists {

@@ -12,16 +12,9 @@ use zegclip_model::clip::ImageEncoder;
 /// Puts prompts, relation descriptor and decoder on the autodiff device, and the image encoder if it is trained too; the rest
 /// stays plain. With `checkpointing`, cheap activations are computed again in the backward pass instead of being kept.
 pub fn trainable(model: ZegClip, train_image_encoder: bool, checkpointing: bool, device: &Device) -> ZegClip {
-    let strategy = checkpointing
-        .then(|| {
-            device
-                .clone()
-                .autodiff()
-                .gradient_checkpointing()
-                .gradient_checkpointing_strategy()
-        })
-        .flatten();
-    let mut track = Track { strategy };
+    let mut track = Track {
+        strategy: strategy(checkpointing, device),
+    };
     ZegClip {
         image_encoder: if train_image_encoder {
             model.image_encoder.map(&mut track)
@@ -32,6 +25,17 @@ pub fn trainable(model: ZegClip, train_image_encoder: bool, checkpointing: bool,
         relation_descriptor: model.relation_descriptor.map(&mut track),
         decoder: model.decoder.map(&mut track),
     }
+}
+
+/// Puts all of a module on the autodiff device; `checkpointing` as in [`trainable`].
+pub(crate) fn tracked_module<M: Module>(module: M, checkpointing: bool) -> M {
+    let strategy = module.devices().first().and_then(|device| strategy(checkpointing, device));
+    module.map(&mut Track { strategy })
+}
+
+fn strategy(checkpointing: bool, device: &Device) -> Option<GradientCheckpointingStrategy> {
+    let device = checkpointing.then(|| device.clone().without_autodiff().autodiff().gradient_checkpointing());
+    device.and_then(|device| device.gradient_checkpointing_strategy())
 }
 
 /// Puts all of a module on the autodiff device.

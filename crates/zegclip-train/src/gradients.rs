@@ -1,98 +1,82 @@
-//! Gradients under the names of checkpoints, so that nothing depends on the identities that burn draws at random.
+//! Gradients of a module's parameters: their norm, their multiples, their names.
 
 use std::collections::{BTreeMap, HashMap};
 
+use burn::backend::{DType, Flex};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::optim::GradientsParams;
+use burn::tensor::{FloatDType, Tensor};
+use rayon::prelude::*;
 use zegclip_model::parameters::parameter_names;
 
 use crate::TrainError;
-use crate::replica::data;
 
-/// A gradient for each parameter that got one, flattened in row-major order: `[values]`, on the plain device.
-#[derive(Debug, Clone, Default)]
-pub struct Gradients(BTreeMap<String, Tensor<1>>);
+/// Values whose squares a task adds up.
+const CHUNK: usize = 1 << 15;
 
-impl Gradients {
-    /// The gradients that `backward` left for the parameters of `module`.
-    pub fn collect<M: Module>(module: &M, gradients: &burn::tensor::Gradients) -> Self {
-        let mut visitor = Collect {
-            names: names_by_id(module),
-            gradients,
-            found: BTreeMap::new(),
-        };
-        module.visit(&mut visitor);
-        Self(visitor.found)
+/// Length of all gradients taken as one vector.
+///
+/// # Errors
+/// [`TrainError::Device`] if the device fails.
+pub fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result<f64, TrainError> {
+    let mut visitor = Squares {
+        gradients,
+        on_host: 0.0,
+        elsewhere: Vec::new(),
+    };
+    module.visit(&mut visitor);
+    let mut sum = visitor.on_host;
+    if !visitor.elsewhere.is_empty() {
+        let squares = Tensor::cat(visitor.elsewhere, 0)
+            .try_into_data()
+            .map_err(TrainError::device)?;
+        sum += squares.iter::<f64>().sum::<f64>();
     }
+    Ok(sum.sqrt())
+}
 
-    /// The gradient of a parameter; `None` if the loss does not depend on it.
-    pub fn get(&self, name: &str) -> Option<Tensor<1>> {
-        self.0.get(name).cloned()
+/// Shortens the vector of all gradients to `max_norm` if it is longer, as PyTorch's `clip_grad_norm_`; without a
+/// `max_norm` it only checks that the gradients are finite.
+///
+/// # Errors
+/// [`TrainError::GradientNotFinite`], [`TrainError::Device`].
+pub fn clip_gradients<M: Module>(
+    module: &M,
+    gradients: GradientsParams,
+    max_norm: Option<f64>,
+) -> Result<GradientsParams, TrainError> {
+    let norm = gradient_norm(module, &gradients)?;
+    if !norm.is_finite() {
+        return Err(TrainError::GradientNotFinite { norm });
     }
+    let factor = max_norm.map_or(1.0, |longest| longest / (norm + 1e-6));
+    Ok(if factor < 1.0 {
+        scale_gradients(module, gradients, factor)
+    } else {
+        gradients
+    })
+}
 
-    /// Names of the parameters that have one.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
+/// Every gradient times `factor`.
+pub fn scale_gradients<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> GradientsParams {
+    let mut visitor = Scale {
+        gradients,
+        factor,
+        scaled: GradientsParams::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.scaled
+}
 
-    /// Adds those of another part of the batch.
-    pub fn add(&mut self, other: Self) {
-        for (name, gradient) in other.0 {
-            let sum = match self.0.remove(&name) {
-                Some(sum) => sum + gradient,
-                None => gradient,
-            };
-            self.0.insert(name, sum);
-        }
-    }
-
-    /// The same on another device.
-    ///
-    /// # Errors
-    /// [`TrainError::Device`] if a device fails.
-    pub fn moved_to(self, device: &Device) -> Result<Self, TrainError> {
-        let moved = self
-            .0
-            .into_iter()
-            .map(|(name, gradient)| Ok((name, Tensor::from_data(data(gradient)?, device))));
-        moved.collect::<Result<_, TrainError>>().map(Self)
-    }
-
-    /// Every gradient times `factor`.
-    pub fn scaled(self, factor: f64) -> Self {
-        Self(
-            self.0
-                .into_iter()
-                .map(|(name, gradient)| (name, gradient * factor))
-                .collect(),
-        )
-    }
-
-    /// Length of all gradients taken as one vector.
-    ///
-    /// # Errors
-    /// [`TrainError::Device`] if the device fails.
-    pub fn norm(&self) -> Result<f64, TrainError> {
-        let squares: Vec<_> = self
-            .0
-            .values()
-            .map(|gradient| gradient.clone().powi_scalar(2).sum())
-            .collect();
-        if squares.is_empty() {
-            return Ok(0.0);
-        }
-        let squares = Tensor::cat(squares, 0).try_into_data().map_err(TrainError::device)?;
-        Ok(squares.iter::<f64>().sum::<f64>().sqrt())
-    }
-
-    /// Shortens the vector of all gradients to `max_norm` if it is longer, as PyTorch's `clip_grad_norm_`.
-    ///
-    /// # Errors
-    /// [`TrainError::Device`] if the device fails.
-    pub fn clipped(self, max_norm: f64) -> Result<Self, TrainError> {
-        let factor = max_norm / (self.norm()? + 1e-6);
-        Ok(if factor < 1.0 { self.scaled(factor) } else { self })
-    }
+/// A gradient for each parameter that got one, by its checkpoint name, flattened in row-major order: `[values]`.
+pub fn gradients_by_name<M: Module>(module: &M, gradients: &GradientsParams) -> BTreeMap<String, Tensor<1>> {
+    let mut visitor = ByName {
+        names: names_by_id(module),
+        gradients,
+        found: BTreeMap::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
 }
 
 /// The checkpoint's name of each parameter.
@@ -103,19 +87,116 @@ pub(crate) fn names_by_id<M: Module>(module: &M) -> HashMap<ParamId, String> {
         .collect()
 }
 
-struct Collect<'a> {
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    on_host: f64,
+    elsewhere: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.get::<D>(param.id) else {
+            return;
+        };
+        match squares_on_host(&gradient) {
+            Some(sum) => self.on_host += sum,
+            None => self.elsewhere.push(gradient.powi_scalar(2).sum()),
+        }
+    }
+}
+
+/// The sum of squares of an f32 tensor in host memory. Chunks are fixed, so that threads do not change how it rounds.
+fn squares_on_host<const D: usize>(tensor: &Tensor<D>) -> Option<f64> {
+    let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
+    if tensor.dtype() != DType::F32 {
+        return None;
+    }
+    let tensor = tensor.to_contiguous();
+    let (start, count) = (tensor.layout().start_offset(), tensor.layout().num_elements());
+    let values = tensor.storage::<f32>().get(start..start + count)?;
+    let square = |value: &f32| f64::from(*value) * f64::from(*value);
+    let sums: Vec<f64> = values
+        .par_chunks(CHUNK)
+        .map(|chunk| chunk.iter().map(square).sum())
+        .collect();
+    Some(sums.into_iter().sum())
+}
+
+struct Scale {
+    gradients: GradientsParams,
+    factor: f64,
+    scaled: GradientsParams,
+}
+
+impl ModuleVisitor for Scale {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            self.scaled.register(param.id, gradient * self.factor);
+        }
+    }
+}
+
+struct ByName<'a> {
     names: HashMap<ParamId, String>,
-    gradients: &'a burn::tensor::Gradients,
+    gradients: &'a GradientsParams,
     found: BTreeMap<String, Tensor<1>>,
 }
 
-impl ModuleVisitor for Collect<'_> {
+impl ModuleVisitor for ByName<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(name) = self.names.get(&param.id) else { return };
-        if let Some(gradient) = param.val().grad(self.gradients) {
-            let values = gradient.shape().num_elements();
-            self.found
-                .insert(name.clone(), gradient.cast(FloatDType::F32).reshape([values]));
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let count = gradient.shape().num_elements();
+            let flat = gradient.cast(FloatDType::F32).reshape([count]);
+            self.found.insert(name.clone(), flat);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Param;
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Pair {
+        weight: Param<Tensor<2>>,
+        bias: Param<Tensor<1>>,
+    }
+
+    fn pair(gradient: [f32; 2]) -> (Pair, GradientsParams) {
+        let device = Device::flex();
+        let module = Pair {
+            weight: Param::from_tensor(Tensor::zeros([1, 2], &device)),
+            bias: Param::from_tensor(Tensor::zeros([2], &device)),
+        };
+        let mut gradients = GradientsParams::new();
+        gradients.register(module.weight.id, Tensor::<2>::from_data([[3.0, 0.0]], &device));
+        gradients.register(module.bias.id, Tensor::<1>::from_data(gradient, &device));
+        (module, gradients)
+    }
+
+    #[test]
+    fn all_gradients_are_clipped_as_one_vector() {
+        let (module, gradients) = pair([0.0, -4.0]);
+        assert_eq!(gradient_norm(&module, &gradients).unwrap(), 5.0);
+        let clipped = clip_gradients(&module, gradients, Some(1.0)).unwrap();
+        assert!((gradient_norm(&module, &clipped).unwrap() - 1.0).abs() < 1e-6);
+        let unclipped = clip_gradients(&module, clipped, Some(2.0)).unwrap();
+        let bias = unclipped.get::<1>(module.bias.id).unwrap().into_data();
+        assert!((bias.iter::<f64>().nth(1).unwrap() + 0.8).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_finite_is_an_error() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            for longest in [None, Some(1.0)] {
+                let (module, gradients) = pair([bad, 0.0]);
+                let error = clip_gradients(&module, gradients, longest).unwrap_err();
+                assert!(matches!(error, TrainError::GradientNotFinite { .. }), "{error}");
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use zegclip_model::parameters::{ExportedParameter, export_parameters, load_param
 use zegclip_model::weights::{IfExists, OutputTensor, WeightFile, write_native};
 use zegclip_model::{Hints, NativeMetadata, ZegClip, clip_config, load_text_encoder};
 
-use crate::checkpoint::Checkpoint;
+use crate::training::Checkpoint;
 use crate::seed::{Drawn, seed_of};
 use crate::text_feature_cache::TextFeatureCache;
 use crate::text_features::{encoded, missing, published};
@@ -71,7 +71,8 @@ impl ModelSetup {
             config.activation_checkpointing,
             device,
         );
-        if let Some(initial) = &config.model.initial {
+        // Checkpoints of a run hold a task, which is made of this model.
+        if let Some(initial) = config.model.initial.as_ref().filter(|path| !Checkpoint::is_checkpoint(path)) {
             model = start_from(model, initial, config, device)?;
         }
         if frozen_precision != FrozenPrecision::F32 {
@@ -272,11 +273,8 @@ fn model_config(config: &TrainConfig, vision: VisionConfig, embed_dim: usize) ->
     })
 }
 
-/// Takes what is trained from a checkpoint or a model file; optimiser and schedule start anew.
+/// Takes what is trained from a model file; optimizer and schedule start anew.
 fn start_from(model: ZegClip, path: &Path, config: &TrainConfig, device: &Device) -> Result<ZegClip, TrainError> {
-    if Checkpoint::is_checkpoint(path) {
-        return Checkpoint::read(path)?.restore_parameters(model, path);
-    }
     let file = WeightFile::open(path)?;
     let head = ZegClip {
         prompts: model

@@ -1,23 +1,87 @@
 //! Muon (Jordan et al. 2024): momentum as an orthogonal matrix, so that every direction of a weight matrix is learned at the
 //! same pace. Scaled as by Liu et al. 2025 (arXiv 2502.16982), so that AdamW's learning rate and decay fit.
 
-use burn::tensor::Tensor;
+use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
+use burn::tensor::{Device, Tensor};
 use zegclip_kernels::{Activation, linear, linear_add};
 
+use crate::adamw::recorded;
+
 /// Decay of the momentum.
-pub(crate) const MOMENTUM: f64 = 0.95;
+const MOMENTUM: f64 = 0.95;
 /// Root mean square of an update, which is about AdamW's.
 const UPDATE: f64 = 0.2;
 /// Newton–Schulz iterations, and the quintic of each: singular values between 1e-3 and 1 end between 0.7 and 1.2.
 const ITERATIONS: usize = 5;
 const QUINTIC: [f64; 3] = [3.4445, -4.775, 2.0315];
 
+/// Name of the state in a record.
+const VELOCITY: &str = "momentum";
+
+/// Updates a matrix, or several side by side, along the orthogonal matrix nearest to its momentum.
+///
+/// burn-optim's Muon takes a fused projection for one matrix and multiplies with burn's products, which are slower here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Muon {
+    /// Matrices side by side in one parameter.
+    pub matrices: usize,
+    /// Decoupled weight decay; the rate multiplies it.
+    pub weight_decay: f64,
+}
+
+/// State of one parameter.
+#[derive(Debug, Clone)]
+pub struct MuonState<const D: usize> {
+    /// Decaying mean of the gradient: the parameter's shape.
+    pub momentum: Tensor<D>,
+}
+
+impl Optimizer for Muon {
+    type State<const D: usize> = MuonState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        tensor: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<D>, Option<Self::State<D>>) {
+        let shape = tensor.dims();
+        let momentum = state.map_or_else(|| grad.zeros_like(), |state| state.momentum);
+        let momentum = momentum.clone() + (grad.clone() - momentum) * (1.0 - MOMENTUM);
+        // Nesterov's form looks one step ahead.
+        let ahead = grad.clone() + (momentum.clone() - grad) * MOMENTUM;
+        let rows = shape[0];
+        let columns = shape.iter().skip(1).product();
+        let direction = direction(ahead.reshape([rows, columns]), self.matrices).reshape(shape);
+        let value = tensor * (1.0 - rate * self.weight_decay) - direction * rate;
+        (value, Some(MuonState { momentum }))
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
+        MuonState {
+            momentum: state.momentum.to_device(device),
+        }
+    }
+}
+
+impl<const D: usize> RecordState for MuonState<D> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        out.push_tensor(prefix, VELOCITY, self.momentum.to_data());
+    }
+
+    fn state_unflatten(prefix: &str, source: &mut StateSource, _device: &Device) -> Option<Self> {
+        let momentum = recorded(source.take_tensor(prefix, VELOCITY)?)?;
+        Some(Self { momentum })
+    }
+}
+
 /// The direction of an update.
 ///
 /// # Shapes
 /// - `momentum`: `[rows, columns]`, of `matrices` matrices side by side
 /// - output: the same, with the root mean square 0.2 where a matrix has full rank
-pub(crate) fn direction(momentum: Tensor<2>, matrices: usize) -> Tensor<2> {
+fn direction(momentum: Tensor<2>, matrices: usize) -> Tensor<2> {
     let [rows, columns] = momentum.dims();
     let width = columns / matrices.max(1);
     let scale = UPDATE * (rows.max(width) as f64).sqrt();

@@ -5,21 +5,26 @@ use std::path::{Path, PathBuf};
 
 use zegclip_data::write_atomically;
 
-use crate::checkpoint::Checkpoint;
+use crate::training::{Checkpoint, clean_up};
 use crate::{Configuration, MetricsLine, TrainError};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const MODEL: &str = "model.safetensors";
-const BEST: &str = "best.safetensors";
-const HALF_WAY: &str = "half-way.safetensors";
+const BEST: &str = "best";
+const HALF_WAY: &str = "half-way";
 const REPORT: &str = "report.html";
 const TEXT_FEATURES: &str = "text-features";
 const PREFIX: &str = "iteration-";
-const EXTENSION: &str = ".safetensors";
-/// What unfinished files are called; a killed process may leave some.
-const TEMPORARY: &str = ".zegclip-";
+const INPUTS: &str = "inputs.json";
+const LOCK: &str = "lock";
+
+/// Held as long as a run trains.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: std::fs::File,
+}
 
 /// A folder that holds one run.
 #[derive(Debug, Clone)]
@@ -44,41 +49,60 @@ impl RunDirectory {
         Ok(run)
     }
 
-    /// Opens the folder of a run to go on with, and removes what a killed process left unfinished.
+    /// Opens the folder of a run to resume.
     ///
     /// # Errors
-    /// [`TrainError::NoRun`], [`TrainError::Io`].
+    /// [`TrainError::NoRun`], [`TrainError::OldCheckpoint`], [`TrainError::Io`].
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         let run = Self { path: path.to_owned() };
         if !run.config_path().is_file() {
             return Err(TrainError::NoRun { path: path.to_owned() });
         }
-        for folder in [path.to_owned(), path.join(CHECKPOINTS)] {
-            for entry in std::fs::read_dir(&folder)
-                .map_err(TrainError::io("read", &folder))?
-                .flatten()
-            {
-                if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                    std::fs::remove_file(entry.path()).map_err(TrainError::io("remove", entry.path()))?;
-                }
-            }
+        let checkpoints = path.join(CHECKPOINTS);
+        let entries = std::fs::read_dir(&checkpoints).map_err(TrainError::io("read", &checkpoints))?;
+        let old = entries.flatten().map(|entry| entry.path());
+        if let Some(path) = old.into_iter().find(|path| path.is_file() && Checkpoint::is_checkpoint(path)) {
+            return Err(TrainError::OldCheckpoint { path });
         }
         Ok(run)
     }
 
     /// Removes what [`create`](Self::create) made for a run that then could not start, so that the next try may take the same
     /// folder. Checkpoints and what is not of the run stay.
-    pub fn withdraw(&self) {
+    pub fn discard_unstarted(&self) {
         let checkpoints = self.path.join(CHECKPOINTS);
         if std::fs::remove_dir(&checkpoints).is_err() {
             return;
         }
-        // Whatever cannot be removed is in nobody's way.
+        // What cannot be removed does no harm.
         let _ = std::fs::remove_dir_all(self.text_features_path());
-        for file in [self.metrics_path(), self.config_path()] {
+        for file in [self.metrics_path(), self.config_path(), self.inputs_path(), self.path.join(LOCK)] {
             let _ = std::fs::remove_file(file);
         }
         let _ = std::fs::remove_dir(&self.path);
+    }
+
+    /// Keeps other processes from training this run as long as the lock lives, and removes what a killed one left unfinished.
+    ///
+    /// # Errors
+    /// [`TrainError::RunInUse`], [`TrainError::Io`].
+    pub fn lock(&self) -> Result<RunLock, TrainError> {
+        let path = self.path.join(LOCK);
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(TrainError::io("write", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(TrainError::RunInUse {
+                    path: self.path.clone(),
+                });
+            }
+            // Not every file system can lock.
+            Err(std::fs::TryLockError::Error(error)) => tracing::warn!("`{}` cannot be locked: {error}", path.display()),
+        }
+        clean_up(&self.path)?;
+        clean_up(&self.path.join(CHECKPOINTS))?;
+        Ok(RunLock { _file: file })
     }
 
     /// The folder.
@@ -89,6 +113,11 @@ impl RunDirectory {
     /// The configuration as run.
     pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
+    }
+
+    /// Fingerprints of what the run was started with.
+    pub fn inputs_path(&self) -> PathBuf {
+        self.path.join(INPUTS)
     }
 
     /// The losses.
@@ -125,7 +154,7 @@ impl RunDirectory {
     pub fn checkpoint_path(&self, iteration: u64) -> PathBuf {
         self.path
             .join(CHECKPOINTS)
-            .join(format!("{PREFIX}{iteration:08}{EXTENSION}"))
+            .join(format!("{PREFIX}{iteration:08}"))
     }
 
     /// The configuration as run.
@@ -147,11 +176,7 @@ impl RunDirectory {
             .flatten()
             .filter_map(|entry| {
                 let name = entry.file_name();
-                name.to_str()?
-                    .strip_prefix(PREFIX)?
-                    .strip_suffix(EXTENSION)?
-                    .parse()
-                    .ok()
+                name.to_str()?.strip_prefix(PREFIX)?.parse().ok()
             })
             .collect();
         found.sort_unstable();
@@ -165,7 +190,7 @@ impl RunDirectory {
     pub fn latest(&self) -> Result<Option<Checkpoint>, TrainError> {
         let iterations = self.checkpoints()?;
         let Some(last) = iterations.last() else { return Ok(None) };
-        match Checkpoint::read(&self.checkpoint_path(*last)) {
+        match Checkpoint::open(&self.checkpoint_path(*last)) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(TrainError::DamagedCheckpoint { path, reason, .. }) => {
                 let previous = iterations
@@ -173,7 +198,7 @@ impl RunDirectory {
                     .rev()
                     .skip(1)
                     .map(|iteration| self.checkpoint_path(*iteration));
-                let whole = previous.into_iter().find(|path| Checkpoint::read(path).is_ok());
+                let whole = previous.into_iter().find(|path| Checkpoint::open(path).is_ok());
                 let fix = match whole {
                     Some(whole) => format!("remove it and resume again to go on from `{}`", whole.display()),
                     None => {
@@ -186,25 +211,29 @@ impl RunDirectory {
         }
     }
 
-    /// Writes a checkpoint and then removes older ones but the last `keep`, at least two: the newest may turn out to be
-    /// damaged, or to lead to a loss that is no number.
+    /// Removes checkpoints but the last `keep`, at least two: the newest may turn out to be damaged, or to lead to a loss
+    /// that is not finite. That of iteration `newest` stays.
     ///
     /// # Errors
-    /// [`TrainError::Data`], [`TrainError::Io`]; the checkpoints before it stay then.
-    pub fn save(&self, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf, TrainError> {
-        let path = self.checkpoint_path(checkpoint.iteration);
-        checkpoint.write(&path)?;
+    /// [`TrainError::Io`].
+    pub(crate) fn prune(&self, newest: u64, keep: usize) -> Result<(), TrainError> {
         let iterations = self.checkpoints()?;
         let surplus = iterations.len().saturating_sub(keep.max(2));
-        for iteration in iterations
-            .into_iter()
-            .take(surplus)
-            .filter(|iteration| *iteration != checkpoint.iteration)
-        {
+        for iteration in iterations.into_iter().take(surplus).filter(|iteration| *iteration != newest) {
             let path = self.checkpoint_path(iteration);
-            std::fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+            std::fs::remove_dir_all(&path).map_err(TrainError::io("remove", &path))?;
         }
-        Ok(path)
+        Ok(())
+    }
+
+    /// Replaces the recorded configuration by one that differs in nothing that matters for the result.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherConfig`], [`TrainError::Data`].
+    pub fn record_config<C: Configuration>(&self, config: &C) -> Result<(), TrainError> {
+        self.config::<C>()?.require_same(config, &self.config_path())?;
+        let text = config.to_toml()?;
+        Ok(write_atomically(&self.config_path(), |file| file.write_all(text.as_bytes()))?)
     }
 
     /// The lines of `metrics.jsonl`; a half-written last one is left out.
@@ -227,7 +256,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`TrainError::Io`], [`TrainError::Data`].
-    pub fn cut_metrics(&self, iteration: u64) -> Result<(), TrainError> {
+    pub fn truncate_metrics(&self, iteration: u64) -> Result<(), TrainError> {
         let lines = self.metrics()?;
         let kept = lines
             .iter()
@@ -256,20 +285,10 @@ impl RunDirectory {
 mod tests {
     use super::*;
     use crate::TrainConfig;
-    use std::collections::BTreeMap;
+    use crate::training::tests::write_checkpoint;
 
     fn run(folder: &Path) -> RunDirectory {
         RunDirectory::create(&folder.join("run"), &TrainConfig::default()).unwrap()
-    }
-
-    fn checkpoint(iteration: u64) -> Checkpoint {
-        Checkpoint {
-            iteration,
-            parameters: BTreeMap::new(),
-            moments: BTreeMap::new(),
-            config: String::new(),
-            best: None,
-        }
     }
 
     #[test]
@@ -277,19 +296,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
         for iteration in [5, 10, 15, 20] {
-            run.save(&checkpoint(iteration), 2).unwrap();
+            write_checkpoint(&run.checkpoint_path(iteration), iteration).unwrap();
+            run.prune(iteration, 2).unwrap();
         }
         assert_eq!(run.checkpoints().unwrap(), [15, 20]);
-        assert_eq!(run.latest().unwrap().unwrap().iteration, 20);
+        assert_eq!(run.latest().unwrap().unwrap().iteration(), 20);
     }
 
     #[test]
     fn a_damaged_checkpoint_offers_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
-        run.save(&checkpoint(5), 3).unwrap();
-        run.save(&checkpoint(10), 3).unwrap();
-        std::fs::write(run.checkpoint_path(10), b"half").unwrap();
+        write_checkpoint(&run.checkpoint_path(5), 5).unwrap();
+        write_checkpoint(&run.checkpoint_path(10), 10).unwrap();
+        std::fs::write(run.checkpoint_path(10).join("optim.bpk"), b"half").unwrap();
         let error = run.latest().unwrap_err().to_string();
         assert!(
             error.contains("iteration-00000010")
@@ -297,8 +317,8 @@ mod tests {
                 && error.contains("iteration-00000005"),
             "{error}"
         );
-        std::fs::remove_file(run.checkpoint_path(10)).unwrap();
-        assert_eq!(run.latest().unwrap().unwrap().iteration, 5);
+        std::fs::remove_dir_all(run.checkpoint_path(10)).unwrap();
+        assert_eq!(run.latest().unwrap().unwrap().iteration(), 5);
     }
 
     #[test]
@@ -322,11 +342,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = run(folder.path());
         std::fs::create_dir(first.text_features_path()).unwrap();
-        first.withdraw();
+        first.discard_unstarted();
         assert!(!first.path().exists());
         let second = run(folder.path());
-        second.save(&checkpoint(5), 2).unwrap();
-        second.withdraw();
+        write_checkpoint(&second.checkpoint_path(5), 5).unwrap();
+        second.discard_unstarted();
         assert!(second.config_path().exists());
     }
 
@@ -345,7 +365,7 @@ mod tests {
         }
         let half = std::fs::read_to_string(run.metrics_path()).unwrap() + "{\"iteration\": 4, \"lo";
         std::fs::write(run.metrics_path(), half).unwrap();
-        run.cut_metrics(2).unwrap();
+        run.truncate_metrics(2).unwrap();
         assert_eq!(run.metrics().unwrap(), [line(1), line(2)]);
     }
 
@@ -353,9 +373,28 @@ mod tests {
     fn what_a_killed_process_left_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
-        let left = run.path().join("checkpoints/.zegclip-x1");
-        std::fs::write(&left, "half").unwrap();
-        RunDirectory::open(run.path()).unwrap();
-        assert!(!left.exists());
+        let (file, partial) = (
+            run.path().join("checkpoints/.zegclip-x1"),
+            run.path().join("checkpoints/.zegclip-partial-iteration-00000005"),
+        );
+        std::fs::write(&file, "half").unwrap();
+        std::fs::create_dir(&partial).unwrap();
+        // It was about to replace the best one.
+        let best = run.best_path();
+        write_checkpoint(&best, 4).unwrap();
+        std::fs::rename(&best, best.with_file_name(".zegclip-old-best")).unwrap();
+        let _lock = run.lock().unwrap();
+        assert!(!file.exists() && !partial.exists());
+        assert_eq!(Checkpoint::open(&best).unwrap().iteration(), 4);
+    }
+
+    #[test]
+    fn one_process_holds_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run(folder.path());
+        let lock = run.lock().unwrap();
+        assert!(matches!(run.lock(), Err(TrainError::RunInUse { .. })));
+        drop(lock);
+        run.lock().unwrap();
     }
 }

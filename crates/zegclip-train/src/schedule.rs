@@ -1,5 +1,9 @@
 //! Learning rate of an iteration: polynomial decay under a linear warm-up, as mmsegmentation computes it.
 
+use std::sync::Arc;
+
+use burn::lr_scheduler::{LrScheduler, LrSchedulerRecord};
+use burn::optim::LearningRate;
 use serde::{Deserialize, Serialize};
 
 /// The published schedule; `iterations` comes from the run.
@@ -40,6 +44,53 @@ impl ScheduleConfig {
         }
         let missing = (1.0 - iteration as f64 / self.warmup as f64) * (1.0 - self.warmup_ratio);
         rate * (1.0 - missing)
+    }
+}
+
+/// A schedule of burn whose rate is a function of the iteration: what it records is where it stands.
+#[derive(Clone)]
+pub struct IterationSchedule {
+    rate: Arc<dyn Fn(u64) -> f64 + Send + Sync>,
+    iteration: u64,
+}
+
+/// Name of the state in a record.
+const ITERATION: &str = "iteration";
+
+impl IterationSchedule {
+    /// A schedule whose next step is that of `iteration`.
+    pub fn new(iteration: u64, rate: impl Fn(u64) -> f64 + Send + Sync + 'static) -> Self {
+        Self {
+            rate: Arc::new(rate),
+            iteration,
+        }
+    }
+}
+
+impl std::fmt::Debug for IterationSchedule {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("IterationSchedule")
+            .field("iteration", &self.iteration)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LrScheduler for IterationSchedule {
+    fn step(&mut self) -> LearningRate {
+        let rate = (self.rate)(self.iteration);
+        self.iteration += 1;
+        rate
+    }
+
+    fn to_record(&self) -> LrSchedulerRecord {
+        LrSchedulerRecord::new().with_scalar(ITERATION, self.iteration)
+    }
+
+    fn load_record(&mut self, record: LrSchedulerRecord) {
+        if let Some(iteration) = record.scalar::<u64>(ITERATION) {
+            self.iteration = iteration;
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! One forward and backward pass over a part of a batch.
 
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use zegclip_model::ZegClip;
 use zegclip_model::loss::{LossConfig, MaskTargets};
 
 use crate::TrainError;
-use crate::gradients::Gradients;
+use crate::gradients::scale_gradients;
 use crate::pseudo_labels::pseudo_label;
 
 /// What is minimised.
@@ -21,7 +23,7 @@ pub struct Objective {
 }
 
 /// Sums over a part of a batch, or over several parts; the losses of the batch are these over the normaliser.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Sums {
     /// Weighted focal loss, or the only one.
     pub mask: f64,
@@ -30,7 +32,7 @@ pub struct Sums {
     /// M, or the number of labelled pixels.
     pub normaliser: usize,
     /// Gradients of the sum of both.
-    pub gradients: Gradients,
+    pub gradients: GradientsParams,
 }
 
 /// Losses of a whole batch.
@@ -87,7 +89,7 @@ pub(crate) fn backward(
     pseudo_label(&mut labels, masks.clone(), &objective.unseen, size)?;
     let targets = MaskTargets::from_labels(&labels, [batch, size[0], size[1]], classes, &masks.device());
     let terms = objective.loss.forward(masks, &targets);
-    let gradients = Gradients::collect(model, &terms.total().backward());
+    let gradients = GradientsParams::from_grads(terms.total().backward(), model);
     Ok(Sums {
         mask: scalar(terms.mask)?,
         dice: terms.dice.map(scalar).transpose()?,
@@ -97,33 +99,36 @@ pub(crate) fn backward(
 }
 
 impl Sums {
-    /// Adds another part.
-    pub fn add(&mut self, other: Self) {
+    /// Adds those of another part, both of `module`.
+    pub fn add<M: Module>(&mut self, module: &M, other: Self) {
         self.mask += other.mask;
         self.dice = match (self.dice, other.dice) {
             (None, None) => None,
             (first, second) => Some(first.unwrap_or_default() + second.unwrap_or_default()),
         };
         self.normaliser += other.normaliser;
-        self.gradients.add(other.gradients);
+        let mut accumulator = GradientsAccumulator::new();
+        accumulator.accumulate(module, std::mem::take(&mut self.gradients));
+        accumulator.accumulate(module, other.gradients);
+        self.gradients = accumulator.grads();
     }
 
     /// The same with gradients on another device.
-    pub(crate) fn moved_to(self, device: &Device) -> Result<Self, TrainError> {
-        Ok(Self {
-            gradients: self.gradients.moved_to(device)?,
+    pub(crate) fn moved_to<M: Module>(self, device: &Device, module: &M) -> Self {
+        Self {
+            gradients: self.gradients.to_device(device, module),
             ..self
-        })
+        }
     }
 
     /// Losses and gradients of the batch.
-    pub fn finish(self) -> (Losses, Gradients) {
+    pub fn finish<M: Module>(self, module: &M) -> (Losses, GradientsParams) {
         let normaliser = self.normaliser.max(1) as f64;
         let losses = Losses {
             mask: self.mask / normaliser,
             dice: self.dice.map(|dice| dice / normaliser),
         };
-        (losses, self.gradients.scaled(1.0 / normaliser))
+        (losses, scale_gradients(module, self.gradients, 1.0 / normaliser))
     }
 }
 

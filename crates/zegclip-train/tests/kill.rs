@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use zegclip_train::{RunDirectory, Step, TrainConfig, TrainData, Trainer};
+use zegclip_train::{RunDirectory, SegmentationTraining, TrainConfig, TrainData};
 
 const CHILD: &str = "ZEGCLIP_TEST_RUN";
 /// How often to kill; the suite is content with few.
@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     let iterations = format!("iterations={}", ITERATIONS * (wanted + 1));
     let farm = farm::Farm::new();
     let start = |name: &str| -> PathBuf {
-        let config = farm.config(&[&iterations, "run.checkpoint_interval=1"]);
+        let evaluated = ["run.evaluation_interval=10", "run.evaluation_split=train"];
+        let config = farm.config(&[&[iterations.as_str(), "run.checkpoint_interval=1"], &evaluated[..]].concat());
         RunDirectory::create(&farm.path(name), &config).unwrap();
         farm.path(name)
     };
@@ -107,8 +108,8 @@ fn train(run: &Path) {
     let run = RunDirectory::open(run).unwrap();
     let config: TrainConfig = run.config().unwrap();
     let data = TrainData::open(&config).unwrap();
-    Trainer::new(config, data, run, &Device::flex())
+    SegmentationTraining::new(config, data, run, &Device::flex())
         .unwrap()
-        .run(&mut |_: &Step| ())
+        .run()
         .unwrap();
 }

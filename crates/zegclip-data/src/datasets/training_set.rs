@@ -69,6 +69,11 @@ impl TrainingSet {
         self.dataset.samples().get(index).map(super::Sample::id)
     }
 
+    /// The samples.
+    pub fn samples(&self) -> &[super::Sample] {
+        self.dataset.samples()
+    }
+
     /// Reads a photo `[height, width, 3]` and its labels of the same size.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Batches of pairs, made ahead by threads.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use zegclip_data::{Prefetch, SINGLE_TEMPLATE, ThreadFailed, normalise};
 use zegclip_model::clip::Tokenizer;
@@ -9,6 +11,7 @@ use super::config::{PretrainConfig, StageConfig};
 use super::naming::BatchNames;
 use super::source::{Name, PairSource, is_true_of};
 use super::step::ClipBatch;
+use super::task::StagedBatch;
 use crate::TrainError;
 
 /// A pair as the model takes it.
@@ -23,10 +26,11 @@ struct Prepared {
 
 /// Batches of a stage in order. The same ones whatever the number of threads, from any iteration on.
 #[derive(Debug)]
-pub(crate) struct Batches {
+struct Batches {
     pairs: Prefetch<Prepared, TrainError>,
     batch_size: usize,
     size: usize,
+    chunk: usize,
     context_length: usize,
 }
 
@@ -38,7 +42,7 @@ impl From<ThreadFailed> for TrainError {
 
 impl Batches {
     /// Starts the threads for the iterations `from..to` of the run, which all belong to `stage`.
-    pub(crate) fn start(
+    fn start(
         source: &PairSource,
         config: &PretrainConfig,
         stage: &StageConfig,
@@ -47,7 +51,7 @@ impl Batches {
         let pairs = source.stage(stage)?;
         let (context, stage) = (config.model.text.context_length, stage.clone());
         let (batch_size, size) = (stage.batch_size, stage.image_size);
-        let per_batch = batch_size as u64;
+        let (per_batch, chunk_size) = (batch_size as u64, stage.chunk_size());
         let make = move |position: u64| {
             let pair = pairs.pair([position / per_batch, position % per_batch], &stage)?;
             Ok(Prepared {
@@ -66,12 +70,13 @@ impl Batches {
             pairs,
             batch_size,
             size,
+            chunk: chunk_size,
             context_length: context,
         })
     }
 
     /// The next batch; `None` at the end of the stage.
-    pub(crate) fn next_batch(&mut self) -> Result<Option<ClipBatch>, TrainError> {
+    fn next_batch(&mut self) -> Result<Option<ClipBatch>, TrainError> {
         let mut found = Vec::with_capacity(self.batch_size);
         for pair in self.pairs.by_ref().take(self.batch_size) {
             found.push(pair?);
@@ -92,6 +97,47 @@ impl Batches {
             left_out,
             names,
         }))
+    }
+}
+
+/// Batches of a whole run: the stages one after the other, each opened when it is reached.
+pub(crate) struct StagedBatches {
+    source: Arc<PairSource>,
+    config: PretrainConfig,
+    iterations: Range<u64>,
+    stage: Option<(Batches, u64)>,
+}
+
+impl StagedBatches {
+    pub(crate) fn new(source: Arc<PairSource>, config: PretrainConfig, iterations: Range<u64>) -> Self {
+        Self {
+            source,
+            config,
+            iterations,
+            stage: None,
+        }
+    }
+}
+
+impl Iterator for StagedBatches {
+    type Item = Result<StagedBatch, TrainError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let iteration = self.iterations.next()?;
+        if self.stage.as_ref().is_none_or(|(_, end)| iteration >= *end) {
+            let (stage, first) = self.config.stage_of(iteration)?;
+            let end = (first + stage.iterations).min(self.iterations.end);
+            // The threads of the stage before end first.
+            self.stage = None;
+            match Batches::start(&self.source, &self.config, stage, [iteration, end]) {
+                Ok(batches) => self.stage = Some((batches, end)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let (batches, _) = self.stage.as_mut()?;
+        let chunk = batches.chunk;
+        let batch = batches.next_batch().transpose()?;
+        Some(batch.map(|batch| StagedBatch { batch, chunk }))
     }
 }
 

@@ -9,7 +9,7 @@ use zegclip_model::{Hints, text_config};
 
 use super::source::{PairSource, SCENES};
 use crate::config::check_betas;
-use crate::{Configuration, Method, OptimiserConfig, RunConfig, TrainError};
+use crate::{Configuration, Method, OptimizerConfig, RunConfig, TrainError};
 
 /// Everything that a run is made of. See [`Configuration`] for its text form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -300,9 +300,9 @@ impl Default for EvaluationConfig {
 }
 
 impl PretrainOptimiser {
-    /// As the optimiser takes it.
-    pub(crate) fn to_optimiser(&self) -> OptimiserConfig {
-        OptimiserConfig {
+    /// As the optimizer takes it.
+    pub(crate) fn to_optimizer(&self) -> OptimizerConfig {
+        OptimizerConfig {
             method: self.method,
             lr: self.lr,
             lr_multiplier: 1.0,

@@ -23,6 +23,9 @@ pub struct Jsonl {
     flip: f64,
 }
 
+/// Name of the split that is held out.
+const VALIDATION: &str = "validation";
+
 /// An image and what is said of it. Other keys are not looked at.
 #[derive(Debug, Clone, Deserialize)]
 struct Line {
@@ -82,11 +85,22 @@ impl Jsonl {
         };
         let found: Result<Vec<Pair>, DataError> = self.validation.iter().take(count).map(read).collect();
         Ok(vec![HeldOut {
-            name: "validation".to_owned(),
+            name: VALIDATION.to_owned(),
             classes: Vec::new(),
             classified: Vec::new(),
             pairs: found?,
         }])
+    }
+
+    pub(crate) fn held_out_names(&self) -> Vec<String> {
+        let any = !self.validation.is_empty();
+        any.then(|| VALIDATION.to_owned()).into_iter().collect()
+    }
+
+    /// A line for each image: its path and what is said of it.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = String> {
+        let lines = self.lines.iter().chain(&self.validation);
+        lines.map(|line| format!("{} {:?} {:?}", line.image.display(), line.captions, line.names))
     }
 
     pub(crate) fn texts(&self) -> Vec<String> {

@@ -83,6 +83,10 @@ pub(crate) fn texts(pictures: Option<&Path>) -> Result<Vec<String>, TrainError> 
 }
 
 /// Test scenes of artists that training sees and of those that it does not.
+pub(crate) fn held_out_names() -> Vec<String> {
+    TestSplit::ALL.map(|split| split.name().to_owned()).to_vec()
+}
+
 pub(crate) fn held_out(pictures: Option<&Path>, stage: &StageConfig, count: usize) -> Result<Vec<HeldOut>, TrainError> {
     TestSplit::ALL
         .into_iter()

@@ -11,6 +11,7 @@ use super::config::{PretrainConfig, StageConfig};
 use super::jsonl::Jsonl;
 use super::scenes::{self, StageScenes};
 use crate::TrainError;
+use crate::training::Fingerprints;
 
 /// The value of `data.source` that stands for composed scenes.
 pub(crate) const SCENES: &str = "scenes";
@@ -52,7 +53,7 @@ pub(crate) struct Classified {
 
 /// What a model is measured on.
 #[derive(Debug, Clone)]
-pub(crate) struct HeldOut {
+pub struct HeldOut {
     /// Name of the split.
     pub(crate) name: String,
     /// Names of the classes, one or more each; empty without classification.
@@ -130,6 +131,26 @@ impl PairSource {
         match self {
             Self::Scenes { pictures, .. } => scenes::held_out(pictures.as_deref(), stage, count),
             Self::Files(list) => list.held_out(stage, count),
+        }
+    }
+
+    /// Names of the splits of [`held_out`](Self::held_out).
+    pub(crate) fn held_out_names(&self) -> Vec<String> {
+        match self {
+            Self::Scenes { .. } => scenes::held_out_names(),
+            Self::Files(list) => list.held_out_names(),
+        }
+    }
+
+    /// What a resumed run compares.
+    pub(crate) fn add_to(&self, fingerprints: &mut Fingerprints) {
+        match self {
+            Self::Scenes { pictures, .. } => {
+                let listed = pictures.as_ref().map(|folder| folder.join("pictures.json"));
+                let listed = listed.and_then(|list| std::fs::read_to_string(list).ok());
+                fingerprints.add_parts("data.pictures", listed.into_iter());
+            }
+            Self::Files(list) => fingerprints.add_parts("data.source", list.entries()),
         }
     }
 

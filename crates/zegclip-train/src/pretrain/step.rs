@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use zegclip_model::clip::Clip;
 
 use super::contrastive::contrastive_loss;
 use super::naming::{BatchNames, patch_naming_loss};
-use crate::gradients::Gradients;
 use crate::{TrainError, freeze};
 
 /// Pairs of an iteration.
@@ -42,12 +42,12 @@ impl ClipLosses {
 }
 
 /// Losses and gradients of a batch.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ClipSums {
     /// The losses.
     pub losses: ClipLosses,
     /// Gradients of their sum.
-    pub gradients: Gradients,
+    pub gradients: GradientsParams,
 }
 
 /// Features, loss and gradients of a model on the autodiff device.
@@ -82,7 +82,7 @@ pub fn clip_forward_backward(
         let image_features = image_features(model, images(0, count), patches);
         let text_features = model.text_encoder.forward(&texts).select(0, place);
         let parts = loss(image_features, text_features, scale, batch, patches);
-        let gradients = Gradients::collect(model, &parts.sum().backward());
+        let gradients = GradientsParams::from_grads(parts.sum().backward(), model);
         return Ok(ClipSums {
             losses: parts.read()?,
             gradients,
@@ -105,23 +105,26 @@ pub fn clip_forward_backward(
     let (image_leaf, text_leaf) = (leaf(chunked_images), leaf(text_features));
     let texts_of_batch = text_leaf.clone().select(0, place);
     let parts = loss(image_leaf.clone(), texts_of_batch, scale, batch, patches);
-    let cached = parts.sum().backward();
-    // Of the parameters, only the temperature is part of this graph.
-    let mut gradients = Gradients::collect(model, &cached);
+    let mut cached = parts.sum().backward();
+    let mut gradients = GradientsAccumulator::new();
     let missing = || TrainError::device("features got no gradient");
     let image_gradient = image_leaf.grad(&cached).ok_or_else(missing)?;
     let text_gradient = text_leaf.grad(&cached).ok_or_else(missing)?;
+    // Of the parameters, only the temperature is part of this graph.
+    gradients.accumulate(model, GradientsParams::from_module(&mut cached, model));
     for (from, to) in chunks(count) {
         let features = image_features(model, images(from, to), patches);
-        gradients.add(back(model, features, image_gradient.clone().narrow(0, from, to - from)));
+        let part = back(model, features, image_gradient.clone().narrow(0, from, to - from));
+        gradients.accumulate(model, part);
     }
     for (from, to) in chunks(texts.len()) {
         let features = model.text_encoder.forward(texts.get(from..to).unwrap_or_default());
-        gradients.add(back(model, features, text_gradient.clone().narrow(0, from, to - from)));
+        let part = back(model, features, text_gradient.clone().narrow(0, from, to - from));
+        gradients.accumulate(model, part);
     }
     Ok(ClipSums {
         losses: parts.read()?,
-        gradients,
+        gradients: gradients.grads(),
     })
 }
 
@@ -182,9 +185,9 @@ fn loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, batch: &ClipB
 }
 
 /// Gradients of the parameters from that of the features.
-fn back(model: &Clip, features: Tensor<2>, gradient: Tensor<2>) -> Gradients {
+fn back(model: &Clip, features: Tensor<2>, gradient: Tensor<2>) -> GradientsParams {
     // The derivative of this sum with respect to the features is `gradient`.
-    Gradients::collect(model, &(features * gradient).sum().backward())
+    GradientsParams::from_grads((features * gradient).sum().backward(), model)
 }
 
 /// Each sequence once, and which of them each text is. Captions of a small world repeat.

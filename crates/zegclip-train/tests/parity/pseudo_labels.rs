@@ -42,7 +42,7 @@ fn parity_pseudo_labels_and_their_loss() {
         };
         let (losses, _) = forward_backward(&model, &text, images, &labels, &objective)
             .unwrap()
-            .finish();
+            .finish(&model);
         case.check("loss_mask", &[losses.mask as f32]);
         case.check("loss_dice", &[losses.dice.unwrap() as f32]);
     }

@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor};
 use zegclip_model::parameters::export_parameters;
-use zegclip_train::{Objective, Optimiser, OptimiserConfig, ScheduleConfig, forward_backward, freeze};
+use zegclip_train::{Objective, OptimizerConfig, ScheduleConfig, forward_backward, freeze};
 
 use crate::cases::{Case, cases};
 use crate::recorded_model::{labels, model, text_features};
@@ -17,22 +17,22 @@ fn check(case: &Case) {
         power: case.float("/schedule/power"),
         min_lr: case.float("/schedule/min_lr"),
     };
-    let optimiser = OptimiserConfig {
+    let optimiser = OptimizerConfig {
         lr: case.float("/optimiser/lr"),
         lr_multiplier: 1.0,
         weight_decay: case.float("/optimiser/weight_decay"),
         betas: [case.float("/optimiser/betas/0"), case.float("/optimiser/betas/1")],
         epsilon: case.float("/optimiser/eps"),
-        ..OptimiserConfig::default()
+        ..OptimizerConfig::default()
     };
     let base = optimiser.lr * optimiser.lr_multiplier;
-    let mut optimiser = Optimiser::new(optimiser);
+    let mut optimiser = optimiser.build(&model, optimiser.exemption());
     let recorded = case.tensor("losses");
     let rates = case.tensor("rates");
     let relative = case.float("/tolerance/losses_relative");
     for (iteration, expected) in recorded.values.chunks(2).enumerate() {
         let sums = forward_backward(&model, &text, images.clone(), &labels, &Objective::default()).unwrap();
-        let (losses, gradients) = sums.finish();
+        let (losses, gradients) = sums.finish(&model);
         for (name, ours, expected) in [
             ("mask", losses.mask, expected[0]),
             ("dice", losses.dice.unwrap(), expected[1]),
@@ -55,7 +55,7 @@ fn check(case: &Case) {
             (rate - recorded).abs() <= 1e-6 * recorded,
             "rate {rate} instead of {recorded}"
         );
-        model = optimiser.step(model, &gradients, rate);
+        model = optimiser.step(rate, model, gradients);
     }
     let finals: Vec<&str> = case.json["tensors"]
         .as_object()

@@ -8,7 +8,7 @@ use zegclip_model::clip::{Clip, TextEncoder, Tokenizer};
 use zegclip_model::weights::{IfExists, OutputTensor, WeightFile, write_open_clip};
 use zegclip_model::{Hints, load_clip, load_text_encoder, text_config, whole_token_embedding};
 
-use zegclip_train::pretrain::{PairSource, PretrainStep};
+use zegclip_train::pretrain::PairSource;
 
 use crate::runs::Runs;
 
@@ -101,7 +101,7 @@ fn images_from_files_are_learned() {
     let patches = [&overrides[..], &["loss.patches=0.7"]].concat();
     let losses = runs.finish("b", &patches);
     assert!(losses[60] < 0.5 * losses[0], "{} {}", losses[0], losses[60]);
-    let run = runs.pretrainer("a", &runs.config(&overrides)).unwrap();
+    let run = runs.training("a", &runs.config(&overrides)).unwrap();
     let lines = run.run_directory().metrics().unwrap();
     let scores = lines.last().unwrap().clip_scores["validation"];
     assert_eq!((scores.top1, scores.image_to_text_r1), (None, 100.0), "{scores:?}");
@@ -142,8 +142,8 @@ fn a_list_says_what_is_wrong_with_it() {
     );
     // An image that is not there is named when its turn comes.
     std::fs::write(&list, "{\"image\": \"a.png\", \"captions\": [\"a cat\"]}").unwrap();
-    let mut pretrainer = runs.pretrainer("a", &config).unwrap();
-    let error = pretrainer.run(&mut |_: &PretrainStep| ()).unwrap_err().to_string();
+    let training = runs.training("a", &config).unwrap();
+    let error = training.run().unwrap_err().to_string();
     assert!(error.contains("a.png"), "{error}");
 }
 
@@ -156,6 +156,6 @@ fn a_run_starts_from_a_file() {
     let further = runs.finish("b", &[&initial, "seed=3", "stages.0.image_size=48"]);
     assert!(further[0] < losses[0] - 0.1, "{} {}", further[0], losses[0]);
     let other = runs.config(&[&initial, "model.vision.width=64"]);
-    let error = runs.pretrainer("c", &other).unwrap_err().to_string();
+    let error = runs.training("c", &other).unwrap_err().to_string();
     assert!(error.contains("conv1") && error.contains("shape"), "{error}");
 }

@@ -1,11 +1,8 @@
 //! A resumed run ends in the bytes of an undisturbed one, across stages too.
 
-use std::sync::atomic::Ordering;
-
 use zegclip_train::Outcome;
-use zegclip_train::pretrain::PretrainStep;
 
-use crate::runs::{Runs, model_bytes};
+use crate::runs::{Runs, followed, model_bytes};
 
 #[test]
 fn interrupted_and_resumed_equals_undisturbed() {
@@ -21,12 +18,8 @@ fn resumes(overrides: &[&str]) {
     let mut seen = Vec::new();
     // In the first stage, at its end, and in the second one.
     for end in [3, 4, 5, 6] {
-        let mut pretrainer = runs.pretrainer("b", &config).unwrap();
-        let flag = pretrainer.interrupter();
-        let outcome = pretrainer.run(&mut |step: &PretrainStep| {
-            seen.push(step.losses.total());
-            flag.store(step.iteration == end, Ordering::Relaxed);
-        });
+        let (outcome, losses) = followed(runs.training("b", &config).unwrap(), end);
+        seen.extend(losses);
         let expected = if end == 6 {
             Outcome::Finished
         } else {
@@ -37,7 +30,7 @@ fn resumes(overrides: &[&str]) {
     assert_eq!(seen, losses);
     assert!(model_bytes(&runs.path("a")) == model_bytes(&runs.path("b")));
     assert_eq!(
-        runs.pretrainer("b", &config)
+        runs.training("b", &config)
             .unwrap()
             .run_directory()
             .metrics()
@@ -62,13 +55,13 @@ fn another_configuration_does_not_go_on() {
     let runs = Runs::new();
     runs.finish("a", &[]);
     let other = runs.config(&["stages.1.image_size=64"]);
-    let error = runs.pretrainer("a", &other).unwrap_err().to_string();
+    let error = runs.training("a", &other).unwrap_err().to_string();
     assert!(
         error.contains("`stages`") && error.contains("another configuration"),
         "{error}"
     );
     let more_logs = runs.config(&["run.log_interval=3", "evaluation.images=7"]);
-    assert!(runs.pretrainer("a", &more_logs).is_ok());
+    assert!(runs.training("a", &more_logs).is_ok());
 }
 
 #[test]
@@ -76,7 +69,7 @@ fn scores_are_logged_as_it_goes_on() {
     let runs = Runs::new();
     runs.finish("a", &["run.evaluation_interval=3", "evaluation.images=8"]);
     let run = runs
-        .pretrainer("a", &runs.config(&["run.evaluation_interval=3"]))
+        .training("a", &runs.config(&["run.evaluation_interval=3"]))
         .unwrap();
     let lines = run.run_directory().metrics().unwrap();
     let scored: Vec<_> = lines.iter().filter(|line| !line.clip_scores.is_empty()).collect();

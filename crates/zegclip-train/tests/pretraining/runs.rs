@@ -1,10 +1,11 @@
 //! A folder with runs of a very small CLIP on composed scenes.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
-use zegclip_train::pretrain::{PairSource, PretrainConfig, Pretrainer};
-use zegclip_train::{Configuration, Outcome, RunDirectory, TrainError};
+use zegclip_train::pretrain::{ContrastiveTraining, PairSource, PretrainConfig};
+use zegclip_train::{Configuration, Iteration, Outcome, RunDirectory, TrainError};
 
 const TINY: &str = include_str!("../../../../assets/pretraining/tiny.toml");
 
@@ -36,7 +37,7 @@ impl Runs {
         PretrainConfig::from_toml(TINY, "the test's configuration", &all).unwrap()
     }
 
-    pub(crate) fn pretrainer(&self, name: &str, config: &PretrainConfig) -> Result<Pretrainer, TrainError> {
+    pub(crate) fn training(&self, name: &str, config: &PretrainConfig) -> Result<ContrastiveTraining, TrainError> {
         let path = self.path(name);
         let source = PairSource::open(config)?;
         let config = &config.clone().with_tokens(&source)?;
@@ -45,18 +46,29 @@ impl Runs {
         } else {
             RunDirectory::create(&path, config)?
         };
-        Pretrainer::new(config.clone(), source, run, &Device::flex())
+        ContrastiveTraining::new(config.clone(), source, run, &Device::flex())
     }
 
     /// A whole run: its losses.
     pub(crate) fn finish(&self, name: &str, overrides: &[&str]) -> Vec<f64> {
-        let mut losses = Vec::new();
-        let mut pretrainer = self.pretrainer(name, &self.config(overrides)).unwrap();
-        let outcome =
-            pretrainer.run(&mut |step: &zegclip_train::pretrain::PretrainStep| losses.push(step.losses.total()));
+        let (outcome, losses) = followed(self.training(name, &self.config(overrides)).unwrap(), u64::MAX);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         losses
     }
+}
+
+/// A run that is interrupted in iteration `end`, and its losses.
+pub(crate) fn followed(training: ContrastiveTraining, end: u64) -> (Result<Outcome, TrainError>, Vec<f64>) {
+    let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), training.interrupter());
+    let losses = seen.clone();
+    let training = training.on_iteration(move |item: &Iteration| {
+        losses.lock().unwrap().push(item.loss());
+        if item.iteration == end {
+            stop.stop(Some("the test"));
+        }
+    });
+    let outcome = training.run();
+    (outcome, std::mem::take(&mut *seen.lock().unwrap()))
 }
 
 pub(crate) fn model_bytes(run: &Path) -> Vec<u8> {

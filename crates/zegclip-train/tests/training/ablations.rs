@@ -29,9 +29,9 @@ struct Trained {
 fn train(farm: &Farm, run: &str, overrides: &[&str]) -> Trained {
     let overrides = [&["iterations=2"], overrides].concat();
     let initial = farm.path(&format!("{run}-initial.safetensors"));
-    let trainer = farm.trainer(run, &farm.config(&overrides)).unwrap();
-    trainer.snapshot().write(&initial).unwrap();
-    drop(trainer);
+    let training = farm.training(run, &farm.config(&overrides)).unwrap();
+    training.task().write_model(&initial).unwrap();
+    drop(training);
     let (_, losses) = farm.train(run, &overrides);
     assert!(
         losses.iter().all(|loss| loss.is_finite() && *loss > 0.0),

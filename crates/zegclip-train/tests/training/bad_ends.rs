@@ -1,16 +1,16 @@
 //! Runs that cannot start, go on or be saved: one message each, and the last good state is kept.
 
 use burn::tensor::Device;
-use zegclip_train::{Checkpoint, RunDirectory, Step, TrainData, TrainError, Trainer};
+use zegclip_train::{Checkpoint, RunDirectory, SegmentationTraining, TrainData, TrainError};
 
-use crate::farm::Farm;
+use crate::farm::{Farm, followed};
 
 #[test]
 fn resume_refuses_another_configuration() {
     let farm = Farm::new();
     farm.train("a", &["iterations=2"]);
     let error = farm
-        .trainer("a", &farm.config(&["iterations=2", "optimiser.lr=1e-3"]))
+        .training("a", &farm.config(&["iterations=2", "optimiser.lr=1e-3"]))
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -22,7 +22,7 @@ fn resume_refuses_another_configuration() {
         )
     );
     // What changes nothing about the result may change.
-    farm.trainer("a", &farm.config(&["iterations=2", "run.keep=7", "data.threads=1"]))
+    farm.training("a", &farm.config(&["iterations=2", "run.keep=7", "data.threads=1"]))
         .unwrap();
 }
 
@@ -32,14 +32,15 @@ fn a_damaged_checkpoint_offers_the_one_before() {
     farm.train("a", &[]);
     let config = farm.config(&[]);
     let run = RunDirectory::open(&farm.path("a")).unwrap();
-    let path = run.checkpoint_path(6);
+    let folder = run.checkpoint_path(6);
+    let path = folder.join("model.bpk");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let error = farm.trainer("a", &config).unwrap_err().to_string();
+    let error = farm.training("a", &config).unwrap_err().to_string();
     let checkpoints = farm.path("a/checkpoints");
     let named = |iteration: u32| {
         checkpoints
-            .join(format!("iteration-0000000{iteration}.safetensors"))
+            .join(format!("iteration-0000000{iteration}"))
             .display()
             .to_string()
     };
@@ -48,25 +49,41 @@ fn a_damaged_checkpoint_offers_the_one_before() {
         format!("); remove it and resume again to go on from `{}`", named(4)),
     );
     assert!(error.starts_with(&start) && error.ends_with(&end), "{error}");
-    std::fs::remove_file(&path).unwrap();
-    assert_eq!(farm.trainer("a", &config).unwrap().iteration(), 4);
+    // Every byte counts, in every file.
+    for file in ["model.bpk", "optim.bpk", "scheduler.bpk", "state.json"] {
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(Checkpoint::open(&folder).unwrap().iteration(), 6);
+        let damaged = folder.join(file);
+        let intact = std::fs::read(&damaged).unwrap();
+        for place in [intact.len() / 2, intact.len() - 2] {
+            let mut bytes = intact.clone();
+            bytes[place] ^= 1;
+            std::fs::write(&damaged, bytes).unwrap();
+            let error = Checkpoint::open(&folder).unwrap_err().to_string();
+            assert!(error.contains("damaged"), "{file}: {error}");
+        }
+        std::fs::write(&damaged, intact).unwrap();
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(farm.training("a", &config).unwrap().iteration(), 4);
 }
 
 #[test]
 fn a_loss_that_is_no_number_stops_and_keeps_a_good_state() {
     let farm = Farm::new();
-    // A decay beyond one, which multiplies the parameters by about -10^4 in each update.
+    // A decay beyond one, which multiplies the parameters by about -100 in each update.
     let overrides = [
         "iterations=40",
         "optimiser.lr=1e-3",
-        "optimiser.weight_decay=1e6",
+        "optimiser.weight_decay=1e4",
         "schedule.warmup=0",
     ];
     let overrides = [&overrides[..], &["run.checkpoint_interval=1"]].concat();
-    let mut trainer = farm.trainer("a", &farm.config(&overrides)).unwrap();
-    let error = trainer.run(&mut |_: &Step| ()).unwrap_err();
+    let training = farm.training("a", &farm.config(&overrides)).unwrap();
+    let error = training.run().unwrap_err();
     let TrainError::NotFinite {
         iteration,
+        quantity,
         ref samples,
         ref checkpoint,
         ..
@@ -85,23 +102,23 @@ fn a_loss_that_is_no_number_stops_and_keeps_a_good_state() {
     );
     let text = error.to_string();
     assert!(
-        text.starts_with(&format!("iteration {iteration}: the loss is ")) && text.ends_with(&expected),
+        text.starts_with(&format!("iteration {iteration}: the {quantity} is ")) && text.ends_with(&expected),
         "{text}"
     );
     assert!(farm.path("a/report.html").is_file(), "the curves show what happened");
-    let kept = Checkpoint::read(checkpoint.as_ref().expect("a checkpoint before")).unwrap();
-    assert_eq!(kept.iteration, iteration - 1);
-    assert!(
-        kept.parameters
-            .values()
-            .flat_map(|values| &values.values)
-            .all(|value| value.is_finite())
-    );
+    let checkpoint = checkpoint.as_ref().expect("a checkpoint before");
+    assert_eq!(Checkpoint::open(checkpoint).unwrap().iteration(), iteration - 1);
+    let reader = burn_pack::Reader::from_file(checkpoint.join("model.bpk")).unwrap();
+    for name in reader.tensor_names() {
+        let bytes = reader.tensor_data(name).unwrap();
+        let values = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        assert!(values.into_iter().all(f32::is_finite), "{name}");
+    }
 
-    let mut trainer = farm
-        .trainer("b", &farm.config(&["optimiser.lr=1e30", "schedule.warmup=0"]))
+    let training = farm
+        .training("b", &farm.config(&["optimiser.lr=1e30", "schedule.warmup=0"]))
         .unwrap();
-    let error = trainer.run(&mut |_: &Step| ()).unwrap_err().to_string();
+    let error = training.run().unwrap_err().to_string();
     assert!(
         error.contains("iteration 1: ") && error.contains("no checkpoint was written"),
         "{error}"
@@ -112,14 +129,15 @@ fn a_loss_that_is_no_number_stops_and_keeps_a_good_state() {
 fn a_checkpoint_that_cannot_be_written_stops_with_the_last_one_whole() {
     let farm = Farm::new();
     let config = farm.config(&[]);
-    let mut trainer = farm.trainer("a", &config).unwrap();
+    let training = farm.training("a", &config).unwrap();
     let (checkpoints, moved) = (farm.path("a/checkpoints"), farm.path("a/moved"));
-    let error = trainer.run(&mut |step: &Step| {
-        if step.iteration == 3 {
-            std::fs::rename(&checkpoints, &moved).unwrap();
+    let (from, to) = (checkpoints.clone(), moved.clone());
+    let training = training.on_iteration(move |item| {
+        if item.iteration == 3 {
+            std::fs::rename(&from, &to).unwrap();
         }
     });
-    let error = error.unwrap_err().to_string();
+    let error = training.run().unwrap_err().to_string();
     assert!(
         error.starts_with("cannot write `") && error.contains("checkpoints") && error.contains("No such file"),
         "{error}"
@@ -131,7 +149,7 @@ fn a_checkpoint_that_cannot_be_written_stops_with_the_last_one_whole() {
             .latest()
             .unwrap()
             .unwrap()
-            .iteration,
+            .iteration(),
         2
     );
 }
@@ -187,9 +205,91 @@ fn sizes_that_do_not_fit_are_told_by_their_key() {
     ] {
         let config = farm.config(&[set]);
         let run = RunDirectory::create(&farm.path(&set.replace(['.', '='], "-")), &config).unwrap();
-        let error = Trainer::new(config.clone(), TrainData::open(&config).unwrap(), run, &Device::flex())
+        let error = SegmentationTraining::new(config.clone(), TrainData::open(&config).unwrap(), run, &Device::flex())
             .unwrap_err()
             .to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_run_belongs_to_one_process_at_a_time() {
+    let farm = Farm::new();
+    let config = farm.config(&[]);
+    let first = farm.training("a", &config).unwrap();
+    let error = farm.training("a", &config).unwrap_err().to_string();
+    let expected = format!("`{}` is in use by another process", farm.path("a").display());
+    assert!(error.starts_with(&expected), "{error}");
+    drop(first);
+    farm.training("a", &config).unwrap();
+}
+
+#[test]
+fn a_data_set_that_changed_is_noticed_when_the_run_resumes() {
+    let farm = Farm::new();
+    let config = farm.config(&[]);
+    let (outcome, _) = followed(farm.training("a", &config).unwrap(), 3);
+    outcome.unwrap();
+    std::fs::remove_file(farm.path("photos/4.png")).unwrap();
+    std::fs::remove_file(farm.path("masks/4.png")).unwrap();
+    let error = farm.training("a", &config).unwrap_err().to_string();
+    assert!(
+        error.contains("was started with another `data.dataset`: it had 5 entries") && error.contains("now it has 4"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_clip_that_changed_is_noticed_when_the_run_resumes() {
+    let farm = Farm::new();
+    let clip = farm.path("clip.safetensors");
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/example/random-clip.safetensors");
+    std::fs::copy(shipped, &clip).unwrap();
+    let set = format!("model.clip={}", clip.display());
+    let sizes = ["model.image_size=64", "model.stride=53", "data.pipeline.crop_size=64", "data.pipeline.scale=[160, 80]"];
+    let config = farm.clip_config(&[&sizes[..], &[&set]].concat());
+    let (outcome, _) = followed(farm.training("a", &config).unwrap(), 1);
+    outcome.unwrap();
+    let mut bytes = std::fs::read(&clip).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&clip, bytes).unwrap();
+    let error = farm.training("a", &config).unwrap_err().to_string();
+    assert!(error.contains("was started with another `model.clip`"), "{error}");
+}
+
+#[test]
+fn a_run_of_the_version_before_is_refused() {
+    let farm = Farm::new();
+    farm.train("a", &["iterations=2"]);
+    let old = farm.path("a/checkpoints/iteration-00000002.safetensors");
+    let header = r#"{"__metadata__":{"state":"{\"format\":\"zegclip-checkpoint-1\"}"}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    std::fs::write(&old, bytes).unwrap();
+    let error = farm.training("a", &farm.config(&["iterations=2"])).unwrap_err();
+    assert!(matches!(&error, TrainError::OldCheckpoint { path } if *path == old), "{error}");
+    let initial = format!("model.initial={}", old.display());
+    let error = farm.training("b", &farm.config(&[&initial])).unwrap_err();
+    assert!(matches!(error, TrainError::OldCheckpoint { .. }), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_no_start() {
+    let farm = Farm::new();
+    farm.train("a", &["iterations=2"]);
+    let initial = format!("model.initial={}", farm.path("a/checkpoints/half-way").display());
+    let error = farm
+        .training("b", &farm.config(&["model.decoder.layers=3", &initial]))
+        .unwrap_err();
+    assert!(matches!(error, TrainError::CheckpointMismatch { .. }), "{error}");
+}
+
+#[test]
+fn a_panic_in_an_iteration_is_passed_on() {
+    let farm = Farm::new();
+    let training = farm.training("a", &farm.config(&[])).unwrap();
+    let training = training.on_iteration(|item| assert!(item.iteration < 2, "a test's panic"));
+    let panic = std::thread::spawn(|| training.run()).join().unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>().copied(), Some("a test's panic"));
+    // The lock went with it.
+    farm.training("a", &farm.config(&[])).unwrap();
 }

@@ -76,8 +76,8 @@ fn text_features_are_computed_once_a_run() {
     let clip = format!("model.clip={}", shipped().display());
     let overrides = [&SIZES[..], &["iterations=2", &clip]].concat();
     let config = farm.clip_config(&overrides);
-    let trainer = farm.trainer("a", &config).unwrap();
-    let folder = trainer.run_directory().text_features_path();
+    let training = farm.training("a", &config).unwrap();
+    let folder = training.run_directory().text_features_path();
     let files = || {
         let entries = std::fs::read_dir(&folder).unwrap().flatten();
         let mut files: Vec<_> = entries
@@ -89,15 +89,14 @@ fn text_features_are_computed_once_a_run() {
     let first = files();
     assert_eq!(first.len(), 1, "the list of seen classes");
     let whole = Vocabulary::from_names("cow, sheep, sofa, grass").unwrap();
-    let asked = trainer.snapshot().text_features(&whole).unwrap().into_data();
+    let asked = training.text_features(&whole).unwrap().into_data();
     assert_eq!(files().len(), 2, "a list that an evaluation asks for");
-    let asked_again = trainer.snapshot().text_features(&whole).unwrap().into_data();
+    let asked_again = training.text_features(&whole).unwrap().into_data();
     asked_again.assert_eq(&asked, true);
     let all = files();
-    drop(trainer);
-    let trainer = farm.trainer("a", &config).unwrap();
-    trainer
-        .snapshot()
+    drop(training);
+    let training = farm.training("a", &config).unwrap();
+    training
         .text_features(&whole)
         .unwrap()
         .into_data()

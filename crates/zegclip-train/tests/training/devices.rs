@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 use zegclip_model::device;
-use zegclip_train::Step;
+use zegclip_train::Iteration;
 
-use crate::farm::{Farm, model_bytes};
+use crate::farm::{Farm, followed, model_bytes};
 
 #[test]
 fn two_devices_are_one_with_twice_the_parts() {
@@ -16,15 +16,11 @@ fn two_devices_are_one_with_twice_the_parts() {
     let mut shared = Vec::new();
     // Interrupted and resumed on the same devices.
     for end in [2, 4] {
-        let trainer = farm.trainer("two", &config).unwrap();
-        let mut trainer = trainer.with_further_devices(&[Device::flex()]).unwrap();
-        let flag = trainer.interrupter();
-        trainer
-            .run(&mut |step: &Step| {
-                shared.push(step.losses.total());
-                flag.store(step.iteration == end, std::sync::atomic::Ordering::Relaxed);
-            })
-            .unwrap();
+        let training = farm.training("two", &config).unwrap();
+        let training = training.with_further_devices(&[Device::flex()]).unwrap();
+        let (outcome, iterations) = followed(training, end);
+        outcome.unwrap();
+        shared.extend(iterations.iter().map(Iteration::loss));
     }
     assert_eq!(shared, losses);
     assert!(model_bytes(&farm.path("two")) == whole, "other bytes than one device");
@@ -33,8 +29,8 @@ fn two_devices_are_one_with_twice_the_parts() {
 #[test]
 fn a_batch_must_divide() {
     let farm = Farm::new();
-    let trainer = farm.trainer("a", &farm.config(&["accumulation=2"])).unwrap();
-    let error = trainer
+    let training = farm.training("a", &farm.config(&["accumulation=2"])).unwrap();
+    let error = training
         .with_further_devices(&[Device::flex(), Device::flex()])
         .unwrap_err();
     assert_eq!(
@@ -52,11 +48,12 @@ fn devices_of_different_kinds_give_the_loss_of_one() {
     let farm = Farm::new();
     let overrides = ["iterations=3"];
     let (_, alone) = farm.train("alone", &[&overrides[..], &["accumulation=2"]].concat());
-    let trainer = farm.trainer("mixed", &farm.config(&overrides)).unwrap();
-    let mut trainer = trainer.with_further_devices(&[gpu.device]).unwrap();
-    let mut mixed = Vec::new();
-    trainer.run(&mut |step: &Step| mixed.push(step.losses.total())).unwrap();
-    for (alone, mixed) in alone.iter().zip(&mixed) {
+    let training = farm.training("mixed", &farm.config(&overrides)).unwrap();
+    let training = training.with_further_devices(&[gpu.device]).unwrap();
+    let (outcome, iterations) = followed(training, u64::MAX);
+    outcome.unwrap();
+    assert_eq!(iterations.len(), alone.len());
+    for (alone, mixed) in alone.iter().zip(iterations.iter().map(Iteration::loss)) {
         assert!((alone - mixed).abs() <= 1e-4 * alone, "{alone} {mixed}");
     }
 }

@@ -1,11 +1,13 @@
 //! A tiny data set on disk and a tiny configuration, so that a run takes a second.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
 use zegclip_data::{LabelMap, RgbImage, Vocabulary, encode_label_png};
-use zegclip_train::{Configuration, Outcome, RunDirectory, Step, TrainConfig, TrainData, TrainError, Trainer};
+use zegclip_train::{
+    Configuration, Iteration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData, TrainError,
+};
 
 const SIDE: u32 = 40;
 const DESCRIPTION: &str = r#"
@@ -119,15 +121,15 @@ impl Farm {
         self.losses(run, &self.clip_config(overrides))
     }
 
-    /// A trainer over a run directory, new or not.
-    pub(crate) fn trainer(&self, run: &str, config: &TrainConfig) -> Result<Trainer, TrainError> {
+    /// A training over a run directory, new or not.
+    pub(crate) fn training(&self, run: &str, config: &TrainConfig) -> Result<SegmentationTraining, TrainError> {
         let path = self.path(run);
         let run = if path.join("config.toml").exists() {
             RunDirectory::open(&path)?
         } else {
             RunDirectory::create(&path, config)?
         };
-        Trainer::new(config.clone(), TrainData::open(config)?, run, &Device::flex())
+        SegmentationTraining::new(config.clone(), TrainData::open(config)?, run, &Device::flex())
     }
 
     /// A whole run; the bytes of its model and the total losses of its iterations.
@@ -137,14 +139,24 @@ impl Farm {
     }
 
     fn losses(&self, run: &str, config: &TrainConfig) -> Vec<f64> {
-        let mut trainer = self.trainer(run, config).unwrap();
-        let mut losses = Vec::new();
-        let outcome = trainer
-            .run(&mut |step: &Step| losses.push(step.losses.total()))
-            .unwrap();
-        assert_eq!(outcome, Outcome::Finished);
-        losses
+        let (outcome, iterations) = followed(self.training(run, config).unwrap(), u64::MAX);
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+        iterations.iter().map(Iteration::loss).collect()
     }
+}
+
+/// A run that is interrupted in iteration `end`, and its iterations.
+pub(crate) fn followed(training: SegmentationTraining, end: u64) -> (Result<Outcome, TrainError>, Vec<Iteration>) {
+    let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), training.interrupter());
+    let iterations = seen.clone();
+    let training = training.on_iteration(move |item| {
+        iterations.lock().unwrap().push(item.clone());
+        if item.iteration == end {
+            stop.stop(Some("the test"));
+        }
+    });
+    let outcome = training.run();
+    (outcome, std::mem::take(&mut *seen.lock().unwrap()))
 }
 
 pub(crate) fn model_bytes(run: &Path) -> Vec<u8> {

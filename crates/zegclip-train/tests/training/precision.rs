@@ -1,16 +1,20 @@
 //! Frozen blocks in a smaller type: gradients still reach every prompt, and results stay close.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use zegclip_model::ZegClip;
 use zegclip_model::device;
-use zegclip_train::{FrozenPrecision, Gradients, Objective, TrainData, Trainer, forward_backward, freeze};
+use zegclip_train::{
+    FrozenPrecision, Objective, SegmentationTraining, TrainData, forward_backward, freeze, gradients_by_name,
+};
 
 use crate::farm::{Farm, class_at};
 
 const STILL: [&str; 2] = ["model.prompts.dropout=0.0", "model.decoder.dropout=0.0"];
 
 /// The loss of a batch and its gradients with the blocks in a type.
-fn loss_and_gradients(model: &ZegClip, text: &Tensor<2>, precision: FrozenPrecision) -> (f64, Gradients) {
+fn loss_and_gradients(model: &ZegClip, text: &Tensor<2>, precision: FrozenPrecision) -> (f64, BTreeMap<String, Tensor<1>>) {
     let device = text.device();
     let mut model = freeze::trainable(model.clone(), false, false, &device);
     model.image_encoder = freeze::with_matrices_in(model.image_encoder, precision.dtype());
@@ -22,8 +26,8 @@ fn loss_and_gradients(model: &ZegClip, text: &Tensor<2>, precision: FrozenPrecis
         .map(|i| class_at(i / 1024, i % 32, i / 32 % 32) % 3)
         .collect();
     let sums = forward_backward(&model, text, images, &labels, &Objective::default()).unwrap();
-    let (losses, gradients) = sums.finish();
-    (losses.total(), gradients)
+    let (losses, gradients) = sums.finish(&model);
+    (losses.total(), gradients_by_name(&model, &gradients))
 }
 
 fn length(gradient: Tensor<1>) -> f64 {
@@ -38,22 +42,21 @@ fn differences(device: &Device, precision: FrozenPrecision) -> (f64, f64) {
     let data = TrainData::open(&config).unwrap();
     let classes = data.vocabulary().clone();
     let run = zegclip_train::RunDirectory::create(&farm.path("run"), &config).unwrap();
-    let trainer = Trainer::new(config, data, run, device).unwrap();
-    let snapshot = trainer.snapshot();
-    let text = snapshot.text_features(&classes).unwrap();
-    let (exact, wanted) = loss_and_gradients(snapshot.model(), &text, FrozenPrecision::F32);
-    let (rounded, found) = loss_and_gradients(snapshot.model(), &text, precision);
-    assert!(wanted.names().eq(found.names()), "a parameter lost its gradient");
+    let training = SegmentationTraining::new(config, data, run, device).unwrap();
+    let text = training.text_features(&classes).unwrap();
+    let (exact, wanted) = loss_and_gradients(&training.model(), &text, FrozenPrecision::F32);
+    let (rounded, found) = loss_and_gradients(&training.model(), &text, precision);
+    assert!(wanted.keys().eq(found.keys()), "a parameter lost its gradient");
     assert!(wanted.get("backbone.prompt_embeddings").is_some());
     // The gradient of a key's bias under a softmax is zero but for rounding: nothing is asked of what is that small.
     let whole: f64 = wanted
-        .names()
-        .map(|name| length(wanted.get(name).unwrap()).powi(2))
+        .values()
+        .map(|gradient| length(gradient.clone()).powi(2))
         .sum();
     let negligible = 1e-4 * whole.sqrt();
     let mut worst = 0f64;
-    for name in wanted.names() {
-        let (wanted, found) = (wanted.get(name).unwrap(), found.get(name).unwrap());
+    for (name, wanted) in wanted {
+        let found = found[&name].clone();
         let size = length(wanted.clone());
         assert!(size > 0.0 && length(found.clone()) > 0.0, "`{name}` has no gradient");
         worst = worst.max(length(wanted - found) / size.max(negligible));
@@ -88,7 +91,7 @@ fn losses_and_gradients_stay_close_on_a_gpu_interface() {
     let config = farm.config(&["model.frozen_precision=bf16"]);
     let data = TrainData::open(&config).unwrap();
     let run = zegclip_train::RunDirectory::create(&farm.path("run"), &config).unwrap();
-    let error = Trainer::new(config, data, run, &gpu.device).unwrap_err().to_string();
+    let error = SegmentationTraining::new(config, data, run, &gpu.device).unwrap_err().to_string();
     assert_eq!(
         error,
         "`model.frozen_precision` = \"bf16\": the device does not compute in bf16; use \"f32\" or another device"

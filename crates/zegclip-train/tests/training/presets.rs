@@ -5,7 +5,7 @@ use std::path::Path;
 use zegclip_data::TrainingSetting;
 use zegclip_data::datasets::DatasetSpec;
 use zegclip_model::ZegClipConfig;
-use zegclip_train::{Configuration, OptimiserConfig, ScheduleConfig, TrainConfig};
+use zegclip_train::{Configuration, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 #[test]
 fn every_preset_is_the_published_recipe() {
@@ -28,7 +28,7 @@ fn every_preset_is_the_published_recipe() {
         assert_eq!(config.setting.name(), setting, "{name}");
         assert_eq!(
             (&config.optimiser, &config.schedule),
-            (&OptimiserConfig::default(), &ScheduleConfig::default()),
+            (&OptimizerConfig::default(), &ScheduleConfig::default()),
             "{name}"
         );
         let (iterations, prompts) = match data {

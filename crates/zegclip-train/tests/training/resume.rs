@@ -1,10 +1,8 @@
 //! A resumed run ends in the bytes of an undisturbed one, dropout and accumulation included.
 
-use std::sync::atomic::Ordering;
+use zegclip_train::{Iteration, Outcome};
 
-use zegclip_train::{Outcome, Step};
-
-use crate::farm::{Farm, model_bytes};
+use crate::farm::{Farm, followed, model_bytes};
 
 #[test]
 fn interrupted_and_resumed_equals_undisturbed() {
@@ -16,12 +14,8 @@ fn interrupted_and_resumed_equals_undisturbed() {
     let mut seen = Vec::new();
     // Interrupted in the third iteration, between two regular checkpoints, and again in the fourth.
     for end in [3, 4, 6] {
-        let mut trainer = farm.trainer("b", &config).unwrap();
-        let flag = trainer.interrupter();
-        let outcome = trainer.run(&mut |step: &Step| {
-            seen.push(step.losses.total());
-            flag.store(step.iteration == end, Ordering::Relaxed);
-        });
+        let (outcome, iterations) = followed(farm.training("b", &config).unwrap(), end);
+        seen.extend(iterations.iter().map(Iteration::loss));
         let expected = if end == 6 {
             Outcome::Finished
         } else {
@@ -44,14 +38,15 @@ fn a_run_killed_between_checkpoints_goes_on_from_the_last() {
     // The state of a killed process: everything after the checkpoint of iteration 4 is gone but the metrics.
     let config = farm.config(&["accumulation=2", "optimiser.clip_norm=0.1"]);
     farm.train("b", &["accumulation=2", "optimiser.clip_norm=0.1"]);
-    let run = farm.trainer("b", &config).unwrap().run_directory().clone();
+    let run = farm.training("b", &config).unwrap().run_directory().clone();
     assert_eq!(run.checkpoints().unwrap(), [4, 6]);
-    std::fs::remove_file(run.checkpoint_path(6)).unwrap();
+    std::fs::remove_dir_all(run.checkpoint_path(6)).unwrap();
     std::fs::remove_file(run.model_path()).unwrap();
-    let mut trainer = farm.trainer("b", &config).unwrap();
-    assert_eq!((trainer.iteration(), run.metrics().unwrap().len()), (4, 4));
-    let mut seen = Vec::new();
-    trainer.run(&mut |step: &Step| seen.push(step.losses.total())).unwrap();
+    let training = farm.training("b", &config).unwrap();
+    assert_eq!((training.iteration(), run.metrics().unwrap().len()), (4, 4));
+    let (outcome, iterations) = followed(training, u64::MAX);
+    outcome.unwrap();
+    let seen: Vec<f64> = iterations.iter().map(Iteration::loss).collect();
     assert_eq!(seen, losses[4..]);
     assert!(
         model_bytes(&farm.path("b")) == undisturbed,

@@ -1,11 +1,9 @@
-//! Settings train, evaluations are kept, and a display is told what it needs.
+//! Settings train, evaluations are kept, and an iteration says what a display needs.
 
-use burn::tensor::Tensor;
-use zegclip_data::Vocabulary;
 use zegclip_model::weights::WeightFile;
-use zegclip_train::{Configuration, EvaluationScores, Snapshot, Step, TrainConfig, TrainObserver};
+use zegclip_train::{Checkpoint, Configuration, Outcome, SegmentationTraining, TrainConfig, TrainData};
 
-use crate::farm::Farm;
+use crate::farm::{Farm, followed, model_bytes};
 
 fn parameter(farm: &Farm, run: &str, name: &str) -> Vec<f32> {
     let file = WeightFile::open(&farm.path(&format!("{run}/model.safetensors"))).unwrap();
@@ -37,7 +35,7 @@ fn transductive_starts_from_the_half_way_checkpoint() {
     farm.train("inductive", &[]);
     let initial = format!(
         "model.initial={}",
-        farm.path("inductive/checkpoints/half-way.safetensors").display()
+        farm.path("inductive/checkpoints/half-way").display()
     );
     let (_, losses) = farm.train("transductive", &["setting=transductive", "iterations=3", &initial]);
     assert!(losses.iter().all(|loss| loss.is_finite()));
@@ -114,55 +112,85 @@ fn slips_of_the_similarity_are_told() {
     }
 }
 
-/// Scores that rise and fall.
-struct Evaluator(Vec<u64>);
-
-impl TrainObserver for Evaluator {
-    fn evaluate(&mut self, snapshot: &Snapshot<'_>) -> Option<EvaluationScores> {
-        let model = snapshot.model();
-        assert!(!model.decoder.layers[0].linear1.weight.val().device().is_autodiff());
-        let classes = Vocabulary::from_names("cow, sheep, sofa, grass, cat").unwrap();
-        let text = snapshot.text_features(&classes).unwrap();
-        let image = Tensor::zeros(
-            [1, 3, snapshot.config().image_size, snapshot.config().image_size],
-            &text.device(),
-        );
-        assert_eq!(model.forward(image, text).dims(), [1, 5, 4, 4]);
-        let iteration = snapshot.iteration();
-        self.0.push(iteration);
-        Some(EvaluationScores {
-            hiou: Some(if iteration == 4 { 9.0 } else { 1.0 }),
-            ..EvaluationScores::default()
-        })
-    }
-}
+/// Every second iteration on the training photos.
+const EVALUATED: [&str; 3] = ["run.evaluation_interval=2", "run.evaluation_split=train", "optimiser.lr=1e-3"];
 
 #[test]
 fn the_best_is_kept_and_reported() {
     let farm = Farm::new();
-    let config = farm.config(&["run.evaluation_interval=2"]);
-    let mut trainer = farm.trainer("a", &config).unwrap();
-    let mut evaluator = Evaluator(Vec::new());
-    trainer.run(&mut evaluator).unwrap();
-    assert_eq!(evaluator.0, [2, 4, 6]);
-    let best = zegclip_train::Checkpoint::read(&trainer.run_directory().best_path()).unwrap();
-    assert_eq!((best.iteration, best.best.map(|best| best.hiou)), (4, Some(9.0)));
-    let report = std::fs::read_to_string(trainer.run_directory().report_path()).unwrap();
+    let training = farm.training("a", &farm.config(&EVALUATED)).unwrap();
+    let run = training.run_directory().clone();
+    training.run().unwrap();
+    let lines = run.metrics().unwrap();
+    let scored: Vec<(u64, f64)> = lines
+        .iter()
+        .filter_map(|line| Some((line.iteration, line.scores?.hiou?)))
+        .collect();
+    let iterations: Vec<u64> = scored.iter().map(|(iteration, _)| *iteration).collect();
+    assert_eq!(iterations, [2, 4, 6]);
+    assert_eq!(lines.len(), 6 + 3);
+    let highest = scored.iter().fold(scored[0], |best, next| if next.1 > best.1 { *next } else { best });
+    let best = Checkpoint::open(&run.best_path()).unwrap();
+    let recorded = best.best().map(|best| (best.iteration, best.hiou));
+    assert_eq!((best.iteration(), recorded), (highest.0, Some(highest)));
+    let report = std::fs::read_to_string(run.report_path()).unwrap();
     assert!(report.contains(">hIoU<") && report.contains("6 of 6 iterations (finished)"));
 }
 
 #[test]
-fn a_step_tells_what_a_display_needs() {
+fn an_interrupted_evaluation_is_done_when_the_run_resumes() {
     let farm = Farm::new();
-    let mut trainer = farm.trainer("a", &farm.config(&["iterations=2"])).unwrap();
-    let mut steps = Vec::new();
-    trainer.run(&mut |step: &Step| steps.push(step.clone())).unwrap();
-    assert_eq!(steps.len(), 2);
-    assert!(
-        steps
-            .iter()
-            .all(|step| step.samples.len() == 4 && step.seconds > 0.0 && step.iterations == 2)
-    );
-    assert_eq!(steps[1].remaining, 0.0);
-    assert!(steps[0].rate < steps[1].rate);
+    let config = farm.config(&EVALUATED);
+    let (outcome, _) = followed(farm.training("undisturbed", &config).unwrap(), u64::MAX);
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    // The interruption comes in the iteration before the evaluation, which is then due, also at the very end.
+    for end in [4, 6] {
+        let (outcome, _) = followed(farm.training("resumed", &config).unwrap(), end);
+        assert_eq!(outcome.unwrap(), Outcome::Interrupted { iteration: end });
+    }
+    let (outcome, iterations) = followed(farm.training("resumed", &config).unwrap(), u64::MAX);
+    assert_eq!((outcome.unwrap(), iterations.len()), (Outcome::Finished, 0));
+    let state = |run: &str| {
+        let run = farm.path(run);
+        let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        // Times differ.
+        let scores: Vec<String> = lines.lines().filter(|line| line.contains("scores")).map(str::to_owned).collect();
+        let best = Checkpoint::open(&run.join("checkpoints/best")).unwrap().best();
+        let last = Checkpoint::open(&run.join("checkpoints/iteration-00000006")).unwrap().best();
+        (scores, best, last, model_bytes(&run))
+    };
+    let (undisturbed, resumed) = (state("undisturbed"), state("resumed"));
+    assert_eq!(undisturbed.0.len(), 3);
+    assert!(undisturbed == resumed, "{:?} {:?}", &undisturbed.0, &resumed.0);
+}
+
+#[test]
+fn any_checkpoint_is_exported() {
+    let farm = Farm::new();
+    let config = farm.config(&[]);
+    farm.train("a", &[]);
+    let data = TrainData::open(&config).unwrap();
+    let run = zegclip_train::RunDirectory::open(&farm.path("a")).unwrap();
+    let export = |checkpoint: &std::path::Path| {
+        let output = farm.path("exported.safetensors");
+        let device = burn::tensor::Device::flex();
+        SegmentationTraining::export(&config, &data, &run, checkpoint, &device, &output).unwrap();
+        std::fs::read(output).unwrap()
+    };
+    assert!(export(&run.checkpoint_path(6)) == model_bytes(&farm.path("a")));
+    assert!(export(&run.half_way_path()) != model_bytes(&farm.path("a")));
+}
+
+#[test]
+fn an_iteration_says_what_a_display_needs() {
+    let farm = Farm::new();
+    let (outcome, iterations) = followed(farm.training("a", &farm.config(&["iterations=2"])).unwrap(), u64::MAX);
+    outcome.unwrap();
+    assert_eq!(iterations.len(), 2);
+    assert!(iterations.iter().all(|item| item.samples.len() == 4
+        && item.images == 4
+        && item.seconds > item.waited
+        && item.iterations == 2
+        && item.part("loss_dice").is_some()));
+    assert!(iterations[0].rate < iterations[1].rate);
 }

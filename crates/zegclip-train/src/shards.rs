@@ -1,4 +1,4 @@
-//! A batch in equal parts, over one device or several, one part after the other on each.
+//! A batch in equal micro-batches, over one device or several, one after the other on each.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use zegclip_data::Batch;
@@ -11,69 +11,78 @@ use crate::step::{Objective, Sums, backward};
 
 /// A device with what it computes on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Share<'a> {
+pub(crate) struct DeviceShard<'a> {
     pub(crate) device: &'a Device,
     pub(crate) model: &'a ZegClip,
     pub(crate) text_features: &'a Tensor<2>,
 }
 
-/// Images and labels of a part, and its number in the batch.
-struct Part<'a> {
+/// What random numbers of a step derive from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RngKey {
+    pub(crate) seed: u64,
+    pub(crate) iteration: u64,
+}
+
+/// Images and labels that go through the model together, and their number in the batch.
+struct MicroBatch<'a> {
     number: u64,
     images: &'a [f32],
     labels: &'a [u16],
 }
 
-/// Sums over the batch, on the first device. `parts` are those of a device, `(seed, iteration)` what random numbers derive
-/// from; those of a part do not depend on which device computes it or what ran before.
+/// Sums over the batch, on the first device. `accumulation` micro-batches are computed by each device; the random numbers of
+/// one do not depend on which device computes it or what ran before.
 pub(crate) fn compute(
-    shares: &[Share<'_>],
+    shards: &[DeviceShard<'_>],
     batch: &Batch,
-    parts: usize,
-    place: (u64, u64),
+    accumulation: usize,
+    key: RngKey,
     objective: &Objective,
 ) -> Result<Sums, TrainError> {
     let side = batch.size as usize;
-    let images = batch.labels.len() / (side * side).max(1) / (parts * shares.len()).max(1);
-    let all: Vec<Part<'_>> = batch
+    let images = batch.labels.len() / (side * side).max(1) / (accumulation * shards.len()).max(1);
+    let all: Vec<MicroBatch<'_>> = batch
         .images
         .chunks(images * 3 * side * side)
         .zip(batch.labels.chunks(images * side * side))
         .zip(0..)
-        .map(|((images, labels), number)| Part { number, images, labels })
+        .map(|((images, labels), number)| MicroBatch { number, images, labels })
         .collect();
-    let work = |share: &Share<'_>, parts: &[Part<'_>]| on_worker(|| share.compute(parts, side, place, objective));
-    let mut groups = all.chunks(parts).zip(shares);
-    let Some((first_parts, first)) = groups.next() else {
+    let work = |shard: &DeviceShard<'_>, micro_batches: &[MicroBatch<'_>]| {
+        on_worker(|| shard.compute(micro_batches, side, key, objective))
+    };
+    let mut groups = all.chunks(accumulation).zip(shards);
+    let Some((first_group, first)) = groups.next() else {
         return Ok(Sums::default());
     };
     let (first_sums, further) = std::thread::scope(|scope| {
         let further: Vec<_> = groups
-            .map(|(parts, share)| scope.spawn(move || work(share, parts)))
+            .map(|(group, shard)| scope.spawn(move || work(shard, group)))
             .collect();
-        let first_sums = work(first, first_parts);
+        let first_sums = work(first, first_group);
         let further: Vec<_> = further.into_iter().map(|thread| thread.join()).collect();
         (first_sums, further)
     });
     let mut sums = first_sums?;
     for result in further {
         let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // In the order of the devices, whoever was done first: sums round the same way each time.
-        sums.add(result?.moved_to(first.device)?);
+        // In the order of the devices, so that sums round the same way each time.
+        sums.add(first.model, result?.moved_to(first.device, first.model));
     }
     Ok(sums)
 }
 
-impl Share<'_> {
+impl DeviceShard<'_> {
     fn compute(
         &self,
-        parts: &[Part<'_>],
+        micro_batches: &[MicroBatch<'_>],
         side: usize,
-        (seed, iteration): (u64, u64),
+        RngKey { seed, iteration }: RngKey,
         objective: &Objective,
     ) -> Result<Sums, TrainError> {
         let mut sums: Option<Sums> = None;
-        for Part { number, images, labels } in parts {
+        for MicroBatch { number, images, labels } in micro_batches {
             let shape = [labels.len() / (side * side).max(1), 3, side, side];
             let images = Tensor::<4>::from_data(TensorData::new(images.to_vec(), shape), self.device);
             let masks = with_dropout_seed(seed_of(seed, Drawn::Part(iteration, *number)), || {
@@ -81,7 +90,7 @@ impl Share<'_> {
             });
             let more = backward(self.model, masks, labels, [side, side], objective)?;
             match &mut sums {
-                Some(sums) => sums.add(more),
+                Some(sums) => sums.add(self.model, more),
                 None => sums = Some(more),
             }
         }

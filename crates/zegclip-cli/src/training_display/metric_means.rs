@@ -1,0 +1,88 @@
+//! Values of the training metrics since the last line.
+
+use burn::train::metric::{MetricAttributes, MetricDefinition, MetricId, NumericEntry};
+use burn::train::renderer::MetricState;
+
+/// Metrics that a mean would blur: the newest value is shown.
+const NEWEST: [&str; 2] = ["Learning rate", "Memory"];
+
+/// One entry a metric, in order of registration.
+#[derive(Debug, Default)]
+pub(super) struct MetricMeans(Vec<Metric>);
+
+#[derive(Debug)]
+struct Metric {
+    id: MetricId,
+    name: String,
+    unit: Option<String>,
+    sum: f64,
+    count: usize,
+}
+
+impl MetricMeans {
+    pub(super) fn register(&mut self, definition: &MetricDefinition) {
+        let known = self.0.iter().any(|metric| metric.id == definition.metric_id);
+        let MetricAttributes::Numeric(attributes) = &definition.attributes else {
+            return;
+        };
+        if !known {
+            self.0.push(Metric {
+                id: definition.metric_id.clone(),
+                name: definition.name.to_string(),
+                unit: attributes.unit.clone(),
+                sum: 0.0,
+                count: 0,
+            });
+        }
+    }
+
+    pub(super) fn add(&mut self, state: &MetricState) {
+        let MetricState::Numeric(entry, Some(value)) = state else {
+            return;
+        };
+        let (value, count) = match value {
+            NumericEntry::Value(value) => (*value, 1),
+            NumericEntry::Aggregated {
+                aggregated_value,
+                count,
+            } => (*aggregated_value, *count),
+            // Repeats what came one by one.
+            NumericEntry::Final(_) => return,
+        };
+        let Some(metric) = self.0.iter_mut().find(|metric| metric.id == entry.metric_id) else {
+            return;
+        };
+        if NEWEST.contains(&metric.name.as_str()) {
+            (metric.sum, metric.count) = (0.0, 0);
+        }
+        metric.sum += value * count as f64;
+        metric.count += count;
+    }
+
+    /// The metrics that had a value, as text; the next ones count from now.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        let shown = self.0.iter().filter_map(Metric::shown).collect();
+        for metric in &mut self.0 {
+            (metric.sum, metric.count) = (0.0, 0);
+        }
+        shown
+    }
+}
+
+impl Metric {
+    fn shown(&self) -> Option<String> {
+        if self.count == 0 {
+            return None;
+        }
+        let mean = self.sum / self.count as f64;
+        let value = match self.name.as_str() {
+            "Learning rate" => format!("{mean:.2e}"),
+            "Seconds waiting" => format!("{mean:.3}"),
+            "Images/s" | "Memory" => format!("{mean:.2}"),
+            _ => format!("{mean:.4}"),
+        };
+        let unit = self.unit.iter().filter(|unit| !unit.is_empty());
+        let unit: String = unit.map(|unit| format!(" {unit}")).collect();
+        Some(format!("{} {value}{unit}", self.name))
+    }
+}

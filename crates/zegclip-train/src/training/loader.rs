@@ -1,0 +1,91 @@
+//! burn's data loaders over iterators that work ahead and hand over in order.
+
+use std::sync::Arc;
+
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::data::dataset::DatasetError as BurnDatasetError;
+use burn::tensor::Device;
+
+use super::FailureSlot;
+use crate::TrainError;
+
+type Items<T> = Box<dyn Iterator<Item = Result<T, TrainError>> + Send>;
+type Start<T> = dyn Fn(std::ops::Range<usize>) -> Result<Items<T>, TrainError> + Send + Sync;
+
+/// A loader whose `iter` starts anew at the first item of its range. Items are data of the host: a device plays no part.
+pub(crate) struct OrderedLoader<T> {
+    start: Arc<Start<T>>,
+    range: std::ops::Range<usize>,
+    failures: Arc<FailureSlot>,
+}
+
+impl<T: Send + 'static> OrderedLoader<T> {
+    /// `start` opens the items of a range; the number of items is the range's length. Typed errors go to `failures`.
+    pub(crate) fn new(
+        range: std::ops::Range<usize>,
+        failures: Arc<FailureSlot>,
+        start: impl Fn(std::ops::Range<usize>) -> Result<Items<T>, TrainError> + Send + Sync + 'static,
+    ) -> Arc<dyn DataLoader<T>> {
+        Arc::new(Self {
+            start: Arc::new(start),
+            range,
+            failures,
+        })
+    }
+
+    fn part(&self, range: std::ops::Range<usize>) -> Arc<dyn DataLoader<T>> {
+        Arc::new(Self {
+            start: self.start.clone(),
+            range,
+            failures: self.failures.clone(),
+        })
+    }
+}
+
+impl<T: Send + 'static> DataLoader<T> for OrderedLoader<T> {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<T> + 'a> {
+        let items = (self.start)(self.range.clone()).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))));
+        Box::new(OrderedItems {
+            items,
+            done: 0,
+            total: self.range.len(),
+            failures: &self.failures,
+        })
+    }
+
+    fn num_items(&self) -> usize {
+        self.range.len()
+    }
+
+    fn to_device(&self, _: &Device) -> Arc<dyn DataLoader<T>> {
+        self.part(self.range.clone())
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<T>> {
+        let at = |offset: usize| self.range.start.saturating_add(offset).min(self.range.end);
+        self.part(at(start)..at(end.max(start)))
+    }
+}
+
+struct OrderedItems<'a, T> {
+    items: Items<T>,
+    done: usize,
+    total: usize,
+    failures: &'a FailureSlot,
+}
+
+impl<T> Iterator for OrderedItems<'_, T> {
+    type Item = Result<T, BurnDatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.items.next()?;
+        self.done += 1;
+        Some(item.map_err(|error| self.failures.dataset_error(error)))
+    }
+}
+
+impl<T> DataLoaderIterator<T> for OrderedItems<'_, T> {
+    fn progress(&self) -> Progress {
+        Progress::new(self.done, self.total, None)
+    }
+}

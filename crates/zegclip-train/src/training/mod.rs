@@ -1,0 +1,28 @@
+//! Training on burn-train, by iterations: what segmentation and pre-training have in common.
+
+mod checkpoint;
+mod failure_slot;
+mod fingerprint;
+mod iteration;
+mod launch;
+mod loader;
+mod metric_log;
+mod metrics;
+mod silent_renderer;
+mod strategy;
+#[cfg(test)]
+pub(crate) use checkpoint::tests;
+
+pub(crate) use checkpoint::{RunState, clean_up, with_stable_ids};
+pub use checkpoint::{Best, Checkpoint};
+pub(crate) use failure_slot::FailureSlot;
+pub(crate) use fingerprint::Fingerprints;
+pub use iteration::Iteration;
+pub use launch::Outcome;
+pub(crate) use launch::{Launch, Session};
+pub(crate) use loader::OrderedLoader;
+pub use metric_log::{ClipScores, EvaluationScores, MetricsLine};
+pub use metrics::{Evaluated, IterationMetric, ScoreMetric, Scored};
+pub(crate) use metrics::{Column, Summary, iteration_columns};
+pub use silent_renderer::SilentRenderer;
+pub(crate) use strategy::{Plan, Task};

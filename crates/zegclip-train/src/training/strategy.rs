@@ -1,0 +1,351 @@
+//! The loop: burn-train's learner, by iterations instead of epochs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use burn::data::dataloader::Progress;
+use burn::optim::GradientsParams;
+use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
+use burn::train::{
+    EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent, LearnerModel, LearningCheckpointer,
+    SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainOutput, TrainStep,
+    TrainingComponents, TrainingItem, ValidLoader,
+};
+
+use super::checkpoint::CheckpointWriter;
+use super::{Best, Checkpoint, FailureSlot, Iteration, MetricsLine, Outcome, RunState};
+use crate::{RunConfig, RunDirectory, TrainError};
+
+/// What the loop needs of a model that trains, beside burn's traits.
+pub(crate) trait Task: LearnerModel + TrainStep<Output = Iteration> {
+    /// Where steps leave their errors.
+    fn failures(&self) -> &Arc<FailureSlot>;
+
+    /// Whether the model has to change before it takes this batch. The loop then calls
+    /// [`optimize`](TrainStep::optimize), the one place that burn lends the optimizer to, without gradients.
+    fn prepare(&self, batch: &<Self as TrainStep>::Input) -> bool {
+        let _ = batch;
+        false
+    }
+
+    /// Writes the report of a run. `self` is on the plain device.
+    fn report(&self, run: &RunDirectory) -> Result<(), TrainError>;
+}
+
+/// When things happen in a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Iterations that were done before.
+    pub(crate) from: u64,
+    pub(crate) iterations: u64,
+    pub(crate) run: RunConfig,
+    /// Iteration after which a checkpoint of its own is kept.
+    pub(crate) half_way: Option<u64>,
+    /// The configuration as TOML, for checkpoints.
+    pub(crate) config: String,
+    pub(crate) best: Option<Best>,
+    /// The evaluation after `from` was interrupted.
+    pub(crate) evaluation_due: bool,
+}
+
+/// Is told of every iteration before the next one begins.
+pub(crate) type Hook = Box<dyn FnMut(&Iteration) + Send>;
+
+/// burn-train's door for a loop of one's own. An "epoch" of it is one evaluation interval.
+pub(crate) struct Iterations {
+    pub(crate) plan: Plan,
+    pub(crate) directory: RunDirectory,
+    pub(crate) writer: CheckpointWriter,
+    pub(crate) failures: Arc<FailureSlot>,
+    pub(crate) evaluated: Arc<Mutex<Option<MetricsLine>>>,
+    pub(crate) hook: Mutex<Option<Hook>>,
+    /// How the loop ended. The display may forget the interruption before `launch` returns.
+    pub(crate) ended: Arc<Mutex<Option<Result<Outcome, TrainError>>>>,
+}
+
+impl<T: Task> SupervisedLearningStrategy<T> for Iterations {
+    fn fit(
+        &self,
+        parts: TrainingComponents<T>,
+        learner: Learner<T>,
+        train: TrainLoader<T>,
+        valid: ValidLoader<T>,
+        _: usize,
+    ) -> (T, SupervisedTrainingEventProcessor<T>) {
+        let mut hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut run = Run {
+            settings: self,
+            learner,
+            events: parts.event_processor,
+            store: parts.event_store,
+            checkpointer: parts.checkpointer,
+            stop: parts.interrupter,
+            valid,
+            iteration: self.plan.from,
+            best: self.plan.best,
+        };
+        let result = run.run(&train, hook.as_mut());
+        // Joins the threads of the checkpointers.
+        drop(run.checkpointer.take());
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        (run.learner.model(), run.events)
+    }
+}
+
+/// The state of the loop.
+struct Run<'a, T: Task> {
+    settings: &'a Iterations,
+    learner: Learner<T>,
+    events: SupervisedTrainingEventProcessor<T>,
+    store: Arc<EventStoreClient>,
+    checkpointer: Option<LearningCheckpointer<T>>,
+    stop: Interrupter,
+    valid: ValidLoader<T>,
+    /// Iterations done.
+    iteration: u64,
+    best: Option<Best>,
+}
+
+/// How an evaluation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Evaluation {
+    Done,
+    Interrupted,
+}
+
+impl<T: Task> Run<'_, T> {
+    fn run(&mut self, train: &TrainLoader<T>, mut hook: Option<&mut Hook>) -> Result<Outcome, TrainError> {
+        let plan = &self.settings.plan;
+        self.start_split()?;
+        if plan.evaluation_due {
+            if self.evaluate()? == Evaluation::Interrupted {
+                return Ok(self.interrupted());
+            }
+            Checkpoint::settle(&self.settings.directory.checkpoint_path(self.iteration), self.best)?;
+        }
+        let mut batches = train.iter();
+        while self.iteration < plan.iterations {
+            let begun = Instant::now();
+            let batch = batches.next().ok_or(TrainError::EndOfData {
+                iteration: self.iteration,
+                iterations: plan.iterations,
+            })?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    self.settings.failures.check()?;
+                    return Err(TrainError::device(error));
+                }
+            };
+            let waited = begun.elapsed().as_secs_f64();
+            let mut item = self.update(batch)?;
+            item.waited = waited;
+            item.seconds = begun.elapsed().as_secs_f64();
+            if let Some(hook) = hook.as_deref_mut() {
+                hook(&item);
+            }
+            let progress = Progress::new(self.iteration as usize, plan.iterations as usize, None);
+            let done = Some(self.iteration as usize);
+            let item = TrainingItem::new(item, progress, done, Some(self.learner.lr_current()));
+            let processed = self.events.process_train(LearnerEvent::ProcessedItem(item));
+            self.check(processed)?;
+            if let Some(outcome) = self.after_iteration()? {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// One iteration. Nothing is changed if the loss or a gradient is not finite.
+    fn update(&mut self, batch: <T as TrainStep>::Input) -> Result<Iteration, TrainError> {
+        let failures = &self.settings.failures;
+        if self.learner.model().prepare(&batch) {
+            self.learner.optimizer_step(GradientsParams::new());
+            failures.check()?;
+        }
+        self.learner.lr_step();
+        let TrainOutput { grads, mut item } = self.learner.train_step(batch);
+        failures.check()?;
+        if !item.loss().is_finite() {
+            return Err(self.not_finite("loss", item.loss(), &item.samples));
+        }
+        self.learner.optimizer_step(grads);
+        match failures.take() {
+            Some(TrainError::GradientNotFinite { norm }) => {
+                return Err(self.not_finite("length of the gradient", norm, &item.samples));
+            }
+            Some(error) => return Err(error),
+            None => {}
+        }
+        self.iteration += 1;
+        item.iteration = self.iteration;
+        item.iterations = self.settings.plan.iterations;
+        item.rate = self.learner.lr_current().base();
+        Ok(item)
+    }
+
+    /// Evaluates, saves and ends where the plan or an interruption asks for it.
+    fn after_iteration(&mut self) -> Result<Option<Outcome>, TrainError> {
+        let plan = &self.settings.plan;
+        let last = self.iteration == plan.iterations;
+        let interval = plan.run.evaluation_interval;
+        let mut evaluation_due = interval > 0 && (last || self.iteration.is_multiple_of(interval));
+        if evaluation_due && !self.stop.should_stop() {
+            evaluation_due = self.evaluate()? == Evaluation::Interrupted;
+        }
+        let interrupted = self.stop.should_stop() && (!last || evaluation_due);
+        if last || interrupted || self.iteration.is_multiple_of(plan.run.checkpoint_interval) {
+            let path = self.settings.directory.checkpoint_path(self.iteration);
+            self.save(&path, evaluation_due)?;
+            self.settings.directory.prune(self.iteration, plan.run.keep)?;
+            tracing::info!("iteration {} saved in {}", self.iteration, path.display());
+        }
+        if plan.half_way == Some(self.iteration) {
+            self.save(&self.settings.directory.half_way_path(), false)?;
+        }
+        Ok(interrupted.then(|| self.interrupted()))
+    }
+
+    /// Scores the model. What keeps it from being scored is told, and training goes on.
+    fn evaluate(&mut self) -> Result<Evaluation, TrainError> {
+        let epoch = self.epoch();
+        let ended = self.events.process_train(LearnerEvent::EndSplit(epoch));
+        self.check(ended)?;
+        let model = self.learner.model().valid();
+        let items = self.valid.num_items();
+        let started = self.events.process_valid(LearnerEvent::StartSplit {
+            epoch_number: epoch,
+            total_items: items,
+        });
+        self.check(started)?;
+        let valid = self.valid.clone();
+        let mut failure = None;
+        for (place, item) in valid.iter().enumerate() {
+            self.check(Ok(()))?;
+            if self.stop.should_stop() {
+                return Ok(Evaluation::Interrupted);
+            }
+            let Ok(item) = item else {
+                failure = self.settings.failures.take();
+                break;
+            };
+            let output = InferenceStep::step(&model, item);
+            failure = self.settings.failures.take();
+            if failure.is_some() {
+                break;
+            }
+            let progress = Progress::new(place + 1, items, None);
+            let item = TrainingItem::new(output, progress, Some(self.iteration as usize), None);
+            let processed = self.events.process_valid(LearnerEvent::ProcessedItem(item));
+            self.check(processed)?;
+        }
+        match failure {
+            Some(error) => tracing::warn!("the evaluation failed, training continues: {error}"),
+            None => {
+                let ended = self.events.process_valid(LearnerEvent::EndSplit(epoch));
+                self.check(ended)?;
+                self.flush()?;
+                self.keep_best()?;
+            }
+        }
+        if self.iteration < self.settings.plan.iterations {
+            model.report(&self.settings.directory)?;
+        }
+        self.start_split()?;
+        Ok(Evaluation::Done)
+    }
+
+    fn keep_best(&mut self) -> Result<(), TrainError> {
+        let line = self.settings.evaluated.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let hiou = line.and_then(|line| line.scores?.hiou);
+        let Some(hiou) = hiou.filter(|hiou| self.best.is_none_or(|best| *hiou > best.hiou)) else {
+            return Ok(());
+        };
+        self.best = Some(Best {
+            iteration: self.iteration,
+            hiou,
+        });
+        self.save(&self.settings.directory.best_path(), false)
+    }
+
+    /// Returns when the checkpoint is on disk.
+    fn save(&mut self, path: &std::path::Path, evaluation_due: bool) -> Result<(), TrainError> {
+        self.flush()?;
+        let config = self.settings.plan.config.clone();
+        let state = RunState::new(self.iteration, config, self.best, evaluation_due);
+        self.settings.writer.begin(path, state)?;
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.checkpoint(&self.learner, self.iteration as usize, &self.store);
+        }
+        self.settings.writer.finish()
+    }
+
+    /// Waits until every metric is computed and logged.
+    fn flush(&mut self) -> Result<(), TrainError> {
+        let flushed = self.events.flush();
+        self.check(flushed)?;
+        // The store answers questions in turn, after all that was logged before.
+        let _ = self.store.find_metric("", 0, Aggregate::Mean, &Split::Train);
+        self.settings.failures.check()
+    }
+
+    fn start_split(&mut self) -> Result<(), TrainError> {
+        let started = self.events.process_train(LearnerEvent::StartSplit {
+            epoch_number: self.epoch(),
+            total_items: self.settings.plan.iterations as usize,
+        });
+        self.check(started)
+    }
+
+    /// The evaluation interval in work, from 1.
+    fn epoch(&self) -> usize {
+        let interval = self.settings.plan.run.evaluation_interval;
+        let interval = if interval == 0 { u64::MAX } else { interval };
+        (self.iteration / interval) as usize + 1
+    }
+
+    /// The error of an event, of a checkpoint's thread or of the metrics' file.
+    fn check(&self, processed: Result<(), burn::train::EventProcessorError>) -> Result<(), TrainError> {
+        processed.map_err(TrainError::device)?;
+        self.settings.failures.check()?;
+        self.stop.error().map_or(Ok(()), |error| Err(TrainError::device(error)))
+    }
+
+    fn interrupted(&self) -> Outcome {
+        Outcome::Interrupted {
+            iteration: self.iteration,
+        }
+    }
+
+    /// Names the newest checkpoint that does not lead here at once. The state itself has no finite loss.
+    fn not_finite(&self, quantity: &'static str, value: f64, samples: &[String]) -> TrainError {
+        let directory = &self.settings.directory;
+        let iterations = match directory.checkpoints() {
+            Ok(iterations) => iterations,
+            Err(error) => return error,
+        };
+        let before = iterations.into_iter().rev().find(|saved| *saved < self.iteration);
+        let checkpoint = before.map(|saved| directory.checkpoint_path(saved));
+        let state = match &checkpoint {
+            Some(path) => format!(
+                "the last good state is `{}`, which `model.initial` takes",
+                path.display()
+            ),
+            None => "no checkpoint was written before it".to_owned(),
+        };
+        let samples = if samples.is_empty() {
+            "that the seed draws for it".to_owned()
+        } else {
+            let quoted: Vec<String> = samples.iter().map(|id| format!("`{id}`")).collect();
+            quoted.join(", ")
+        };
+        TrainError::NotFinite {
+            iteration: self.iteration,
+            quantity,
+            value,
+            samples,
+            checkpoint,
+            state,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The data set of a run as a judge of the model may see it, unseen classes included. Nothing of it goes into training.
+
+use std::sync::Arc;
+
+use burn::data::dataloader::DataLoader;
+use zegclip::{SegmentOptions, Segmenter};
+use zegclip_data::datasets::{Dataset, DatasetError, DatasetSpec};
+use zegclip_data::evaluation::ShownExample;
+use zegclip_data::metrics::{Confusion, Scores};
+use zegclip_data::{LabelMap, Prefetch, RgbImage, ThreadFailed, TrainingSetting, Vocabulary};
+
+use crate::training::{Evaluated, FailureSlot, OrderedLoader, ScoreMetric};
+use crate::{ExampleMasks, TrainConfig, TrainError};
+
+/// Images of a split in the report.
+const EXAMPLES: usize = 3;
+/// Images that are read ahead, and threads that read them.
+const AHEAD: usize = 4;
+const THREADS: usize = 2;
+
+/// An image with its true labels.
+#[derive(Debug, Clone)]
+pub struct LabeledImage {
+    /// The image.
+    pub image: RgbImage,
+    /// A class of the whole list, or none, for each of its pixels.
+    pub labels: LabelMap,
+}
+
+/// Counts of true and predicted classes of images.
+#[derive(Debug, Clone)]
+pub struct ImageScores(pub Arc<Confusion>);
+
+impl Evaluated for ImageScores {
+    fn merge(&mut self, other: &Self) {
+        // Both are counts of one class list.
+        let _ = Arc::make_mut(&mut self.0).merge(&other.0);
+    }
+}
+
+/// What the model of a run is judged by.
+#[derive(Debug, Clone)]
+pub(crate) struct ValidationData {
+    scored: Option<Arc<Dataset>>,
+    /// What images these are, and a few of them.
+    shown: Vec<(String, Dataset)>,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) decoding: SegmentOptions,
+}
+
+impl ValidationData {
+    /// Opens the splits that a configuration names.
+    pub(crate) fn open(config: &TrainConfig, spec: &DatasetSpec) -> Result<Self, TrainError> {
+        let training = config.data.split.as_deref().unwrap_or_else(|| spec.training_split());
+        let wanted = config.run.evaluation_split.as_deref();
+        let split = wanted.unwrap_or_else(|| spec.validation_split());
+        let opened = spec.open(split).and_then(|dataset| {
+            if dataset.has_images() {
+                return Ok(dataset);
+            }
+            dataset.image(0).map(|_| dataset)
+        });
+        let evaluated = match opened {
+            Ok(dataset) => Some(dataset),
+            // Only a run that is to be scored needs the split.
+            Err(_) if config.run.evaluation_interval == 0 && wanted.is_none() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let mut shown = vec![(
+            format!("Training photos ({training})"),
+            sample_evenly(&spec.open(training)?),
+        )];
+        if let Some(dataset) = evaluated.as_ref().filter(|_| split != training) {
+            shown.push((format!("Other photos ({split})"), sample_evenly(dataset)));
+        }
+        Ok(Self {
+            scored: evaluated
+                .filter(|_| config.run.evaluation_interval > 0)
+                .map(Arc::new),
+            shown,
+            vocabulary: spec.vocabulary().clone(),
+            decoding: SegmentOptions {
+                keep_seen_scores: Some(config.setting != TrainingSetting::Inductive),
+                ..SegmentOptions::default()
+            },
+        })
+    }
+
+    /// The images to score, one an item, read ahead in order.
+    pub(crate) fn loader(&self, failures: Arc<FailureSlot>) -> Arc<dyn DataLoader<LabeledImage>> {
+        let Some(dataset) = self.scored.clone() else {
+            return OrderedLoader::new(0..0, failures, |_| Ok(Box::new(std::iter::empty())));
+        };
+        OrderedLoader::new(0..dataset.len(), failures, move |range| {
+            let dataset = dataset.clone();
+            let load = move |index: u64| {
+                let (image, labels) = dataset.load(index as usize)?;
+                Ok(LabeledImage { image, labels })
+            };
+            let images = Prefetch::<_, ReadError>::start(THREADS, AHEAD, range.start as u64..range.end as u64, load)
+                .map_err(|error| TrainError::device(format!("cannot start a thread: {error}")))?;
+            Ok(Box::new(images.map(|image| image.map_err(|error| error.0))))
+        })
+    }
+
+    /// A few images of each split with their masks.
+    pub(crate) fn examples(&self, segmenter: &Segmenter) -> Result<Vec<ExampleMasks>, TrainError> {
+        let masks = |(title, dataset): &(String, Dataset)| {
+            let images = dataset.samples().iter().enumerate().map(|(index, sample)| {
+                let (photo, labels) = dataset.load(index)?;
+                let prediction = segmenter.segment_with(&photo, &self.vocabulary, &self.decoding)?;
+                let shown = ShownExample::scored(sample.id(), &photo, &labels, &prediction.labels.0, &self.vocabulary);
+                Ok(shown?)
+            });
+            Ok(ExampleMasks {
+                title: title.clone(),
+                vocabulary: self.vocabulary.clone(),
+                images: images.collect::<Result<_, TrainError>>()?,
+            })
+        };
+        self.shown.iter().map(masks).collect()
+    }
+}
+
+/// The published scores with their keys in `metrics.jsonl`.
+pub(crate) fn score_columns() -> Vec<(ScoreMetric<ImageScores>, String)> {
+    let columns: [(&str, &str, fn(&Scores) -> Option<f64>); 5] = [
+        ("hIoU", "hiou", |scores| scores.hiou),
+        ("mIoU(S)", "miou_seen", |scores| scores.miou_seen),
+        ("mIoU(U)", "miou_unseen", |scores| scores.miou_unseen),
+        ("mIoU", "miou", |scores| scores.miou),
+        ("pAcc", "pixel_accuracy", |scores| scores.pixel_accuracy),
+    ];
+    let columns = columns.into_iter().map(|(name, key, score)| {
+        let percent = move |counts: &ImageScores| score(&Scores::of(&counts.0)).map(|score| 100.0 * score);
+        (ScoreMetric::new(name, percent), format!("scores/{key}"))
+    });
+    columns.collect()
+}
+
+/// The same few samples each time, from all over the list.
+fn sample_evenly(dataset: &Dataset) -> Dataset {
+    let every = dataset.len().div_ceil(EXAMPLES).max(1);
+    dataset.shard(0, every).first(EXAMPLES)
+}
+
+/// What keeps an image from being read.
+struct ReadError(TrainError);
+
+impl From<DatasetError> for ReadError {
+    fn from(error: DatasetError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<ThreadFailed> for ReadError {
+    fn from(failed: ThreadFailed) -> Self {
+        Self(TrainError::device(failed))
+    }
+}
+
+/// The harmonic mean of seen and unseen classes' mean IoU in percent, for a loop of burn-train's own.
+pub fn hiou() -> ScoreMetric<ImageScores> {
+    ScoreMetric::new("hIoU", |counts: &ImageScores| Scores::of(&counts.0).hiou.map(|score| 100.0 * score))
+}
