@@ -40,8 +40,8 @@ fn a_run_makes_a_clip_and_a_page() {
         &[
             "device: cpu",
             "goes on bit for bit",
-            "(captions ",
-            "iteration 6 saved",
+            "Contrastive loss ",
+            "iteration 6 saved in ",
             scores,
             "iteration 6: unknown_artist: ",
         ],

@@ -20,8 +20,8 @@ use crate::schedule::IterationSchedule;
 use crate::segmentation_task::SegmentationTask;
 use crate::text_feature_cache::TextFeatureCache;
 use crate::training::{
-    Best, Checkpoint, Column, Fingerprints, Iteration, IterationMetric, Launch, Outcome, Plan, Session, Summary, Task,
-    iteration_columns, with_stable_ids,
+    Best, Checkpoint, Column, Fingerprints, Iteration, Launch, Outcome, Plan, Session, Task, iteration_columns,
+    with_stable_ids,
 };
 use crate::validation::{LabeledImage, score_columns};
 use crate::{Configuration, RunDirectory, TrainConfig, TrainData, TrainError, freeze};
@@ -299,15 +299,7 @@ fn same_config(checkpoint: &Checkpoint, config: &TrainConfig, path: &Path) -> Re
 }
 
 fn columns(config: &TrainConfig) -> Vec<Column> {
-    let part = |name, key: &'static str| Column {
-        metric: IterationMetric::new(name, None, move |item| item.part(key)),
-        key: Some(key),
-        summary: Summary::Mean,
-    };
-    let mut columns = iteration_columns();
-    columns.insert(1, part("Mask loss", "loss_mask"));
-    if config.loss.form == LossForm::Nel {
-        columns.insert(2, part("Dice loss", "loss_dice"));
-    }
-    columns
+    let parts = [("Mask loss", "loss_mask"), ("Dice loss", "loss_dice")];
+    let count = if config.loss.form == LossForm::Nel { 2 } else { 1 };
+    iteration_columns(&parts[..count])
 }

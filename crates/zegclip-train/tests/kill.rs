@@ -19,6 +19,8 @@ const CHILD: &str = "ZEGCLIP_TEST_RUN";
 /// How often to kill; the suite is content with few.
 const KILLS: &str = "ZEGCLIP_TEST_KILLS";
 const FEW: u32 = 3;
+/// Iterations from one evaluation to the next.
+const EVALUATION: u64 = 2;
 /// Iterations for each kill, so that no process is done before it is killed.
 const ITERATIONS: u32 = 50;
 
@@ -34,7 +36,8 @@ fn main() -> ExitCode {
     let iterations = format!("iterations={}", ITERATIONS * (wanted + 1));
     let farm = farm::Farm::new();
     let start = |name: &str| -> PathBuf {
-        let evaluated = ["run.evaluation_interval=10", "run.evaluation_split=train"];
+        let interval = format!("run.evaluation_interval={EVALUATION}");
+        let evaluated = [interval.as_str(), "run.evaluation_split=train"];
         let config = farm.config(&[&[iterations.as_str(), "run.checkpoint_interval=1"], &evaluated[..]].concat());
         RunDirectory::create(&farm.path(name), &config).unwrap();
         farm.path(name)
@@ -47,23 +50,33 @@ fn main() -> ExitCode {
     let run = RunDirectory::open(&killed).unwrap();
     let done = || run.metrics().map_or(0, |lines| lines.len());
     let mut moment = Moment::new();
-    let mut places = Vec::new();
-    for _ in 0..wanted {
+    let (mut places, mut found) = (Vec::new(), [0; 3]);
+    for kill in 0..wanted {
         let mut process = child(&killed).spawn().unwrap();
-        // Some iterations later and in the middle of one, whatever it is doing then: reading, computing, writing. Every
-        // fourth is killed while it starts.
+        // Some iterations later, whatever it is doing then: reading, computing, writing. Some are killed while they start.
         let further = (moment.share() * 1.6 * f64::from(ITERATIONS)) as usize;
-        let until = done() + if moment.share() < 0.25 { 0 } else { further };
+        let until = done() + if moment.share() < 0.15 { 0 } else { further };
         while done() < until && process.try_wait().unwrap().is_none() {
             std::thread::sleep(whole / 20_000);
         }
-        std::thread::sleep((whole / 50).mul_f64(moment.share()));
+        // Then at once, or as soon as it evaluates or writes a checkpoint.
+        match kill % 3 {
+            0 => std::thread::sleep((whole / 50).mul_f64(moment.share())),
+            wait => {
+                let begun = Instant::now();
+                let seen = || if wait == 1 { evaluates(&run) } else { writes_a_checkpoint(&killed) };
+                while !seen() && begun.elapsed() < whole / 10 {}
+            }
+        }
         if process.try_wait().unwrap().is_some() {
             break;
         }
         process.kill().unwrap();
         process.wait().unwrap();
         places.push(run.checkpoints().unwrap().last().copied().unwrap_or(0));
+        found[0] += 1;
+        found[1] += usize::from(evaluates(&run));
+        found[2] += usize::from(writes_a_checkpoint(&killed));
     }
     let kills = places.len();
     assert!(
@@ -76,9 +89,21 @@ fn main() -> ExitCode {
         "other bytes after {kills} kills, with the state after these iterations: {places:?}"
     );
     println!(
-        "test killed_and_resumed_equals_undisturbed ... ok ({kills} kills after iterations {places:?}, {whole:?} undisturbed)"
+        "test killed_and_resumed_equals_undisturbed ... ok ({kills} kills after iterations {places:?}, {} of them in an evaluation, {} while a checkpoint was written; {whole:?} undisturbed)",
+        found[1], found[2]
     );
     ExitCode::SUCCESS
+}
+
+/// Whether the newest line is of an iteration with an evaluation that is not logged yet.
+fn evaluates(run: &RunDirectory) -> bool {
+    let lines = run.metrics().unwrap_or_default();
+    lines.last().is_some_and(|line| line.iteration.is_multiple_of(EVALUATION) && line.scores.is_none())
+}
+
+fn writes_a_checkpoint(run: &Path) -> bool {
+    let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".zegclip-partial"))
 }
 
 /// Moments that are different each time.

@@ -129,8 +129,8 @@ impl<'a> Runner<'a> {
         if let Some(initial) = &row.initial {
             let from = self.configuration.rows().find(|other| other.name == *initial);
             let from = from.ok_or_else(|| format!("there is no row `{initial}`"))?;
-            let checkpoint = self.run_of(from, seed).join("checkpoints/half-way.safetensors");
-            if !checkpoint.is_file() {
+            let checkpoint = self.run_of(from, seed).join("checkpoints/half-way");
+            if !checkpoint.is_dir() {
                 // Its scores may stem from another machine.
                 self.train(from, seed)?;
             }

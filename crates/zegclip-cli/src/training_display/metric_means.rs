@@ -77,7 +77,7 @@ impl Metric {
         let mean = self.sum / self.count as f64;
         let value = match self.name.as_str() {
             "Learning rate" => format!("{mean:.2e}"),
-            "Seconds waiting" => format!("{mean:.3}"),
+            "Iteration time" | "Data wait" => format!("{mean:.3}"),
             "Images/s" | "Memory" => format!("{mean:.2}"),
             _ => format!("{mean:.4}"),
         };

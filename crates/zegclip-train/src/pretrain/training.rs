@@ -256,16 +256,9 @@ fn scheduler(config: &PretrainConfig, iteration: u64) -> ModuleLrScheduler {
 }
 
 fn columns(config: &PretrainConfig) -> Vec<Column> {
-    let part = |name, key: &'static str| Column {
-        metric: IterationMetric::new(name, None, move |item| item.part(key)),
-        key: Some(key),
-        summary: Summary::Mean,
-    };
-    let mut columns = iteration_columns();
-    columns.insert(1, part("Contrastive loss", "loss_contrastive"));
-    if config.loss.patches > 0.0 {
-        columns.insert(2, part("Patch loss", "loss_patches"));
-    }
+    let parts = [("Contrastive loss", "loss_contrastive"), ("Patch loss", "loss_patches")];
+    let count = if config.loss.patches > 0.0 { 2 } else { 1 };
+    let mut columns = iteration_columns(&parts[..count]);
     columns.push(Column {
         metric: IterationMetric::new("Logit scale", None, |item| item.logit_scale),
         key: Some("logit_scale"),

@@ -359,10 +359,13 @@ impl<R: burn_checkpoint::Checkpoint> burn_checkpoint::Checkpointer<R> for Part {
         };
         let path = folder.join(self.name);
         let written = record
-            .save(path.clone())
+            .checkpoint_into_bytes()
             .map_err(|error| io_error(&path, error))
-            .and_then(|()| synchronize(&path))
-            .and_then(|()| file_sum(&path).map_err(TrainError::io("read", &path)));
+            .and_then(|bytes| {
+                std::fs::write(&path, &*bytes).map_err(TrainError::io("write", &path))?;
+                synchronize(&path)?;
+                Ok(FileSum::of(&bytes))
+            });
         let mut pending = self.writer.lock();
         let Some(pending) = pending.as_mut() else { return Ok(()) };
         if let Err(error) = written.and_then(|sum| pending.arrived(self.name, sum)) {
@@ -424,11 +427,16 @@ pub(crate) fn clean_up(folder: &Path) -> Result<(), TrainError> {
 }
 
 fn file_sum(path: &Path) -> std::io::Result<FileSum> {
-    let bytes = std::fs::read(path)?;
-    Ok(FileSum {
-        bytes: bytes.len() as u64,
-        crc32: crc32fast::hash(&bytes),
-    })
+    Ok(FileSum::of(&std::fs::read(path)?))
+}
+
+impl FileSum {
+    fn of(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.len() as u64,
+            crc32: crc32fast::hash(bytes),
+        }
+    }
 }
 
 fn synchronize(path: &Path) -> Result<(), TrainError> {

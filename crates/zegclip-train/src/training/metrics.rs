@@ -32,29 +32,37 @@ pub(crate) struct Column {
     pub(crate) summary: Summary,
 }
 
-/// What every run shows and logs beside the parts of its loss.
-pub(crate) fn iteration_columns() -> Vec<Column> {
+/// What every run shows and logs. `parts` are names and keys of the parts of its loss.
+pub(crate) fn iteration_columns(parts: &[(&'static str, &'static str)]) -> Vec<Column> {
     let column = |name, unit, key, summary, value: fn(&Iteration) -> Option<f64>| Column {
         metric: IterationMetric::new(name, unit, value),
         key,
         summary,
     };
-    vec![
-        column("Loss", None, None, Summary::Mean, |item| Some(item.loss())),
+    // A single part is the loss.
+    let key = if let [(_, key)] = parts { Some(*key) } else { None };
+    let loss = column("Loss", None, key, Summary::Mean, |item| Some(item.loss()));
+    let parts = parts.iter().filter(|_| key.is_none()).map(|(name, key)| Column {
+        metric: IterationMetric::new(*name, None, |item| item.part(key)),
+        key: Some(key),
+        summary: Summary::Mean,
+    });
+    let others = [
         column("Learning rate", None, Some("lr"), Summary::Newest, |item| {
             Some(item.rate)
         }),
-        column("Seconds", Some("s"), Some("seconds"), Summary::Mean, |item| {
+        column("Iteration time", Some("s"), Some("seconds"), Summary::Mean, |item| {
             Some(item.seconds)
         }),
-        column("Seconds waiting", Some("s"), None, Summary::Mean, |item| {
+        column("Data wait", Some("s"), None, Summary::Mean, |item| {
             Some(item.waited)
         }),
         column("Images/s", None, Some("images_per_second"), Summary::Rate, |item| {
             Some(item.images_per_second())
         }),
         column("Memory", Some("GB"), None, Summary::Newest, |_| resident_gigabytes()),
-    ]
+    ];
+    std::iter::once(loss).chain(parts).chain(others).collect()
 }
 
 /// A number of each iteration. burn's loss metric reads a tensor; these are numbers already.
