@@ -159,35 +159,26 @@ pub trait AttentionOperator: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// On a device without autodiff.
-macro_rules! attention_operator {
-    ($backend:ty) => {
-        impl AttentionOperator for $backend {
-            fn attend(
-                query: FloatTensor<Self>,
-                key: FloatTensor<Self>,
-                value: FloatTensor<Self>,
-                extra: OptionalPair<Self>,
-                mask: AttentionMask,
-            ) -> FloatTensor<Self> {
-                Self::attention_output(query, key, value, extra.into_option(), mask)
-            }
+/// On devices without autodiff.
+impl<B: AttentionKernel> AttentionOperator for B {
+    fn attend(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        extra: OptionalPair<Self>,
+        mask: AttentionMask,
+    ) -> FloatTensor<Self> {
+        Self::attention_output(query, key, value, extra.into_option(), mask)
+    }
 
-            fn attend_to_self(
-                qkv: FloatTensor<Self>,
-                extra: OptionalPair<Self>,
-                heads: usize,
-                mask: AttentionMask,
-            ) -> FloatTensor<Self> {
-                let [query, key, value] = Self::split_heads(qkv, heads);
-                let output = Self::attention_output(query, key, value, extra.into_option(), mask);
-                kernel::merge::<Self>(output)
-            }
-        }
-    };
+    fn attend_to_self(
+        qkv: FloatTensor<Self>,
+        extra: OptionalPair<Self>,
+        heads: usize,
+        mask: AttentionMask,
+    ) -> FloatTensor<Self> {
+        let [query, key, value] = Self::split_heads(qkv, heads);
+        let output = Self::attention_output(query, key, value, extra.into_option(), mask);
+        kernel::merge::<Self>(output)
+    }
 }
-
-attention_operator!(burn::backend::Flex);
-attention_operator!(burn::backend::Cube);
-#[cfg(feature = "ndarray")]
-attention_operator!(burn::backend::NdArray);

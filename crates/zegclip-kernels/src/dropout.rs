@@ -96,9 +96,6 @@ impl DropoutKernel for Cube {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl DropoutKernel for burn::backend::NdArray {}
-
 impl DropoutKernel for Flex {
     fn masked(x: FlexTensor, lots: Lots) -> FlexTensor {
         if !flex::is_f32(&x) {
@@ -113,21 +110,12 @@ impl DropoutKernel for Flex {
     }
 }
 
-/// On a device without autodiff.
-macro_rules! dropout_operator {
-    ($backend:ty) => {
-        impl DropoutOperator for $backend {
-            fn drop_values(x: FloatTensor<Self>, lots: Lots) -> FloatTensor<Self> {
-                Self::masked(x, lots)
-            }
-        }
-    };
+/// On devices without autodiff.
+impl<B: DropoutKernel> DropoutOperator for B {
+    fn drop_values(x: FloatTensor<Self>, lots: Lots) -> FloatTensor<Self> {
+        Self::masked(x, lots)
+    }
 }
-
-dropout_operator!(Flex);
-dropout_operator!(Cube);
-#[cfg(feature = "ndarray")]
-dropout_operator!(burn::backend::NdArray);
 
 impl<B: DropoutKernel, C: CheckpointStrategy> DropoutOperator for Autodiff<B, C> {
     fn drop_values(x: FloatTensor<Self>, lots: Lots) -> FloatTensor<Self> {

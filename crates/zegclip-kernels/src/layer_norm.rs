@@ -157,9 +157,6 @@ impl LayerNormKernel for Cube {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl LayerNormKernel for burn::backend::NdArray {}
-
 impl LayerNormKernel for Flex {
     fn norm_forward(x: FlexTensor, gamma: FlexTensor, beta: Option<FlexTensor>, epsilon: f64) -> FlexTensor {
         if !flex::is_f32(&x) {
@@ -207,26 +204,17 @@ impl LayerNormKernel for Flex {
     }
 }
 
-/// On a device without autodiff.
-macro_rules! layer_norm_operator {
-    ($backend:ty) => {
-        impl LayerNormOperator for $backend {
-            fn normalise(
-                x: FloatTensor<Self>,
-                gamma: FloatTensor<Self>,
-                beta: OptionalTensor<Self>,
-                epsilon: f64,
-            ) -> FloatTensor<Self> {
-                Self::norm_forward(x, gamma, beta.into_option(), epsilon)
-            }
-        }
-    };
+/// On devices without autodiff.
+impl<B: LayerNormKernel> LayerNormOperator for B {
+    fn normalise(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: OptionalTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::norm_forward(x, gamma, beta.into_option(), epsilon)
+    }
 }
-
-layer_norm_operator!(Flex);
-layer_norm_operator!(Cube);
-#[cfg(feature = "ndarray")]
-layer_norm_operator!(burn::backend::NdArray);
 
 impl<B: LayerNormKernel, C: CheckpointStrategy> LayerNormOperator for Autodiff<B, C> {
     fn normalise(

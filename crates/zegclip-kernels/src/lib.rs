@@ -3,10 +3,14 @@
 //! Each is one function on [`burn::tensor::Tensor`] that works on every device and has a gradient of its own under autodiff.
 //! On the processor (burn-flex) they run kernels of this crate, `cpu`. On GPUs all but matrix products are kernels in CubeCL,
 //! `cube`, since a composition passes over memory many times; matrix products are burn's there, which are tuned for each card at
-//! first use.
+//! first use. On the reference device (burn-ndarray) all are composed from burn's operators.
 //!
 //! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
 //! not to zero memory that is overwritten, to prefetch, and in the allocator that programs may install.
+#![cfg_attr(
+    feature = "ndarray",
+    allow(deprecated, reason = "burn 0.23 drops the reference device")
+)]
 
 mod attention;
 mod bilinear;
@@ -19,6 +23,8 @@ mod layer_norm;
 mod linear;
 mod mask_decoding;
 mod mask_loss;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod optional;
 mod quick_gelu;
 mod split_mix;

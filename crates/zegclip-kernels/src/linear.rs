@@ -154,9 +154,6 @@ impl LinearKernel for Cube {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl LinearKernel for burn::backend::NdArray {}
-
 impl LinearKernel for Flex {
     fn linear_forward(
         x: FlexTensor,
@@ -216,28 +213,19 @@ fn flex_product(x: FlexTensor, weight: Matrix<'_>, finish: Finish<'_>) -> FlexTe
     flex::tensor(product, shape)
 }
 
-/// On a device without autodiff.
-macro_rules! linear_operator {
-    ($backend:ty) => {
-        impl LinearOperator for $backend {
-            fn linear_activation(
-                x: FloatTensor<Self>,
-                weight: FloatTensor<Self>,
-                bias: OptionalTensor<Self>,
-                residual: OptionalTensor<Self>,
-                activation: Activation,
-            ) -> FloatTensor<Self> {
-                let (bias, residual) = (bias.into_option(), residual.into_option());
-                Self::linear_forward(x, weight, bias, residual, activation)
-            }
-        }
-    };
+/// On devices without autodiff.
+impl<B: LinearKernel> LinearOperator for B {
+    fn linear_activation(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: OptionalTensor<Self>,
+        residual: OptionalTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let (bias, residual) = (bias.into_option(), residual.into_option());
+        Self::linear_forward(x, weight, bias, residual, activation)
+    }
 }
-
-linear_operator!(Flex);
-linear_operator!(Cube);
-#[cfg(feature = "ndarray")]
-linear_operator!(burn::backend::NdArray);
 
 impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
     fn linear_activation(

@@ -44,24 +44,17 @@ pub fn decode_masks(masks: Tensor<4>, layout: MaskLayout) -> Tensor<3> {
 }
 
 /// [`decode_masks()`] by the kind of device.
+///
+/// The default composes burn's operators.
 #[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait MaskDecodingOperator: Backend {
     /// [`decode_masks()`]
-    fn decode(masks: FloatTensor<Self>, layout: MaskLayout) -> FloatTensor<Self>;
-}
-
-impl MaskDecodingOperator for Flex {
     fn decode(masks: FloatTensor<Self>, layout: MaskLayout) -> FloatTensor<Self> {
         compose::<Self>(masks, &layout)
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl MaskDecodingOperator for burn::backend::NdArray {
-    fn decode(masks: FloatTensor<Self>, layout: MaskLayout) -> FloatTensor<Self> {
-        compose::<Self>(masks, &layout)
-    }
-}
+impl MaskDecodingOperator for Flex {}
 
 impl MaskDecodingOperator for Cube {
     fn decode(masks: CubeTensor, layout: MaskLayout) -> CubeTensor {

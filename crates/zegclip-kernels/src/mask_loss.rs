@@ -100,9 +100,6 @@ impl MaskLossKernel for Cube {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl MaskLossKernel for burn::backend::NdArray {}
-
 impl MaskLossKernel for Flex {
     fn loss_result(masks: FlexTensor, labels: &LabelMaps, alpha: f64, gradients: bool) -> MaskLossResult<Self> {
         let masks = flex::contiguous(masks);
@@ -125,21 +122,12 @@ impl MaskLossKernel for Flex {
     }
 }
 
-/// On a device without autodiff.
-macro_rules! mask_loss_operator {
-    ($backend:ty) => {
-        impl MaskLossOperator for $backend {
-            fn losses(masks: FloatTensor<Self>, labels: LabelMaps, alpha: f64) -> FloatTensor<Self> {
-                Self::loss_result(masks, &labels, alpha, false).losses
-            }
-        }
-    };
+/// On devices without autodiff.
+impl<B: MaskLossKernel> MaskLossOperator for B {
+    fn losses(masks: FloatTensor<Self>, labels: LabelMaps, alpha: f64) -> FloatTensor<Self> {
+        Self::loss_result(masks, &labels, alpha, false).losses
+    }
 }
-
-mask_loss_operator!(Flex);
-mask_loss_operator!(Cube);
-#[cfg(feature = "ndarray")]
-mask_loss_operator!(burn::backend::NdArray);
 
 impl<B: MaskLossKernel, C: CheckpointStrategy> MaskLossOperator for Autodiff<B, C> {
     fn losses(masks: FloatTensor<Self>, labels: LabelMaps, alpha: f64) -> FloatTensor<Self> {

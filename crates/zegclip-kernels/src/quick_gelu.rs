@@ -71,9 +71,6 @@ impl QuickGeluKernel for Cube {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl QuickGeluKernel for burn::backend::NdArray {}
-
 impl QuickGeluKernel for Flex {
     fn forward(x: FlexTensor) -> FlexTensor {
         if !flex::is_f32(&x) {
@@ -98,20 +95,8 @@ impl QuickGeluKernel for Flex {
     }
 }
 
-impl QuickGeluOperator for Flex {
-    fn quick_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::forward(x)
-    }
-}
-
-impl QuickGeluOperator for Cube {
-    fn quick_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::forward(x)
-    }
-}
-
-#[cfg(feature = "ndarray")]
-impl QuickGeluOperator for burn::backend::NdArray {
+/// On devices without autodiff.
+impl<B: QuickGeluKernel> QuickGeluOperator for B {
     fn quick_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::forward(x)
     }

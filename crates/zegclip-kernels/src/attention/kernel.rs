@@ -88,9 +88,6 @@ pub trait AttentionKernel: DropoutKernel {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl AttentionKernel for burn::backend::NdArray {}
-
 pub(super) fn split<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3] {
     let [batch, tokens, width] = qkv.shape().dims::<3>();
     let qkv = B::float_reshape(qkv, Shape::new([batch, tokens, 3, heads, width / 3 / heads]));
