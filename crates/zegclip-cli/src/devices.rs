@@ -12,8 +12,13 @@ pub(crate) fn run(options: &DevicesOptions) -> Result<(), Failure> {
     let adapters = device::adapters();
     let processor = std::thread::available_parallelism().map_or(1, usize::from);
     let auto = device::open(DeviceName::Auto).map_err(Failure::failed)?.description;
+    let mut others = device::available();
+    others.retain(|name| name == "ndarray" || name.starts_with("cuda"));
     if options.json {
         output::json(&json!({ "device": "cpu", "name": "processor", "threads": processor, "f16": true }))?;
+        for name in &others {
+            output::json(&json!({ "device": name }))?;
+        }
         for adapter in &adapters {
             output::json(adapter)?;
         }
@@ -31,11 +36,11 @@ pub(crate) fn run(options: &DevicesOptions) -> Result<(), Failure> {
             if adapter.f16 { "yes" } else { "no" },
         ))?;
     }
-    for name in device::available()
-        .iter()
-        .filter(|name| name.starts_with("cuda") || *name == "ndarray")
-    {
-        output::line(name)?;
+    for name in &others {
+        output::line(match name.as_str() {
+            "ndarray" => format!("{name:<12} CPU, a slow reference for comparisons (burn-ndarray)"),
+            _ => name.clone(),
+        })?;
     }
     output::line(format!("`--device auto` takes {auto}"))
 }

@@ -313,6 +313,13 @@ fn device_of_another_platform() {
 }
 
 #[cfg(not(feature = "cuda"))]
+#[cfg(feature = "ndarray")]
+#[test]
+fn device_without_half_precision() {
+    let arguments = ["--classes", "cat", "--device", "ndarray", "--precision", "f16"];
+    refused_classes(&arguments, 1, &["`ndarray`", "--precision f32"]);
+}
+
 #[test]
 fn device_that_was_not_built() {
     refused_classes(&["--classes", "cat", "--device", "cuda"], 1, &["--features cuda"]);

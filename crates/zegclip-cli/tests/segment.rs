@@ -239,22 +239,11 @@ fn a_photo_from_stdin_and_a_folder_of_photos() {
     }
 }
 
-/// Labels of both devices may differ only at ties; the number of pixels is printed.
-#[test]
-fn cpu_and_gpu_agree() {
+/// Labels of a photo on the CPU and on another device may differ only at ties; the number of pixels is printed.
+fn check_agreement_with_cpu(other: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let (photo, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
-    let devices = zegclip(&["devices", "--json"]);
-    devices.check(0, &[]);
-    if !devices.stdout.contains("\"vulkan:0\"") {
-        assert!(
-            std::env::var_os("ZEGCLIP_REQUIRE_GPU").is_none(),
-            "no Vulkan adapter: {}",
-            devices.stdout
-        );
-        return;
-    }
-    for device in ["cpu", "vulkan:0"] {
+    let [cpu, other] = ["cpu", other].map(|device| {
         let output = folder.path().join(device.replace(':', "-"));
         segment(
             &output,
@@ -271,18 +260,36 @@ fn cpu_and_gpu_agree() {
             ],
         )
         .check(0, &[device]);
-    }
-    let (cpu, gpu) = (
-        labels(&folder.path().join("cpu/chelsea.labels.png")),
-        labels(&folder.path().join("vulkan-0/chelsea.labels.png")),
-    );
-    let different = cpu.iter().zip(&gpu).filter(|(a, b)| a != b).count();
+        labels(&output.join("chelsea.labels.png"))
+    });
+    let different = cpu.iter().zip(&other).filter(|(a, b)| a != b).count();
     println!("{different} of {} pixels differ", cpu.len());
     assert!(
         different * 10_000 <= cpu.len(),
         "{different} of {} pixels differ",
         cpu.len()
     );
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn cpu_and_reference_device_agree() {
+    check_agreement_with_cpu("ndarray");
+}
+
+#[test]
+fn cpu_and_gpu_agree() {
+    let devices = zegclip(&["devices", "--json"]);
+    devices.check(0, &[]);
+    if !devices.stdout.contains("\"vulkan:0\"") {
+        assert!(
+            std::env::var_os("ZEGCLIP_REQUIRE_GPU").is_none(),
+            "no Vulkan adapter: {}",
+            devices.stdout
+        );
+        return;
+    }
+    check_agreement_with_cpu("vulkan:0");
 }
 
 #[test]

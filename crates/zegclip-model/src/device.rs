@@ -30,7 +30,7 @@ pub enum DeviceName {
     Auto,
     /// The processor, through burn-flex.
     Cpu,
-    /// The processor, through burn-ndarray: a slow reference.
+    /// The CPU, through burn-ndarray: a slow reference that shares no kernel with the others.
     NdArray,
     /// The best adapter of any graphics interface, software drivers included.
     Wgpu,
@@ -383,6 +383,7 @@ fn cpu() -> OpenDevice {
 }
 
 #[cfg(feature = "ndarray")]
+#[allow(deprecated, reason = "burn 0.23 drops it")]
 fn open_ndarray(_name: DeviceName) -> Result<OpenDevice, DeviceError> {
     Ok(OpenDevice {
         device: Device::ndarray(),
