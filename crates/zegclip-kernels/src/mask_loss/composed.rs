@@ -1,5 +1,5 @@
-//! The losses composed from burn's operators: what runs on GPUs. A few classes at a time, so that memory does not grow with
-//! their number.
+//! The losses composed from burn's operators: what runs on the reference device, and on GPUs for masks without values. A few
+//! classes at a time, so that memory does not grow with their number.
 
 use burn::backend::tensor::{Device, FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
@@ -85,7 +85,7 @@ impl<B: Backend> Chunk<B> {
             1.0 - self.alpha,
         );
         let squared = B::float_mul(weight, B::float_mul(doubt.clone(), doubt.clone()));
-        let focal = B::float_sum(B::float_mul(squared.clone(), surprise.clone()));
+        let focal = B::float_sum(over_pixels::<B>(B::float_mul(squared.clone(), surprise.clone())));
         let focal = B::float_mul_scalar(focal, (1.0 / pixels).into());
         // Dice: 1 − numerator / denominator where the class is present.
         let probability = B::float_add(own.clone(), B::float_mul(sign.clone(), doubt.clone()));
@@ -143,9 +143,9 @@ fn plus<B: Backend>(values: FloatTensor<B>, scalar: f64) -> FloatTensor<B> {
     B::float_add_scalar(values, scalar.into())
 }
 
-/// Sum over the pixels of each class: `[batch, classes]`.
+/// Sum over the pixels of each class: `[batch, classes]`. Each row by itself: a running f32 sum of all pixels loses digits.
 fn over_pixels<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
-    let [batch, classes, rows, columns] = values.shape().dims::<4>();
-    let flat = B::float_reshape(values, Shape::new([batch, classes, rows * columns]));
-    B::float_reshape(B::float_sum_dim(flat, 2), Shape::new([batch, classes]))
+    let [batch, classes, ..] = values.shape().dims::<4>();
+    let of_rows = B::float_sum_dim(values, 3);
+    B::float_reshape(B::float_sum_dim(of_rows, 2), Shape::new([batch, classes]))
 }

@@ -6,8 +6,9 @@ use zegclip_model::loss::{LossConfig, MaskTargets, nel};
 use crate::cases::{Case, cases, values};
 use crate::devices;
 
-/// The recording's two losses, divided by M, and the gradient of their sum.
-fn check(case: &Case, device: &Device) {
+/// The recording's two losses, divided by M, and the gradient of their sum: composed from operators, and `fused` as training
+/// computes them.
+fn check(case: &Case, device: &Device, fused: bool) {
     let recorded = case.tensor("labels");
     let [batch, rows, columns] = recorded.shape[..] else {
         panic!("labels are {:?}", recorded.shape)
@@ -24,7 +25,12 @@ fn check(case: &Case, device: &Device) {
         gamma: case.float("/gamma"),
         ..LossConfig::default()
     };
-    let (mask, dice) = nel(masks.clone(), &targets, &config);
+    let (mask, dice) = if fused {
+        let terms = config.forward(masks.clone(), &targets);
+        (terms.mask, terms.dice.expect("NEL has a dice loss"))
+    } else {
+        nel(masks.clone(), &targets, &config)
+    };
     let pairs = targets.pairs().max(1) as f64;
     let (mask, dice) = (mask / pairs, dice / pairs);
     let relative = case.float("/tolerance/relative") as f32;
@@ -40,8 +46,10 @@ fn check(case: &Case, device: &Device) {
 fn parity_loss_values_and_gradient() {
     for device in devices() {
         for case in cases("loss") {
-            println!("{} on {}", case.name(), device.description);
-            check(&case, &device.device);
+            for fused in [false, true] {
+                println!("{} on {}, fused: {fused}", case.name(), device.description);
+                check(&case, &device.device, fused);
+            }
         }
     }
 }
