@@ -152,10 +152,7 @@ impl Case {
         );
         let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         let tolerance = absolute + relative * largest;
-        let difference = actual
-            .iter()
-            .zip(expected)
-            .fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
+        let difference = largest_difference(actual, expected);
         println!(
             "{}: {name}: {:.1} % of the tolerance",
             self.name(),
@@ -194,6 +191,15 @@ impl Recorded {
     pub fn tensor<const D: usize>(&self, device: &Device) -> Tensor<D> {
         Tensor::from_data(TensorData::new(self.values.clone(), self.shape.clone()), device)
     }
+}
+
+/// The largest difference of two lists; NaN if one of them has a NaN, which `f32::max` would pass over.
+pub fn largest_difference(actual: &[f32], expected: &[f32]) -> f32 {
+    let differences = actual.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    differences.fold(
+        0.0,
+        |worst, next| if next > worst || next.is_nan() { next } else { worst },
+    )
 }
 
 /// Values of a tensor on any device.

@@ -159,15 +159,18 @@ fn trained_cases() -> Vec<Case> {
 
 #[test]
 fn parity_model_gradients() {
-    for case in trained_cases() {
-        check(&case, &Device::flex());
+    for device in devices().iter().filter(|device| !device.gpu) {
+        for case in trained_cases() {
+            println!("{} on {}", case.name(), device.description);
+            check(&case, &device.device);
+        }
     }
 }
 
 /// One case is enough: every operator of the backward pass is in it, and a software driver compiles each for seconds.
 #[test]
 fn parity_model_gradients_on_a_gpu_interface() {
-    let Some(gpu) = devices().into_iter().nth(1) else {
+    let Some(gpu) = devices().into_iter().find(|device| device.gpu) else {
         return;
     };
     let smallest = trained_cases()

@@ -1,4 +1,4 @@
-//! The model against recordings of the published code, on the processor and on a GPU interface.
+//! The model against recordings of the published code, on every kind of device.
 #![allow(clippy::print_stdout, reason = "a test prints how much of the tolerance it uses")]
 
 #[allow(unreachable_pub, missing_docs)]
@@ -8,9 +8,9 @@ mod gradients;
 mod loss;
 mod model;
 
-use cases::root;
+use cases::{largest_difference, root};
 use serde_json::Value;
-use zegclip_model::device;
+use zegclip_model::device::{self, DeviceName, OpenDevice};
 
 /// Kinds of recordings that other crates' tests read.
 const READ_ELSEWHERE: [&str; 7] = [
@@ -23,18 +23,35 @@ const READ_ELSEWHERE: [&str; 7] = [
     "schedule",
 ];
 
-/// The devices that recordings are compared on: the processor always, a Vulkan adapter where there is one (Mesa's software
-/// driver counts). `ZEGCLIP_REQUIRE_GPU=1` makes its absence a failure.
-fn devices() -> Vec<device::OpenDevice> {
-    let cpu = device::open(device::DeviceName::Cpu).expect("the processor");
-    let vulkan = "vulkan".parse().expect("a device name");
-    match device::open(vulkan) {
-        Ok(gpu) => vec![cpu, gpu],
-        Err(error) => {
-            assert!(std::env::var_os("ZEGCLIP_REQUIRE_GPU").is_none(), "{error}");
-            println!("only on cpu: {error}");
-            vec![cpu]
+/// The devices that recordings are compared on: the CPU, the reference device where it is built, and a Vulkan adapter where
+/// there is one (Mesa's software driver counts). `ZEGCLIP_REQUIRE_NDARRAY=1` and `ZEGCLIP_REQUIRE_GPU=1` make the absence of
+/// the last two a failure.
+fn devices() -> Vec<OpenDevice> {
+    let optional = [
+        ("ndarray", "ZEGCLIP_REQUIRE_NDARRAY"),
+        ("vulkan", "ZEGCLIP_REQUIRE_GPU"),
+    ];
+    let mut devices = vec![device::open(DeviceName::Cpu).expect("the CPU")];
+    for (name, required) in optional {
+        match device::open(name.parse().expect("a device name")) {
+            Ok(device) => devices.push(device),
+            Err(error) => {
+                assert!(std::env::var_os(required).is_none(), "{error}");
+                println!("not on {name}: {error}");
+            }
         }
+    }
+    devices
+}
+
+#[test]
+fn a_nan_is_no_agreement() {
+    assert_eq!(largest_difference(&[1.0, 2.0, 5.0], &[1.0, 4.0, 6.0]), 2.0);
+    for place in 0..3 {
+        let mut values = [1.0, 2.0, 5.0];
+        values[place] = f32::NAN;
+        assert!(largest_difference(&values, &[1.0, 4.0, 6.0]).is_nan());
+        assert!(largest_difference(&[1.0, 4.0, 6.0], &values).is_nan());
     }
 }
 

@@ -1,5 +1,6 @@
-//! The operators on a Vulkan adapter against the same on the processor, results and gradients. Without an adapter (Mesa's
-//! software driver is one) nothing is compared; `ZEGCLIP_REQUIRE_GPU=1` makes its absence a failure.
+//! The operators on other devices against the same on the CPU, results and gradients: on the reference device, where it is built,
+//! and on a Vulkan adapter. Without an adapter (Mesa's software driver is one) nothing is compared; `ZEGCLIP_REQUIRE_GPU=1`
+//! makes its absence a failure.
 #![allow(clippy::print_stdout, reason = "a test says that it compared nothing")]
 
 mod common;
@@ -12,22 +13,29 @@ use zegclip_kernels::{
     linear_add, mask_losses, quick_gelu, self_attention, with_dropout_seed,
 };
 
-/// Opened by the only test of this file: a second time would be an error.
-fn adapter() -> Option<Device> {
+#[test]
+fn operators_on_a_gpu_interface_equal_those_on_the_cpu() {
+    // No other test of this file opens it: a second time would be an error.
     match Device::wgpu_options().graphics_api(WgpuBackend::Vulkan).init() {
-        Ok(device) => Some(device),
+        Ok(gpu) => check_operators(&gpu),
         Err(error) => {
             assert!(std::env::var_os("ZEGCLIP_REQUIRE_GPU").is_none(), "{error}");
             println!("no Vulkan adapter: {error}");
-            None
         }
     }
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+#[allow(deprecated, reason = "burn 0.23 drops it")]
+fn operators_on_the_reference_device_equal_those_on_the_cpu() {
+    check_operators(&Device::ndarray());
 }
 
 /// Applies an operator to random tensors of `shapes` and compares its result and the gradients of all of them.
 fn compare<const D: usize, const N: usize, const E: usize>(
     name: &str,
-    gpu: &Device,
+    other: &Device,
     shapes: [[usize; D]; N],
     operator: impl Fn([Tensor<D>; N]) -> Tensor<E>,
 ) {
@@ -43,7 +51,7 @@ fn compare<const D: usize, const N: usize, const E: usize>(
         let gradients = (output.clone() * factors).sum().backward();
         (output.inner(), inputs.map(|input| input.grad(&gradients)))
     };
-    let (output, gradients) = run(gpu);
+    let (output, gradients) = run(other);
     let (expected, expected_gradients) = run(&Device::flex());
     assert_close(name, output, expected, 1e-5);
     for (index, (actual, expected)) in gradients.into_iter().zip(expected_gradients).enumerate() {
@@ -54,12 +62,10 @@ fn compare<const D: usize, const N: usize, const E: usize>(
     }
 }
 
-#[test]
-fn operators_equal_those_on_the_processor() {
-    let Some(gpu) = adapter() else { return };
+fn check_operators(other: &Device) {
     compare(
         "layer norm",
-        &gpu,
+        other,
         [[2, 3, 20], [1, 1, 20], [1, 1, 20]],
         |[x, gamma, beta]| {
             let (gamma, beta) = (gamma.reshape([20]), beta.reshape([20]));
@@ -67,16 +73,16 @@ fn operators_equal_those_on_the_processor() {
         },
     );
     // Rows of more values than a cube has units, and parameters without a gradient.
-    compare("layer norm, frozen", &gpu, [[1, 3, 700]], |[x]| {
+    compare("layer norm, frozen", other, [[1, 3, 700]], |[x]| {
         let [gamma, beta] = [7, 8].map(|seed| random([700], seed, &x.device()));
         layer_norm(x * 3.0 + 5.0, gamma, Some(beta), 1e-5)
     });
-    compare("layer norm, without offset", &gpu, [[70, 1, 3]], |[x]| {
+    compare("layer norm, without offset", other, [[70, 1, 3]], |[x]| {
         let gamma = random([3], 7, &x.device());
         layer_norm(x, gamma, None, 1e-5)
     });
-    compare("QuickGELU", &gpu, [[2, 3, 20]], |[x]| quick_gelu(x));
-    compare("dropout", &gpu, [[2, 300, 20]], |[x]| {
+    compare("QuickGELU", other, [[2, 3, 20]], |[x]| quick_gelu(x));
+    compare("dropout", other, [[2, 300, 20]], |[x]| {
         with_dropout_seed(4, || dropout(x, 0.3))
     });
     // Without gradients the activation is part of the layer.
@@ -90,17 +96,17 @@ fn operators_equal_those_on_the_processor() {
             Tensor::cat(vec![linear(x, weight, Some(bias), activation), sum, bare], 0)
         };
         let name = format!("linear, {activation:?}");
-        assert_close(&name, run(&gpu), run(&Device::flex()), 1e-5);
+        assert_close(&name, run(other), run(&Device::flex()), 1e-5);
     }
     compare(
         "linear and residual",
-        &gpu,
+        other,
         [[2, 5, 7], [1, 7, 9], [1, 1, 9], [2, 5, 9]],
         |[x, weight, bias, residual]| linear_add(x, weight.squeeze_dim::<2>(0), Some(bias.reshape([9])), residual),
     );
     compare(
         "linear",
-        &gpu,
+        other,
         [[2, 5, 7], [1, 7, 9], [1, 1, 9]],
         |[x, weight, bias]| {
             let (weight, bias) = (weight.squeeze_dim::<2>(0), bias.reshape([9]));
@@ -108,7 +114,7 @@ fn operators_equal_those_on_the_processor() {
         },
     );
     let shapes = [[2, 2, 5, 4], [2, 2, 6, 4], [2, 2, 6, 3], [1, 2, 3, 4], [1, 2, 3, 3]];
-    compare("attention", &gpu, shapes, |[q, k, v, extra_k, extra_v]| {
+    compare("attention", other, shapes, |[q, k, v, extra_k, extra_v]| {
         attention(q, k, v, Some((extra_k, extra_v)), true)
     });
     // One token, several blocks of queries and keys, dimensions that do not fill a vector, images with keys of their own.
@@ -126,20 +132,20 @@ fn operators_equal_those_on_the_processor() {
             [extra_batch, heads, extra, value_dim],
         ];
         let name = format!("attention, {queries} queries, {keys} + {extra} keys");
-        compare(&name, &gpu, shapes, |[q, k, v, extra_k, extra_v]| {
+        compare(&name, other, shapes, |[q, k, v, extra_k, extra_v]| {
             attention(q * 2.0, k * 2.0, v, Some((extra_k, extra_v)), causal)
         });
     }
     let shapes = [[2, 3, 37, 16], [2, 3, 70, 16], [2, 3, 70, 16]];
-    compare("attention with dropout", &gpu, shapes, |[q, k, v]| {
+    compare("attention with dropout", other, shapes, |[q, k, v]| {
         with_dropout_seed(5, || attention_with_dropout(q, k, v, 0.3))
     });
     // Too wide for the memory of a cube: composed.
     let wide = [1, 1, 3, 700];
-    compare("attention with dropout, wide", &gpu, [wide; 3], |[q, k, v]| {
+    compare("attention with dropout, wide", other, [wide; 3], |[q, k, v]| {
         with_dropout_seed(5, || attention_with_dropout(q, k, v, 0.3))
     });
-    compare("attention, wide", &gpu, [wide; 3], |[q, k, v]| {
+    compare("attention, wide", other, [wide; 3], |[q, k, v]| {
         attention(q, k, v, None, false)
     });
     // Small and large images, several stripes of rows, one pixel, fewer pixels than cells.
@@ -151,7 +157,7 @@ fn operators_equal_those_on_the_processor() {
         ([32, 2], [64, 2]),
     ] {
         let name = format!("mask losses, {height}×{width} to {rows}×{columns}");
-        compare(&name, &gpu, [[2, 3, height, width]], |[masks]| {
+        compare(&name, other, [[2, 3, height, width]], |[masks]| {
             let labels: Vec<u16> = (0..2 * rows * columns).map(|pixel| (pixel / 7 % 4) as u16).collect();
             mask_losses(masks * 6.0, LabelMaps::new(labels, [2, rows, columns]), 0.25)
         });
@@ -175,7 +181,7 @@ fn operators_equal_those_on_the_processor() {
             let decoded = decode_masks(masks, layout.clone());
             (decoded.clone().narrow(0, 0, 1), decoded.narrow(0, 1, 1))
         };
-        let ((labels, scores), (expected_labels, expected_scores)) = (decoded(&gpu), decoded(&Device::flex()));
+        let ((labels, scores), (expected_labels, expected_scores)) = (decoded(other), decoded(&Device::flex()));
         let name = format!("mask decoding, {classes} classes");
         assert_close(&name, scores, expected_scores, 1e-5);
         let labels = values(labels).into_iter().zip(values(expected_labels));
@@ -189,7 +195,7 @@ fn operators_equal_those_on_the_processor() {
     // Parts of a buffer that a device can bind, and such that it cannot.
     for (heads, dim) in [(2, 2), (4, 64)] {
         let name = format!("self-attention, {heads} heads of {dim}");
-        compare(&name, &gpu, [[2, 35, 3 * heads * dim]], |[qkv]| {
+        compare(&name, other, [[2, 35, 3 * heads * dim]], |[qkv]| {
             let [key, value] = [7, 8].map(|seed| random([1, heads, 4, dim], seed, &qkv.device()));
             self_attention(qkv, heads, Some((key, value)), true)
         });
