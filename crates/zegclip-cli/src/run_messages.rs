@@ -54,7 +54,7 @@ impl Resuming<'_> {
 
 /// What a resumed run promises on these devices.
 pub(crate) fn promise(devices: &[OpenDevice]) -> &'static str {
-    if devices.iter().all(|device| device.description == "cpu") {
+    if devices.iter().all(|device| !device.gpu) {
         "a resumed run goes on bit for bit"
     } else {
         "a resumed run restores every number, but goes on bit for bit only where autotuning chooses the same kernels again, \
