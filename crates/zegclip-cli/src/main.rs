@@ -44,8 +44,11 @@ fn main() -> ExitCode {
     notices::install();
     let work = || training_display::closed_after(|| run(arguments));
     // What panicked has said so on stderr; nothing is used afterwards.
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::failed("internal error: the program panicked; please report this bug")));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure::failed(
+            "internal error: the program panicked; please report this bug",
+        ))
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // A broken pipe is success.

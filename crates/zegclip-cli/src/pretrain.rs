@@ -96,7 +96,7 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
     let interrupter = training.interrupter();
     stop_on_signals(&interrupter)?;
     let from = training.iteration();
-    let renderer = training_display::renderer("zegclip pretrain", options.no_tui, options.json, from, &interrupter);
+    let renderer = training_display::renderer("pretrain", options.no_tui, options.json, from, &interrupter);
     let outcome = training.with_renderer(renderer).run();
     match outcome.map_err(|error| resuming.advise(error))? {
         Outcome::Finished if options.json => output::json(&json!({

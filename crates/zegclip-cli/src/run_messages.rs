@@ -69,6 +69,8 @@ pub(crate) fn resumed_config<C: Configuration>(run: &RunDirectory, overrides: &[
         return Ok(recorded);
     }
     let given = C::from_file(&run.config_path(), overrides).map_err(Failure::usage)?;
-    recorded.require_same(&given, &run.config_path()).map_err(Failure::usage)?;
+    recorded
+        .require_same(&given, &run.config_path())
+        .map_err(Failure::usage)?;
     Ok(given)
 }

@@ -101,7 +101,7 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
     let interrupter = training.interrupter();
     stop_on_signals(&interrupter)?;
     let (from, iterations) = (training.iteration(), config.iterations);
-    let renderer = training_display::renderer("zegclip train", options.no_tui, options.json, from, &interrupter);
+    let renderer = training_display::renderer("train", options.no_tui, options.json, from, &interrupter);
     let outcome = training.with_renderer(renderer).run();
     match outcome.map_err(|error| resuming.advise(error))? {
         Outcome::Finished if options.json => output::json(&json!({
@@ -146,7 +146,10 @@ fn export(
     let default = || run.path().join(format!("{name}.safetensors"));
     let output = options.output.clone().unwrap_or_else(default);
     if output.exists() {
-        let reason = format!("`{}` exists already; name another file with `--output`", output.display());
+        let reason = format!(
+            "`{}` exists already; name another file with `--output`",
+            output.display()
+        );
         return Err(Failure::failed(reason));
     }
     SegmentationTraining::export(config, data, run, &path, &device.device, &output).map_err(Failure::failed)?;

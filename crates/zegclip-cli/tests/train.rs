@@ -209,6 +209,100 @@ fn ctrl_c_saves_reports_and_tells_how_to_go_on() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn what_schedulers_send_saves_and_resumes_with_values_that_may_change() {
+    let (farm, config, set) = farm_run();
+    let run = farm.text("run");
+    let many = ["--set", "iterations=100000", "--set", "run.checkpoint_interval=100000"];
+    let start = ["train", &config, "--set", &set, "--output", &run, "--device", "cpu"];
+    let metrics = farm.path("run/metrics.jsonl");
+    let outcome = program::signaled("TERM", &[&start[..], &many].concat(), &metrics);
+    outcome.check(
+        1,
+        &[
+            "SIGTERM",
+            "error: interrupted after iteration",
+            "zegclip train --resume",
+        ],
+    );
+    // A resumed run stays what it is, but for what does not change its result.
+    let resume = ["train", "--resume", &run, "--device", "cpu"];
+    let refused = zegclip(&[&resume[..], &["--set", "optimiser.lr=1.0"]].concat());
+    refused.check(2, &["`optimiser.lr`"]);
+    zegclip(&[&resume[..], &["--output", &run]].concat()).check(2, &["`--output`"]);
+    let lines = || std::fs::read_to_string(&metrics).expect("metrics").lines().count();
+    let before = lines();
+    let sparse = [&resume[..], &["--set", "run.log_interval=1000000"]].concat();
+    let child = Command::new(env!("CARGO_BIN_EXE_zegclip"))
+        .args(&sparse)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zegclip starts");
+    // While it trains, nothing else does.
+    let begun = std::time::Instant::now();
+    let recorded = || std::fs::read_to_string(farm.path("run/config.toml")).expect("the configuration");
+    while !recorded().contains("log_interval = 1000000") {
+        assert!(begun.elapsed().as_secs() < 60, "the value is not recorded");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    zegclip(&resume).check(1, &["is in use by another process"]);
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(kill.expect("kill").success());
+    let outcome: Outcome = child.wait_with_output().expect("the end").into();
+    outcome.check(1, &["error: interrupted after iteration"]);
+    assert_eq!(lines(), before);
+}
+
+#[test]
+fn checkpoints_become_model_files() {
+    let (farm, config, set) = farm_run();
+    let (run, data) = (farm.text("run"), farm.toml());
+    let scored = [
+        "--set",
+        "run.evaluation_interval=3",
+        "--set",
+        "run.evaluation_split=val",
+    ];
+    let start = [
+        "train", &config, "--set", &set, "--output", &run, "--device", "cpu", "--json",
+    ];
+    let outcome = zegclip(&[&start[..], &scored].concat());
+    outcome.check(0, &["iteration 3: hIoU"]);
+    let result: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(result["iterations"], 6);
+    assert!(
+        result["model"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("model.safetensors"))
+    );
+    let export = |options: &[&str]| {
+        let arguments = ["train", "--resume", &run, "--device", "cpu", "--export"];
+        zegclip(&[&arguments[..], options].concat())
+    };
+    let latest = export(&["latest"]);
+    latest.check(0, &[]);
+    assert!(bytes(Path::new(latest.stdout.trim())) == bytes(&farm.path("run/model.safetensors")));
+    export(&["latest"]).check(1, &["iteration-6.safetensors` exists already", "--output"]);
+    export(&["best"]).check(0, &[]);
+    let other = farm.text("other.safetensors");
+    export(&["half-way", "--output", &other]).check(0, &[]);
+    export(&["17"]).check(1, &["there is no checkpoint `", "iteration-00000017"]);
+    let scores = farm.text("scores");
+    let eval = [
+        "eval",
+        "--dataset",
+        &data,
+        "--weights",
+        &other,
+        "--output",
+        &scores,
+        "--device",
+        "cpu",
+    ];
+    zegclip(&eval).check(0, &[]);
+}
+
 /// What the shell is told to run as `$@`.
 fn training(arguments: &[&str]) -> Vec<String> {
     let program = [env!("CARGO_BIN_EXE_zegclip"), "train", "--device", "cpu"];
@@ -270,7 +364,9 @@ fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
     let folder = farm.path("whole/checkpoints/iteration-00000008");
     let files = std::fs::read_dir(folder).expect("a folder").flatten();
     // In pages of a file system.
-    let checkpoint: u64 = files.map(|file| file.metadata().expect("a file").len().next_multiple_of(4096)).sum();
+    let checkpoint: u64 = files
+        .map(|file| file.metadata().expect("a file").len().next_multiple_of(4096))
+        .sum();
     let size = format!("{}", checkpoint * 7 / 2 + (16 << 10));
     let run = format!("{disk}/run");
     // A name space of its own needs no right and leaves nothing mounted.

@@ -13,10 +13,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [dataset, run, iterations @ ..] = arguments.as_slice() else {
         return Err("usage: burn_train DATASET.toml RUN [ITERATIONS]".into());
     };
-    // Photos and masks that a small TOML describes; a CLIP with random weights, for want of published ones.
+    // Images and masks that a small TOML describes; a CLIP with random weights, for want of published ones.
     let settings = [
         format!("data.dataset={dataset}"),
         format!("iterations={}", iterations.first().map_or("100", String::as_str)),
+        "model.published_text_features=false".to_owned(),
         "run.evaluation_interval=1".to_owned(),
         "run.evaluation_split=train".to_owned(),
     ];

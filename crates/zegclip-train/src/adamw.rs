@@ -145,7 +145,10 @@ mod on_host {
 
     /// Returns the state if it is not f32 in host memory.
     #[expect(clippy::result_large_err, reason = "the state is handed back to its owner")]
-    pub(super) fn update(state: [Tensor<1>; 4], coefficients: &AdamWCoefficients) -> Result<[Tensor<1>; 3], [Tensor<1>; 4]> {
+    pub(super) fn update(
+        state: [Tensor<1>; 4],
+        coefficients: &AdamWCoefficients,
+    ) -> Result<[Tensor<1>; 3], [Tensor<1>; 4]> {
         let here = |tensor: &Tensor<1>| {
             let plain = tensor.clone().try_into_primitive::<Flex>();
             plain.is_ok_and(|tensor| tensor.dtype() == DType::F32)

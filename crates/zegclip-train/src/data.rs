@@ -8,7 +8,7 @@ use burn::data::dataloader::DataLoader;
 use zegclip_data::datasets::{DatasetSpec, TrainingSet};
 use zegclip_data::{Batch, Loader, LoaderSettings, TrainingSetting, Vocabulary};
 
-use crate::training::{FailureSlot, Fingerprints, OrderedLoader};
+use crate::training::{FailureSlot, Fingerprints, ordered_loader};
 use crate::validation::ValidationData;
 use crate::{TrainConfig, TrainError};
 
@@ -70,7 +70,7 @@ impl TrainData {
             ..LoaderSettings::default()
         };
         let range = iterations.start as usize..iterations.end as usize;
-        OrderedLoader::new(range, failures, move |range| {
+        ordered_loader(range, failures, move |range| {
             let settings = LoaderSettings {
                 start_iteration: range.start as u64,
                 end_iteration: range.end as u64,
@@ -83,7 +83,10 @@ impl TrainData {
 
     /// What a resumed run compares: names and sizes of the files, and the class list.
     pub(crate) fn add_to(&self, fingerprints: &mut Fingerprints) {
-        let size = |path: Option<&Path>| path.and_then(|path| std::fs::metadata(path).ok()).map(|file| file.len());
+        let size = |path: Option<&Path>| {
+            path.and_then(|path| std::fs::metadata(path).ok())
+                .map(|file| file.len())
+        };
         let samples = self.set.samples().iter().map(|sample| {
             let sizes = (size(sample.image_path()), size(sample.label_path()));
             format!("{} {sizes:?}", sample.id())

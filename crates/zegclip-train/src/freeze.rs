@@ -29,7 +29,10 @@ pub fn trainable(model: ZegClip, train_image_encoder: bool, checkpointing: bool,
 
 /// Puts all of a module on the autodiff device; `checkpointing` as in [`trainable`].
 pub(crate) fn tracked_module<M: Module>(module: M, checkpointing: bool) -> M {
-    let strategy = module.devices().first().and_then(|device| strategy(checkpointing, device));
+    let strategy = module
+        .devices()
+        .first()
+        .and_then(|device| strategy(checkpointing, device));
     module.map(&mut Track { strategy })
 }
 

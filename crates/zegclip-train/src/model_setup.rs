@@ -12,10 +12,10 @@ use zegclip_model::parameters::{ExportedParameter, export_parameters, load_param
 use zegclip_model::weights::{IfExists, OutputTensor, WeightFile, write_native};
 use zegclip_model::{Hints, NativeMetadata, ZegClip, clip_config, load_text_encoder};
 
-use crate::training::Checkpoint;
 use crate::seed::{Drawn, seed_of};
 use crate::text_feature_cache::TextFeatureCache;
 use crate::text_features::{encoded, missing, published};
+use crate::training::Checkpoint;
 use crate::{FrozenPrecision, TrainConfig, TrainError, freeze};
 
 /// What training starts from.
@@ -72,7 +72,12 @@ impl ModelSetup {
             device,
         );
         // Checkpoints of a run hold a task, which is made of this model.
-        if let Some(initial) = config.model.initial.as_ref().filter(|path| !Checkpoint::is_checkpoint(path)) {
+        if let Some(initial) = config
+            .model
+            .initial
+            .as_ref()
+            .filter(|path| !Checkpoint::is_checkpoint(path))
+        {
             model = start_from(model, initial, config, device)?;
         }
         if frozen_precision != FrozenPrecision::F32 {

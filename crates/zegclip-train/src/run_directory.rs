@@ -61,7 +61,10 @@ impl RunDirectory {
         let checkpoints = path.join(CHECKPOINTS);
         let entries = std::fs::read_dir(&checkpoints).map_err(TrainError::io("read", &checkpoints))?;
         let old = entries.flatten().map(|entry| entry.path());
-        if let Some(path) = old.into_iter().find(|path| path.is_file() && Checkpoint::is_checkpoint(path)) {
+        if let Some(path) = old
+            .into_iter()
+            .find(|path| path.is_file() && Checkpoint::is_checkpoint(path))
+        {
             return Err(TrainError::OldCheckpoint { path });
         }
         Ok(run)
@@ -76,7 +79,12 @@ impl RunDirectory {
         }
         // What cannot be removed does no harm.
         let _ = std::fs::remove_dir_all(self.text_features_path());
-        for file in [self.metrics_path(), self.config_path(), self.inputs_path(), self.path.join(LOCK)] {
+        for file in [
+            self.metrics_path(),
+            self.config_path(),
+            self.inputs_path(),
+            self.path.join(LOCK),
+        ] {
             let _ = std::fs::remove_file(file);
         }
         let _ = std::fs::remove_dir(&self.path);
@@ -98,7 +106,9 @@ impl RunDirectory {
                 });
             }
             // Not every file system can lock.
-            Err(std::fs::TryLockError::Error(error)) => tracing::warn!("`{}` cannot be locked: {error}", path.display()),
+            Err(std::fs::TryLockError::Error(error)) => {
+                tracing::warn!("`{}` cannot be locked: {error}", path.display())
+            }
         }
         clean_up(&self.path)?;
         clean_up(&self.path.join(CHECKPOINTS))?;
@@ -152,9 +162,7 @@ impl RunDirectory {
 
     /// The checkpoint after `iteration` iterations.
     pub fn checkpoint_path(&self, iteration: u64) -> PathBuf {
-        self.path
-            .join(CHECKPOINTS)
-            .join(format!("{PREFIX}{iteration:08}"))
+        self.path.join(CHECKPOINTS).join(format!("{PREFIX}{iteration:08}"))
     }
 
     /// The configuration as run.
@@ -219,7 +227,11 @@ impl RunDirectory {
     pub(crate) fn prune(&self, newest: u64, keep: usize) -> Result<(), TrainError> {
         let iterations = self.checkpoints()?;
         let surplus = iterations.len().saturating_sub(keep.max(2));
-        for iteration in iterations.into_iter().take(surplus).filter(|iteration| *iteration != newest) {
+        for iteration in iterations
+            .into_iter()
+            .take(surplus)
+            .filter(|iteration| *iteration != newest)
+        {
             let path = self.checkpoint_path(iteration);
             std::fs::remove_dir_all(&path).map_err(TrainError::io("remove", &path))?;
         }
@@ -233,7 +245,9 @@ impl RunDirectory {
     pub fn record_config<C: Configuration>(&self, config: &C) -> Result<(), TrainError> {
         self.config::<C>()?.require_same(config, &self.config_path())?;
         let text = config.to_toml()?;
-        Ok(write_atomically(&self.config_path(), |file| file.write_all(text.as_bytes()))?)
+        Ok(write_atomically(&self.config_path(), |file| {
+            file.write_all(text.as_bytes())
+        })?)
     }
 
     /// The lines of `metrics.jsonl`; a half-written last one is left out.

@@ -11,11 +11,11 @@ use zegclip::Segmenter;
 use zegclip_data::metrics::Confusion;
 use zegclip_data::{Batch, Vocabulary};
 use zegclip_kernels::on_worker;
-use zegclip_model::{ZegClip, device};
 use zegclip_model::clip::ImageEncoder;
 use zegclip_model::decoder::Decoder;
 use zegclip_model::prompt::Prompts;
 use zegclip_model::relation::RelationDescriptor;
+use zegclip_model::{ZegClip, device};
 
 use crate::gradients::clip_gradients;
 use crate::model_setup::ModelSetup;
@@ -86,7 +86,13 @@ impl std::fmt::Debug for SegmenterCell {
 
 impl SegmentationTask {
     /// The task of a run on its first device. `model` has its trained and frozen parts where they belong.
-    pub(crate) fn new(config: &TrainConfig, data: &TrainData, setup: ModelSetup, model: ZegClip, device: &Device) -> Self {
+    pub(crate) fn new(
+        config: &TrainConfig,
+        data: &TrainData,
+        setup: ModelSetup,
+        model: ZegClip,
+        device: &Device,
+    ) -> Self {
         let (trained, frozen) = if config.model.train_image_encoder {
             (Some(model.image_encoder), None)
         } else {
@@ -130,6 +136,11 @@ impl SegmentationTask {
             relation_descriptor: self.relation_descriptor.clone(),
             decoder: self.decoder.clone(),
         }
+    }
+
+    /// The first device.
+    pub(crate) fn device(&self) -> &Device {
+        &self.fixed.0.device
     }
 
     pub(crate) fn setup(&self) -> &ModelSetup {
@@ -186,9 +197,9 @@ impl SegmentationTask {
 
     fn score(&self, item: &LabeledImage) -> Result<Confusion, TrainError> {
         let validation = &self.fixed.0.validation;
-        let prediction =
-            self.segmenter()?
-                .segment_with(&item.image, &validation.vocabulary, &validation.decoding)?;
+        let prediction = self
+            .segmenter()?
+            .segment_with(&item.image, &validation.vocabulary, &validation.decoding)?;
         let mut counts = Confusion::new(&validation.vocabulary);
         counts.add(&item.labels, &prediction.labels.0)?;
         Ok(counts)
@@ -241,7 +252,10 @@ impl TrainStep for SegmentationTask {
         };
         let updated = on_worker(|| optimizer.step(rate, self, gradients));
         let model = updated.model();
-        let refreshed = updated.replicas().iter_mut().try_for_each(|replica| replica.update(&model));
+        let refreshed = updated
+            .replicas()
+            .iter_mut()
+            .try_for_each(|replica| replica.update(&model));
         if let Err(error) = refreshed {
             updated.fixed.0.failures.report(error);
         }

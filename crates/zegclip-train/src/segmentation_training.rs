@@ -20,8 +20,8 @@ use crate::schedule::IterationSchedule;
 use crate::segmentation_task::SegmentationTask;
 use crate::text_feature_cache::TextFeatureCache;
 use crate::training::{
-    Best, Checkpoint, Column, Fingerprints, Iteration, Launch, Outcome, Plan, Session, Task, iteration_columns,
-    with_stable_ids,
+    Best, Checkpoint, Column, Fingerprints, Iteration, Launch, Outcome, Plan, Session, Task, device_memory,
+    iteration_columns, with_stable_ids,
 };
 use crate::validation::{LabeledImage, score_columns};
 use crate::{Configuration, RunDirectory, TrainConfig, TrainData, TrainError, freeze};
@@ -235,6 +235,8 @@ impl SegmentationTraining {
             best: self.best,
             evaluation_due: self.evaluation_due,
         };
+        let mut columns = columns(&self.config);
+        columns.extend(device_memory(self.task.device()));
         let launch = Launch {
             label: "zegclip train",
             directory: self.run.clone(),
@@ -244,7 +246,7 @@ impl SegmentationTraining {
             scheduler,
             train,
             valid,
-            columns: columns(&self.config),
+            columns,
             scores: if self.config.run.evaluation_interval > 0 {
                 score_columns()
             } else {
@@ -280,7 +282,12 @@ fn task(
     let cache = TextFeatureCache::new(run.text_features_path());
     let (setup, model) = ModelSetup::new(config, data.vocabulary(), cache, &device)?;
     let mut task = with_stable_ids(SegmentationTask::new(config, data, setup, model, &device));
-    if let Some(initial) = config.model.initial.as_ref().filter(|path| Checkpoint::is_checkpoint(path)) {
+    if let Some(initial) = config
+        .model
+        .initial
+        .as_ref()
+        .filter(|path| Checkpoint::is_checkpoint(path))
+    {
         task = Checkpoint::open(initial)?.restore_parameters(task)?;
     }
     Ok(freeze::tracked_module(task, config.activation_checkpointing))

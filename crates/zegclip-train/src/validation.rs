@@ -9,7 +9,7 @@ use zegclip_data::evaluation::ShownExample;
 use zegclip_data::metrics::{Confusion, Scores};
 use zegclip_data::{LabelMap, Prefetch, RgbImage, ThreadFailed, TrainingSetting, Vocabulary};
 
-use crate::training::{Evaluated, FailureSlot, OrderedLoader, ScoreMetric};
+use crate::training::{Evaluated, FailureSlot, ScoreColumn, ScoreMetric, ordered_loader};
 use crate::{ExampleMasks, TrainConfig, TrainError};
 
 /// Images of a split in the report.
@@ -74,9 +74,7 @@ impl ValidationData {
             shown.push((format!("Other photos ({split})"), sample_evenly(dataset)));
         }
         Ok(Self {
-            scored: evaluated
-                .filter(|_| config.run.evaluation_interval > 0)
-                .map(Arc::new),
+            scored: evaluated.filter(|_| config.run.evaluation_interval > 0).map(Arc::new),
             shown,
             vocabulary: spec.vocabulary().clone(),
             decoding: SegmentOptions {
@@ -89,9 +87,9 @@ impl ValidationData {
     /// The images to score, one an item, read ahead in order.
     pub(crate) fn loader(&self, failures: Arc<FailureSlot>) -> Arc<dyn DataLoader<LabeledImage>> {
         let Some(dataset) = self.scored.clone() else {
-            return OrderedLoader::new(0..0, failures, |_| Ok(Box::new(std::iter::empty())));
+            return ordered_loader(0..0, failures, |_| Ok(Box::new(std::iter::empty())));
         };
-        OrderedLoader::new(0..dataset.len(), failures, move |range| {
+        ordered_loader(0..dataset.len(), failures, move |range| {
             let dataset = dataset.clone();
             let load = move |index: u64| {
                 let (image, labels) = dataset.load(index as usize)?;
@@ -99,7 +97,7 @@ impl ValidationData {
             };
             let images = Prefetch::<_, ReadError>::start(THREADS, AHEAD, range.start as u64..range.end as u64, load)
                 .map_err(|error| TrainError::device(format!("cannot start a thread: {error}")))?;
-            Ok(Box::new(images.map(|image| image.map_err(|error| error.0))))
+            Ok(Box::new(images.map(|image| image.map_err(|error| *error.0))))
         })
     }
 
@@ -123,8 +121,9 @@ impl ValidationData {
 }
 
 /// The published scores with their keys in `metrics.jsonl`.
-pub(crate) fn score_columns() -> Vec<(ScoreMetric<ImageScores>, String)> {
-    let columns: [(&str, &str, fn(&Scores) -> Option<f64>); 5] = [
+pub(crate) fn score_columns() -> Vec<ScoreColumn<ImageScores>> {
+    type Column = (&'static str, &'static str, fn(&Scores) -> Option<f64>);
+    let columns: [Column; 5] = [
         ("hIoU", "hiou", |scores| scores.hiou),
         ("mIoU(S)", "miou_seen", |scores| scores.miou_seen),
         ("mIoU(U)", "miou_unseen", |scores| scores.miou_unseen),
@@ -145,21 +144,23 @@ fn sample_evenly(dataset: &Dataset) -> Dataset {
 }
 
 /// What keeps an image from being read.
-struct ReadError(TrainError);
+struct ReadError(Box<TrainError>);
 
 impl From<DatasetError> for ReadError {
     fn from(error: DatasetError) -> Self {
-        Self(error.into())
+        Self(Box::new(error.into()))
     }
 }
 
 impl From<ThreadFailed> for ReadError {
     fn from(failed: ThreadFailed) -> Self {
-        Self(TrainError::device(failed))
+        Self(Box::new(TrainError::device(failed)))
     }
 }
 
 /// The harmonic mean of seen and unseen classes' mean IoU in percent, for a loop of burn-train's own.
 pub fn hiou() -> ScoreMetric<ImageScores> {
-    ScoreMetric::new("hIoU", |counts: &ImageScores| Scores::of(&counts.0).hiou.map(|score| 100.0 * score))
+    ScoreMetric::new("hIoU", |counts: &ImageScores| {
+        Scores::of(&counts.0).hiou.map(|score| 100.0 * score)
+    })
 }

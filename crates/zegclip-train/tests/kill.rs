@@ -64,7 +64,13 @@ fn main() -> ExitCode {
             0 => std::thread::sleep((whole / 50).mul_f64(moment.share())),
             wait => {
                 let begun = Instant::now();
-                let seen = || if wait == 1 { evaluates(&run) } else { writes_a_checkpoint(&killed) };
+                let seen = || {
+                    if wait == 1 {
+                        evaluates(&run)
+                    } else {
+                        writes_a_checkpoint(&killed)
+                    }
+                };
                 while !seen() && begun.elapsed() < whole / 10 {}
             }
         }
@@ -98,12 +104,19 @@ fn main() -> ExitCode {
 /// Whether the newest line is of an iteration with an evaluation that is not logged yet.
 fn evaluates(run: &RunDirectory) -> bool {
     let lines = run.metrics().unwrap_or_default();
-    lines.last().is_some_and(|line| line.iteration.is_multiple_of(EVALUATION) && line.scores.is_none())
+    lines
+        .last()
+        .is_some_and(|line| line.iteration.is_multiple_of(EVALUATION) && line.scores.is_none())
 }
 
 fn writes_a_checkpoint(run: &Path) -> bool {
-    let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".zegclip-partial"))
+    let entries = std::fs::read_dir(run.join("checkpoints"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with(".zegclip-partial"))
 }
 
 /// Moments that are different each time.

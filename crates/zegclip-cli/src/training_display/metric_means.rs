@@ -4,7 +4,7 @@ use burn::train::metric::{MetricAttributes, MetricDefinition, MetricId, NumericE
 use burn::train::renderer::MetricState;
 
 /// Metrics that a mean would blur: the newest value is shown.
-const NEWEST: [&str; 2] = ["Learning rate", "Memory"];
+const NEWEST: [&str; 3] = ["Learning rate", "Memory", "Device memory"];
 
 /// One entry a metric, in order of registration.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ impl Metric {
         let value = match self.name.as_str() {
             "Learning rate" => format!("{mean:.2e}"),
             "Iteration time" | "Data wait" => format!("{mean:.3}"),
-            "Images/s" | "Memory" => format!("{mean:.2}"),
+            "Images/s" | "Memory" | "Device memory" => format!("{mean:.2}"),
             _ => format!("{mean:.4}"),
         };
         let unit = self.unit.iter().filter(|unit| !unit.is_empty());

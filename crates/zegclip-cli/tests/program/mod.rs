@@ -60,6 +60,12 @@ pub fn zegclip(arguments: &[&str]) -> Outcome {
 /// Runs the program until `metrics` has three lines, and then interrupts it as Ctrl-C does.
 #[cfg(unix)]
 pub fn interrupted(arguments: &[&str], metrics: &Path) -> Outcome {
+    signaled("INT", arguments, metrics)
+}
+
+/// Runs the program until `metrics` has three lines, and then sends it a signal.
+#[cfg(unix)]
+pub fn signaled(signal: &str, arguments: &[&str], metrics: &Path) -> Outcome {
     let child = Command::new(env!("CARGO_BIN_EXE_zegclip"))
         .args(arguments)
         .stdin(Stdio::null())
@@ -73,7 +79,9 @@ pub fn interrupted(arguments: &[&str], metrics: &Path) -> Outcome {
         assert!(begun.elapsed() < Duration::from_secs(120), "no iteration was done");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let interrupt = Command::new("kill")
+        .args([&format!("-{signal}"), &child.id().to_string()])
+        .status();
     assert!(interrupt.expect("kill").success());
     child.wait_with_output().expect("the end").into()
 }

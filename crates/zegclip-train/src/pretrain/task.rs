@@ -12,11 +12,11 @@ use zegclip_kernels::on_worker;
 use zegclip_model::clip::Clip;
 use zegclip_model::parameters::resized_positions;
 
+use super::PretrainConfig;
 use super::evaluation;
 use super::report::write_report;
 use super::source::HeldOut;
 use super::step::{ClipBatch, ClipLosses, ClipSums, clip_forward_backward};
-use super::PretrainConfig;
 use crate::gradients::clip_gradients;
 use crate::training::{Evaluated, FailureSlot, Iteration, Scored, Task};
 use crate::{ClipScores, OptimizerConfig, RunDirectory, TrainError, freeze};
@@ -91,6 +91,10 @@ impl ContrastiveTask {
         &self.clip
     }
 
+    pub(crate) fn device(&self) -> &Device {
+        &self.fixed.0.device
+    }
+
     /// Patches of a batch along a side.
     fn grid(&self, batch: &ClipBatch) -> usize {
         batch.size / self.fixed.0.config.model.vision.patch_size.max(1)
@@ -111,8 +115,7 @@ impl ContrastiveTask {
         let positions = &self.clip.image_encoder.positional_embedding;
         let resized = resized_positions(positions.val().inner(), grid);
         *optimizer = self.fixed.0.optimizer.reset_state(optimizer, positions.id);
-        self.clip.image_encoder.positional_embedding =
-            Param::initialized(positions.id, freeze::tracked(resized, None));
+        self.clip.image_encoder.positional_embedding = Param::initialized(positions.id, freeze::tracked(resized, None));
         self
     }
 
@@ -149,12 +152,19 @@ impl TrainStep for ContrastiveTask {
             }
         };
         item.losses.push(("loss_contrastive", losses.contrastive));
-        item.losses.extend(losses.patches.map(|patches| ("loss_patches", patches)));
+        item.losses
+            .extend(losses.patches.map(|patches| ("loss_patches", patches)));
         TrainOutput { grads, item }
     }
 
     fn optimize(self, optimizer: &mut ModuleOptimizer, rate: ModuleLearningRate, gradients: GradientsParams) -> Self {
-        let next_grid = self.fixed.0.next_grid.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let next_grid = self
+            .fixed
+            .0
+            .next_grid
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(grid) = next_grid {
             return self.with_grid(grid, optimizer);
         }

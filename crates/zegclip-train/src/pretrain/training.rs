@@ -26,8 +26,8 @@ use crate::run_directory::RunLock;
 use crate::schedule::IterationSchedule;
 use crate::seed::{Drawn, seed_of};
 use crate::training::{
-    Column, Fingerprints, Iteration, IterationMetric, Launch, OrderedLoader, Outcome, Plan, ScoreMetric, Session,
-    Summary, Task, iteration_columns, with_stable_ids,
+    Column, Fingerprints, Iteration, IterationMetric, Launch, Outcome, Plan, ScoreColumn, ScoreMetric, Session,
+    Summary, Task, device_memory, iteration_columns, ordered_loader, with_stable_ids,
 };
 use crate::{ClipScores, Configuration, DecayExemption, RunDirectory, TrainError, freeze};
 
@@ -190,7 +190,7 @@ impl ContrastiveTraining {
         });
         let failures = self.task.failures().clone();
         let (source, config) = (self.source.clone(), self.config.clone());
-        let train = OrderedLoader::new(
+        let train = ordered_loader(
             self.iteration as usize..iterations as usize,
             failures.clone(),
             move |range| {
@@ -204,12 +204,14 @@ impl ContrastiveTraining {
             Vec::new()
         };
         let (source, config) = (self.source.clone(), self.config.clone());
-        let valid: Arc<dyn DataLoader<HeldOut>> = OrderedLoader::new(0..splits.len(), failures, move |range| {
+        let valid: Arc<dyn DataLoader<HeldOut>> = ordered_loader(0..splits.len(), failures, move |range| {
             // Scored at the size of the images that were learned last.
             let stage = stage_of(&config, done.load(Ordering::Relaxed).saturating_sub(1))?.0;
             let splits = source.held_out(stage, config.evaluation.images)?;
             Ok(Box::new(splits.into_iter().skip(range.start).take(range.len()).map(Ok)))
         });
+        let mut columns = columns(&self.config);
+        columns.extend(device_memory(self.task.device()));
         let launch = Launch {
             label: "zegclip pretrain",
             directory: self.run.clone(),
@@ -227,7 +229,7 @@ impl ContrastiveTraining {
             optimizer: self.optimizer,
             train: train as Arc<dyn DataLoader<StagedBatch>>,
             valid,
-            columns: columns(&self.config),
+            columns,
             scores: score_columns(&splits),
         };
         let (task, ended) = launch.run(session);
@@ -244,7 +246,11 @@ impl ContrastiveTraining {
     }
 }
 
-fn sized_model(config: &PretrainConfig, task: &ContrastiveTask, iteration: u64) -> Result<(Clip, ClipConfig), TrainError> {
+fn sized_model(
+    config: &PretrainConfig,
+    task: &ContrastiveTask,
+    iteration: u64,
+) -> Result<(Clip, ClipConfig), TrainError> {
     let stage = stage_of(config, iteration.saturating_sub(1))?.0;
     Ok((freeze::plain(task.clip()), config.clip_config(stage)))
 }
@@ -268,14 +274,23 @@ fn columns(config: &PretrainConfig) -> Vec<Column> {
 }
 
 /// For each split its scores, with their keys in `metrics.jsonl`.
-fn score_columns(splits: &[String]) -> Vec<(ScoreMetric<SplitScores>, String)> {
-    let scores: [(&str, &str, fn(&ClipScores) -> Option<f64>); 6] = [
+fn score_columns(splits: &[String]) -> Vec<ScoreColumn<SplitScores>> {
+    type Score = (&'static str, &'static str, fn(&ClipScores) -> Option<f64>);
+    let scores: [Score; 6] = [
         ("top-1", "top1", |scores| scores.top1),
         ("top-5", "top5", |scores| scores.top5),
-        ("R@1 (texts)", "image_to_text_r1", |scores| Some(scores.image_to_text_r1)),
-        ("R@1 (images)", "text_to_image_r1", |scores| Some(scores.text_to_image_r1)),
-        ("R@5 (texts)", "image_to_text_r5", |scores| Some(scores.image_to_text_r5)),
-        ("R@5 (images)", "text_to_image_r5", |scores| Some(scores.text_to_image_r5)),
+        ("R@1 (texts)", "image_to_text_r1", |scores| {
+            Some(scores.image_to_text_r1)
+        }),
+        ("R@1 (images)", "text_to_image_r1", |scores| {
+            Some(scores.text_to_image_r1)
+        }),
+        ("R@5 (texts)", "image_to_text_r5", |scores| {
+            Some(scores.image_to_text_r5)
+        }),
+        ("R@5 (images)", "text_to_image_r5", |scores| {
+            Some(scores.text_to_image_r5)
+        }),
     ];
     let of_split = |split: &String| {
         scores.map(|(name, key, score)| {

@@ -484,7 +484,9 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("best");
         let writer = CheckpointWriter::default();
-        writer.begin(&path, RunState::new(3, "seed = 1".to_owned(), None, true)).unwrap();
+        writer
+            .begin(&path, RunState::new(3, "seed = 1".to_owned(), None, true))
+            .unwrap();
         for part in [MODEL, OPTIMIZER] {
             writer.part(part).save(0, LrSchedulerRecord::new()).unwrap();
             assert!(!path.exists());

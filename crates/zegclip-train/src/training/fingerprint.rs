@@ -67,8 +67,8 @@ impl Fingerprints {
             }
             Err(error) => return Err(TrainError::io("read", path)(error)),
         };
-        let recorded: Self = serde_json::from_str(&text)
-            .map_err(|error| TrainError::io("read", &path)(std::io::Error::other(error)))?;
+        let recorded: Self =
+            serde_json::from_str(&text).map_err(|error| TrainError::io("read", &path)(std::io::Error::other(error)))?;
         for (key, found) in &self.0 {
             if let Some(recorded) = recorded.0.get(key).filter(|recorded| *recorded != found) {
                 return Err(TrainError::ChangedInput {

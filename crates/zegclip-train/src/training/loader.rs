@@ -1,5 +1,6 @@
 //! burn's data loaders over iterators that work ahead and hand over in order.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
@@ -10,30 +11,30 @@ use super::FailureSlot;
 use crate::TrainError;
 
 type Items<T> = Box<dyn Iterator<Item = Result<T, TrainError>> + Send>;
-type Start<T> = dyn Fn(std::ops::Range<usize>) -> Result<Items<T>, TrainError> + Send + Sync;
+type Start<T> = dyn Fn(Range<usize>) -> Result<Items<T>, TrainError> + Send + Sync;
 
 /// A loader whose `iter` starts anew at the first item of its range. Items are data of the host: a device plays no part.
-pub(crate) struct OrderedLoader<T> {
+struct OrderedLoader<T> {
     start: Arc<Start<T>>,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     failures: Arc<FailureSlot>,
 }
 
-impl<T: Send + 'static> OrderedLoader<T> {
-    /// `start` opens the items of a range; the number of items is the range's length. Typed errors go to `failures`.
-    pub(crate) fn new(
-        range: std::ops::Range<usize>,
-        failures: Arc<FailureSlot>,
-        start: impl Fn(std::ops::Range<usize>) -> Result<Items<T>, TrainError> + Send + Sync + 'static,
-    ) -> Arc<dyn DataLoader<T>> {
-        Arc::new(Self {
-            start: Arc::new(start),
-            range,
-            failures,
-        })
-    }
+/// A loader of a range of items, which `start` opens. Typed errors go to `failures`.
+pub(crate) fn ordered_loader<T: Send + 'static>(
+    range: Range<usize>,
+    failures: Arc<FailureSlot>,
+    start: impl Fn(Range<usize>) -> Result<Items<T>, TrainError> + Send + Sync + 'static,
+) -> Arc<dyn DataLoader<T>> {
+    Arc::new(OrderedLoader {
+        start: Arc::new(start),
+        range,
+        failures,
+    })
+}
 
-    fn part(&self, range: std::ops::Range<usize>) -> Arc<dyn DataLoader<T>> {
+impl<T: Send + 'static> OrderedLoader<T> {
+    fn part(&self, range: Range<usize>) -> Arc<dyn DataLoader<T>> {
         Arc::new(Self {
             start: self.start.clone(),
             range,

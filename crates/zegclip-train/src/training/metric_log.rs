@@ -9,8 +9,8 @@ use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::metrics::{ITERATION, Summary};
 use super::FailureSlot;
+use super::metrics::{ITERATION, Summary};
 use crate::RunDirectory;
 
 /// A line of `metrics.jsonl`: a summary of the iterations since the line before, or an evaluation.

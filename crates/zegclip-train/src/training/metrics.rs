@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use burn::tensor::TensorReadError;
+use burn::tensor::{Device, TensorReadError};
 use burn::train::metric::state::{FormatOptions, NumericMetricState};
 use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
-    SerializedEntry, format_float,
+    SerializedEntry,
 };
 
 use super::Iteration;
@@ -54,9 +54,7 @@ pub(crate) fn iteration_columns(parts: &[(&'static str, &'static str)]) -> Vec<C
         column("Iteration time", Some("s"), Some("seconds"), Summary::Mean, |item| {
             Some(item.seconds)
         }),
-        column("Data wait", Some("s"), None, Summary::Mean, |item| {
-            Some(item.waited)
-        }),
+        column("Data wait", Some("s"), None, Summary::Mean, |item| Some(item.waited)),
         column("Images/s", None, Some("images_per_second"), Summary::Rate, |item| {
             Some(item.images_per_second())
         }),
@@ -65,12 +63,27 @@ pub(crate) fn iteration_columns(parts: &[(&'static str, &'static str)]) -> Vec<C
     std::iter::once(loss).chain(parts).chain(others).collect()
 }
 
+/// Memory that a device has reserved in gigabytes; `None` for devices that keep no pool.
+pub(crate) fn device_memory(device: &Device) -> Option<Column> {
+    let gigabytes = |device: &Device| Some(device.memory_pool_usage()?.bytes_reserved as f64 / 1e9);
+    gigabytes(device)?;
+    let device = device.clone();
+    Some(Column {
+        metric: IterationMetric::new("Device memory", Some("GB"), move |_| gigabytes(&device)),
+        key: None,
+        summary: Summary::Newest,
+    })
+}
+
+/// Reads a number from an item, if it has one.
+type Reader<I> = Arc<dyn Fn(&I) -> Option<f64> + Send + Sync>;
+
 /// A number of each iteration. burn's loss metric reads a tensor; these are numbers already.
 #[derive(Clone)]
 pub struct IterationMetric {
     name: MetricName,
     unit: Option<&'static str>,
-    value: Arc<dyn Fn(&Iteration) -> Option<f64> + Send + Sync>,
+    value: Reader<Iteration>,
     state: NumericMetricState,
     known: bool,
 }
@@ -194,7 +207,7 @@ pub trait Evaluated: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub struct ScoreMetric<E> {
     name: MetricName,
-    score: Arc<dyn Fn(&E) -> Option<f64> + Send + Sync>,
+    score: Reader<E>,
     sum: Option<E>,
     computed: Option<f64>,
 }
@@ -249,7 +262,7 @@ impl<E: Evaluated> Metric for ScoreMetric<E> {
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
         self.computed = self.sum.as_ref().and_then(|sum| (self.score)(sum));
-        let shown = self.computed.map_or("–".to_owned(), |score| format_float(score, 1));
+        let shown = self.computed.map_or("–".to_owned(), |score| format!("{score:.1} %"));
         Ok(SerializedEntry::new(shown, self.final_value().serialize()))
     }
 

@@ -256,7 +256,12 @@ impl<T: Task> Run<'_, T> {
     }
 
     fn keep_best(&mut self) -> Result<(), TrainError> {
-        let line = self.settings.evaluated.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let line = self
+            .settings
+            .evaluated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let hiou = line.and_then(|line| line.scores?.hiou);
         let Some(hiou) = hiou.filter(|hiou| self.best.is_none_or(|best| *hiou > best.hiou)) else {
             return Ok(());

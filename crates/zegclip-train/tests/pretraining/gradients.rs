@@ -138,12 +138,23 @@ fn a_step_against_the_gradient_lowers_the_loss() {
         let moments = |name: &str| {
             let parameter = parameter_names(&model, "").into_iter().find(|known| known.name == name);
             let prefix = format!("{}.", parameter.expect(name).id.val());
-            state.tensor_names().into_iter().filter(|key| key.starts_with(&prefix)).count()
+            state
+                .tensor_names()
+                .into_iter()
+                .filter(|key| key.starts_with(&prefix))
+                .count()
         };
         let matrices = if method == Method::Muon { 1 } else { 2 };
-        assert_eq!(moments("backbone.transformer.resblocks.0.attn.in_proj_weight"), matrices);
+        assert_eq!(
+            moments("backbone.transformer.resblocks.0.attn.in_proj_weight"),
+            matrices
+        );
         assert_eq!(moments("backbone.proj"), matrices);
-        for other in ["text_encoder.token_embedding.weight", "backbone.ln_post.weight", "logit_scale"] {
+        for other in [
+            "text_encoder.token_embedding.weight",
+            "backbone.ln_post.weight",
+            "logit_scale",
+        ] {
             assert_eq!(moments(other), 2, "{other}");
         }
     }

@@ -243,10 +243,18 @@ fn a_data_set_that_changed_is_noticed_when_the_run_resumes() {
 fn a_clip_that_changed_is_noticed_when_the_run_resumes() {
     let farm = Farm::new();
     let clip = farm.path("clip.safetensors");
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/example/random-clip.safetensors");
+    let shipped = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../assets/example/random-clip.safetensors"
+    );
     std::fs::copy(shipped, &clip).unwrap();
     let set = format!("model.clip={}", clip.display());
-    let sizes = ["model.image_size=64", "model.stride=53", "data.pipeline.crop_size=64", "data.pipeline.scale=[160, 80]"];
+    let sizes = [
+        "model.image_size=64",
+        "model.stride=53",
+        "data.pipeline.crop_size=64",
+        "data.pipeline.scale=[160, 80]",
+    ];
     let config = farm.clip_config(&[&sizes[..], &[&set]].concat());
     let (outcome, _) = followed(farm.training("a", &config).unwrap(), 1);
     outcome.unwrap();
@@ -266,7 +274,10 @@ fn a_run_of_the_version_before_is_refused() {
     let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
     std::fs::write(&old, bytes).unwrap();
     let error = farm.training("a", &farm.config(&["iterations=2"])).unwrap_err();
-    assert!(matches!(&error, TrainError::OldCheckpoint { path } if *path == old), "{error}");
+    assert!(
+        matches!(&error, TrainError::OldCheckpoint { path } if *path == old),
+        "{error}"
+    );
     let initial = format!("model.initial={}", old.display());
     let error = farm.training("b", &farm.config(&[&initial])).unwrap_err();
     assert!(matches!(error, TrainError::OldCheckpoint { .. }), "{error}");

@@ -14,7 +14,11 @@ use crate::farm::{Farm, class_at};
 const STILL: [&str; 2] = ["model.prompts.dropout=0.0", "model.decoder.dropout=0.0"];
 
 /// The loss of a batch and its gradients with the blocks in a type.
-fn loss_and_gradients(model: &ZegClip, text: &Tensor<2>, precision: FrozenPrecision) -> (f64, BTreeMap<String, Tensor<1>>) {
+fn loss_and_gradients(
+    model: &ZegClip,
+    text: &Tensor<2>,
+    precision: FrozenPrecision,
+) -> (f64, BTreeMap<String, Tensor<1>>) {
     let device = text.device();
     let mut model = freeze::trainable(model.clone(), false, false, &device);
     model.image_encoder = freeze::with_matrices_in(model.image_encoder, precision.dtype());
@@ -49,17 +53,16 @@ fn differences(device: &Device, precision: FrozenPrecision) -> (f64, f64) {
     assert!(wanted.keys().eq(found.keys()), "a parameter lost its gradient");
     assert!(wanted.get("backbone.prompt_embeddings").is_some());
     // The gradient of a key's bias under a softmax is zero but for rounding: nothing is asked of what is that small.
-    let whole: f64 = wanted
-        .values()
-        .map(|gradient| length(gradient.clone()).powi(2))
-        .sum();
+    let whole: f64 = wanted.values().map(|gradient| length(gradient.clone()).powi(2)).sum();
     let negligible = 1e-4 * whole.sqrt();
     let mut worst = 0f64;
     for (name, wanted) in wanted {
         let found = found[&name].clone();
         let size = length(wanted.clone());
         assert!(size > 0.0 && length(found.clone()) > 0.0, "`{name}` has no gradient");
-        worst = worst.max(length(wanted - found) / size.max(negligible));
+        let difference = length(wanted - found) / size.max(negligible);
+        assert!(difference.is_finite(), "`{name}`: {difference}");
+        worst = worst.max(difference);
     }
     assert!(rounded != exact, "nothing was rounded");
     println!(
@@ -91,7 +94,9 @@ fn losses_and_gradients_stay_close_on_a_gpu_interface() {
     let config = farm.config(&["model.frozen_precision=bf16"]);
     let data = TrainData::open(&config).unwrap();
     let run = zegclip_train::RunDirectory::create(&farm.path("run"), &config).unwrap();
-    let error = SegmentationTraining::new(config, data, run, &gpu.device).unwrap_err().to_string();
+    let error = SegmentationTraining::new(config, data, run, &gpu.device)
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "`model.frozen_precision` = \"bf16\": the device does not compute in bf16; use \"f32\" or another device"
