@@ -139,6 +139,7 @@ mod on_host {
     use rayon::prelude::*;
 
     use super::AdamWCoefficients;
+    use crate::gradients::take_floats;
 
     /// Values that a task updates.
     const CHUNK: usize = 1 << 14;
@@ -157,7 +158,7 @@ mod on_host {
             return Err(state);
         }
         let device = state[0].device();
-        let [mut value, gradient, mut first, mut second] = state.map(values);
+        let [mut value, gradient, mut first, mut second] = state.map(take_floats);
         // The order of operations is that of the composed update, so that both round alike.
         let (new1, beta2) = ((1.0 - coefficients.beta1) as f32, coefficients.beta2 as f32);
         let (new2, kept) = ((1.0 - coefficients.beta2) as f32, coefficients.kept as f32);
@@ -185,15 +186,6 @@ mod on_host {
             Tensor::from_data(TensorData::new(values, [count]), &device)
         };
         Ok([value, first, second].map(tensor))
-    }
-
-    /// Takes over memory that is not shared.
-    fn values(tensor: Tensor<1>) -> Vec<f32> {
-        let data = tensor.into_data();
-        if data.as_slice::<f32>().is_ok() {
-            return data.try_into_vec::<f32>().unwrap_or_default();
-        }
-        data.iter::<f32>().collect()
     }
 }
 

@@ -145,7 +145,7 @@ pub enum TrainError {
     },
     /// Labels of an image cannot be scored or drawn.
     #[error(transparent)]
-    Segmentation(#[from] zegclip::Error),
+    Segmentation(Box<zegclip::Error>),
     /// A run directory is in use by another run.
     #[error("`{path}` holds a run already; go on with it (`--resume {path}`) or name another folder")]
     RunExists {
@@ -200,6 +200,12 @@ pub enum TrainError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl From<zegclip::Error> for TrainError {
+    fn from(error: zegclip::Error) -> Self {
+        Self::Segmentation(Box::new(error))
+    }
 }
 
 impl TrainError {

@@ -190,7 +190,8 @@ fn run(folder: &std::path::Path, fault: Fault) -> (RunDirectory, Result<Outcome,
 #[test]
 fn every_end_is_an_error_with_its_type_and_the_state_before_it() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(Fault, fn(&TrainError) -> bool, &[u64]); 4] = [
+    type Case = (Fault, fn(&TrainError) -> bool, &'static [u64]);
+    let cases: [Case; 4] = [
         (
             Fault::StepFails,
             |error| matches!(error, TrainError::Device(text) if text == "it is lost"),
