@@ -260,7 +260,7 @@ impl Setting {
         command.arg("--peers").arg(&self.peers);
         command.arg("--zegclip").arg(self.programs.join("../zegclip"));
         command.args(["--config", config]);
-        command.arg(root().join("../shared/photos/chelsea.jpg"));
+        command.arg(root().join("assets/photos/chelsea.jpg"));
         command.args(rows.iter().skip(1).map(|row| row.engine.replace(", ", ":")));
         for line in output(&mut command)?.lines().filter(|line| line.starts_with('{')) {
             let result: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;

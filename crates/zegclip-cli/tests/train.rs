@@ -2,10 +2,10 @@
 
 mod program;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use program::data::{Farm, coco_root};
+use program::data::{Farm, coco, coco_root};
 use program::{Outcome, zegclip};
 use serde_json::Value;
 use zegclip_data::{Vocabulary, published_text_features};
@@ -39,23 +39,13 @@ log_interval = 1
 checkpoint_interval = 3
 "#;
 
-fn data() -> String {
-    let root = std::env::var_os("ZEGCLIP_FIXTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
-        PathBuf::from,
-    );
-    let folder = root.join("../data/coco-mini");
-    assert!(folder.is_dir(), "{}", folder.display());
-    format!("data.dataset=coco-stuff={}", folder.display())
-}
-
 #[test]
 fn a_run_makes_a_model_that_segments() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("tiny.toml"), CONFIG).expect("the configuration");
     let (config, run) = (path("tiny.toml"), path("run"));
-    let set = data();
+    let set = format!("data.dataset={}", coco());
     let arguments = ["train", &config, "--set", &set, "--output", &run, "--device", "cpu"];
     let outcome = zegclip(&arguments);
     outcome.check(0, &["device: cpu", "iteration 6 saved"]);
@@ -404,7 +394,7 @@ fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
     assert!(bytes(&farm.path("copy/run/model.safetensors")) == bytes(&farm.path("whole/model.safetensors")));
 }
 
-/// Frequent classes of the photos beside the recordings; grass and trees are unseen in COCO-Stuff's split.
+/// Frequent classes of the photos; grass and trees are unseen in COCO-Stuff's split.
 const FREQUENT: [&str; 8] = [
     "person",
     "sky-other",

@@ -4,8 +4,8 @@
 //! loader_throughput [DATASET [SPLIT]] [--threads N] [--batches N]
 //! ```
 //!
-//! Without a data set, 48 photos of 500 × 375 are made of those in the folder `ZEGCLIP_PHOTOS` (default: the photos of
-//! the fixtures) and written as JPEG, with labels of six classes.
+//! Without a data set, 48 photos of 500 × 375 are made of those in the folder `ZEGCLIP_PHOTOS` (default:
+//! `assets/photos`) and written as JPEG, with labels of six classes.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::error::Error;
@@ -96,7 +96,7 @@ fn stages(training_set: &zegclip_data::datasets::TrainingSet) -> Result<(), Box<
 
 fn made_photos(folder: &Path) -> Result<DatasetSpec, Box<dyn Error>> {
     const SIZE: (u32, u32) = (500, 375);
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/photos");
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/photos");
     let photos = PathBuf::from(std::env::var_os("ZEGCLIP_PHOTOS").unwrap_or(default.into()));
     let mut sources = Vec::new();
     for entry in std::fs::read_dir(&photos)? {

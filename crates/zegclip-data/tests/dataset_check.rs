@@ -9,7 +9,7 @@ use zegclip_data::TrainingSetting;
 use zegclip_data::dataset_check::{CheckOptions, CheckReport, Finding, check};
 use zegclip_data::datasets::DatasetSpec;
 
-const IDS: [&str; 4] = ["000000000285", "000000000785", "000000000872", "000000000885"];
+const IDS: [&str; 4] = ["000000000885", "000000001993", "000000002473", "000000006818"];
 
 fn photo(id: &str) -> String {
     format!("images/val2017/{id}.jpg")

@@ -1,36 +1,23 @@
-//! Real data beside the recordings, and small data made for a test.
+//! Real data, and small data made for a test.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use image::{Rgb, RgbImage};
 
-/// The folder of real data.
-fn data() -> PathBuf {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures");
-    let fixtures = PathBuf::from(std::env::var_os("ZEGCLIP_FIXTURES").unwrap_or(default.into()));
-    let beside = fixtures.join("../data");
-    // Recordings of other seeds may lie alone.
-    if beside.is_dir() {
-        beside
-    } else {
-        Path::new(default).join("../data")
-    }
-}
-
-/// 26 + 27 photos of COCO with labels, as `--dataset` takes it.
+/// 8 + 10 photos of COCO with labels, as `--dataset` takes it.
 pub fn coco() -> String {
-    format!("coco-stuff={}", data().join("coco-mini").display())
+    format!("coco-stuff={}", coco_root().display())
 }
 
 /// Where the photos of COCO are.
 pub fn coco_root() -> PathBuf {
-    data().join("coco-mini")
+    test_support::data("coco-mini")
 }
 
 /// Label files of VOC, without photos.
 pub fn voc() -> String {
-    format!("voc2012={}", data().join("voc-mini").display())
+    format!("voc2012={}", test_support::data("voc-mini").display())
 }
 
 /// A data set of three photos with the classes cow and sheep, described by a TOML.

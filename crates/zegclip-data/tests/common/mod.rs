@@ -3,27 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder of real data beside the recordings.
-pub(crate) fn data() -> PathBuf {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures");
-    let fixtures = PathBuf::from(std::env::var_os("ZEGCLIP_FIXTURES").unwrap_or(default.into()));
-    let beside = fixtures.join("../data");
-    // Recordings of other seeds may lie alone.
-    if beside.is_dir() {
-        beside
-    } else {
-        Path::new(default).join("../data")
-    }
-}
-
-/// 26 + 27 photos with both encodings of their labels.
+/// 8 + 10 photos with both encodings of their labels.
 pub(crate) fn coco() -> PathBuf {
-    data().join("coco-mini")
+    test_support::data("coco-mini")
 }
 
 /// Label files of VOC, without photos.
 pub(crate) fn voc() -> PathBuf {
-    data().join("voc-mini")
+    test_support::data("voc-mini")
 }
 
 /// Copies `file` below `from` to the same place below `to`.

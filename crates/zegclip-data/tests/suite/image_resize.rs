@@ -1,6 +1,6 @@
 //! Decoding, test-time resize and normalisation against recordings made with OpenCV.
 
-use crate::recordings;
+use test_support::Recorded;
 use zegclip_data::{
     ClassIndex, IMAGENET_STD, ImageLimits, LabelMap, RgbImage, normalise, read_image, resize_bilinear,
     resize_labels_nearest, test_size,
@@ -8,8 +8,8 @@ use zegclip_data::{
 
 #[test]
 fn parity_image_resize() {
-    for case in recordings::cases("image_resize") {
-        let description = &case.description;
+    for case in test_support::cases("image_resize") {
+        let description = &case.json;
         let number = |value: &serde_json::Value| value.as_f64().unwrap();
         let short_side = description["scale"]
             .as_array()
@@ -25,7 +25,7 @@ fn parity_image_resize() {
         assert!(!sizes.is_empty());
         for (name, sizes) in sizes {
             let size = |key: &str| (number(&sizes[key][1]) as u32, number(&sizes[key][0]) as u32);
-            let path = recordings::fixtures().join("../photos").join(name);
+            let path = test_support::photo(case.root(), name);
             let photo = read_image(&path, &ImageLimits::default()).unwrap();
             assert_eq!(photo.dimensions(), size("original"), "{name}");
             let (width, height) = test_size(photo.width(), photo.height(), short_side as u32);
@@ -47,7 +47,10 @@ fn parity_image_resize() {
                 "{name}: {largest}, {sum}"
             );
 
-            let (shape, expected) = case.floats(&format!("{name}.normalised_crop"));
+            let Recorded {
+                shape,
+                values: expected,
+            } = case.tensor(&format!("{name}.normalised_crop"));
             let crop = image::imageops::crop_imm(&crop, 0, 0, shape[2] as u32, shape[1] as u32).to_image();
             let normalised = normalise(&crop);
             assert_eq!(normalised.len(), expected.len(), "{name}");

@@ -4,6 +4,5 @@ mod drawing;
 mod image_resize;
 mod images;
 mod metrics;
-mod recordings;
 mod scenes;
 mod vocabularies;

@@ -1,6 +1,5 @@
 //! Scores against the recorded ones, and properties that hold for any data.
 
-use crate::recordings;
 use zegclip_data::{
     ClassIndex, DataError, LabelMap, SeenClasses, Vocabulary,
     metrics::{Confusion, Scores, evaluation_json, markdown_table},
@@ -38,8 +37,8 @@ fn image(seed: u64, classes: u64) -> (LabelMap, LabelMap) {
 
 #[test]
 fn parity_metrics() {
-    for case in recordings::cases("metrics") {
-        let description = &case.description;
+    for case in test_support::cases("metrics") {
+        let description = &case.json;
         let number = |value: &serde_json::Value| value.as_u64().unwrap() as usize;
         let classes = number(&description["classes"]);
         let unseen = description["unseen"].as_array().unwrap().iter().map(number);

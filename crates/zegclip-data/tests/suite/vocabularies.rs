@@ -1,16 +1,27 @@
 //! The built-in vocabularies against the recorded ones, and class lists of one's own.
 
-use crate::recordings;
 use std::path::PathBuf;
 
 use zegclip_data::{
     ClassIndex, LabelEncoding, RawLabels, SINGLE_TEMPLATE, Vocabulary, published_text_features, read_npy,
 };
 
-fn recorded() -> (PathBuf, serde_json::Value) {
-    let folder = recordings::fixtures().join("vocabularies");
-    let recorded = recordings::read_json(&folder.join("vocabularies.json"));
-    (folder, recorded)
+/// The folder `vocabularies` of every root that has one, and its lists.
+fn recorded() -> Vec<(PathBuf, serde_json::Value)> {
+    let folders = test_support::roots().into_iter().map(|root| root.join("vocabularies"));
+    let recorded: Vec<_> = folders
+        .filter(|folder| folder.is_dir())
+        .map(|folder| {
+            let lists = test_support::read_json(&folder.join("vocabularies.json"));
+            (folder, lists)
+        })
+        .collect();
+    assert!(
+        !recorded.is_empty(),
+        "no vocabularies under {}",
+        test_support::join_roots()
+    );
+    recorded
 }
 
 fn strings(value: &serde_json::Value) -> Vec<&str> {
@@ -24,7 +35,12 @@ fn strings(value: &serde_json::Value) -> Vec<&str> {
 
 #[test]
 fn parity_vocabularies() {
-    let (_, recorded) = recorded();
+    for (_, lists) in recorded() {
+        check_vocabularies(&lists);
+    }
+}
+
+fn check_vocabularies(recorded: &serde_json::Value) {
     let lists = recorded
         .as_object()
         .unwrap()
@@ -71,10 +87,11 @@ fn parity_vocabularies() {
 
 #[test]
 fn parity_published_text_features() {
-    let (folder, _) = recorded();
     for (vocabulary, file) in [("voc20", "voc12_single.npy"), ("coco171", "coco_multi.npy")] {
         let published = published_text_features(vocabulary).unwrap();
-        assert_eq!(published, read_npy(&folder.join(file)).unwrap());
+        for (folder, _) in recorded() {
+            assert_eq!(published, read_npy(&folder.join(file)).unwrap());
+        }
         assert_eq!(published.classes, Vocabulary::built_in(vocabulary).unwrap().len());
         assert_eq!(published.width, 512);
         for row in published.data.chunks_exact(published.width) {

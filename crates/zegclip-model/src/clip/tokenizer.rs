@@ -179,19 +179,9 @@ fn merges() -> Merges {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-    use std::{env, fs};
-
     use serde::Deserialize;
 
     use super::*;
-
-    #[derive(Deserialize)]
-    struct Case {
-        kind: String,
-        context_length: Option<usize>,
-        count: Option<usize>,
-    }
 
     #[derive(Deserialize)]
     struct Recorded {
@@ -200,43 +190,19 @@ mod tests {
         fits: bool,
     }
 
-    fn fixtures() -> PathBuf {
-        let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures");
-        env::var_os("ZEGCLIP_FIXTURES").unwrap_or_else(|| default.into()).into()
-    }
-
-    /// All recordings of this kind under `folder`, at any depth.
-    fn cases(folder: &Path) -> Vec<(PathBuf, Case)> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                found.extend(cases(&path));
-            } else if path.file_name().is_some_and(|name| name == "case.json") {
-                let case: Case = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-                if case.kind == "tokenizer" {
-                    found.push((folder.to_owned(), case));
-                }
-            }
-        }
-        found
-    }
-
     #[test]
     fn parity_tokenizer_with_every_recorded_line() {
-        let root = fixtures();
-        let cases = cases(&root);
-        assert!(!cases.is_empty(), "no tokenizer case under {}", root.display());
-        for (folder, case) in cases {
-            let lines = fs::read_to_string(folder.join("tokens.jsonl")).unwrap();
+        for case in test_support::cases("tokenizer") {
+            let name = case.folder.display();
+            let lines = std::fs::read_to_string(case.folder.join("tokens.jsonl")).unwrap();
             let recorded: Vec<Recorded> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-            assert_eq!(Some(recorded.len()), case.count, "lines in {}", folder.display());
+            assert_eq!(recorded.len(), case.number("/count"), "lines in {name}");
 
             let texts: Vec<String> = recorded.iter().map(|line| line.text.clone()).collect();
-            let tokens = Tokenizer::clip().encode_batch(&texts, case.context_length.unwrap());
+            let tokens = Tokenizer::clip().encode_batch(&texts, case.number("/context_length"));
             for (line, tokens) in recorded.into_iter().zip(tokens) {
                 let Recorded { text, ids, fits } = line;
-                assert_eq!(tokens, TokenSequence { ids, fits }, "{text:?} in {}", folder.display());
+                assert_eq!(tokens, TokenSequence { ids, fits }, "{text:?} in {name}");
             }
         }
     }

@@ -4,7 +4,7 @@ use burn::tensor::FloatDType;
 use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, load_clip};
 
-use crate::cases::{Case, cases, values};
+use crate::cases::{Case, OnDevice, cases, values};
 use crate::devices;
 
 fn token_sequences(case: &Case) -> Vec<Vec<u32>> {

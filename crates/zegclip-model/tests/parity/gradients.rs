@@ -8,7 +8,7 @@ use zegclip_model::ZegClip;
 use zegclip_model::loss::{LossConfig, MaskTargets};
 use zegclip_model::parameters::{ParameterName, parameter_names};
 
-use crate::cases::{Case, cases};
+use crate::cases::{Case, OnDevice, cases};
 use crate::devices;
 use crate::model::load_without_dropout;
 

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use zegclip_model::loss::{LossConfig, MaskTargets, nel};
 
-use crate::cases::{Case, cases, values};
+use crate::cases::{Case, OnDevice, cases, values};
 use crate::devices;
 
 /// The recording's two losses, divided by M, and the gradient of their sum: composed from operators, and `fused` as training

@@ -8,8 +8,7 @@ mod gradients;
 mod loss;
 mod model;
 
-use cases::{largest_difference, root};
-use serde_json::Value;
+use test_support::{all_cases, join_roots};
 use zegclip_model::device::{self, DeviceName, OpenDevice};
 
 /// Kinds of recordings that other crates' tests read.
@@ -45,32 +44,15 @@ fn devices() -> Vec<OpenDevice> {
 }
 
 #[test]
-fn a_nan_is_no_agreement() {
-    assert_eq!(largest_difference(&[1.0, 2.0, 5.0], &[1.0, 4.0, 6.0]), 2.0);
-    for place in 0..3 {
-        let mut values = [1.0, 2.0, 5.0];
-        values[place] = f32::NAN;
-        assert!(largest_difference(&values, &[1.0, 4.0, 6.0]).is_nan());
-        assert!(largest_difference(&[1.0, 4.0, 6.0], &values).is_nan());
-    }
-}
-
-#[test]
 fn parity_every_kind_is_read() {
-    let known = |kind: &str| ["model", "clip", "loss"].contains(&kind) || READ_ELSEWHERE.contains(&kind);
-    let mut seen = 0;
-    for entry in std::fs::read_dir(root()).expect("the root of the recordings").flatten() {
-        let Ok(text) = std::fs::read_to_string(entry.path().join("case.json")) else {
-            continue;
-        };
-        let case: Value = serde_json::from_str(&text).expect("case.json is JSON");
-        let kind = case["kind"].as_str().unwrap_or_default();
+    let cases = all_cases();
+    assert!(!cases.is_empty(), "no recordings under {}", join_roots());
+    for case in cases {
+        let kind = case.json["kind"].as_str().unwrap_or_default();
         assert!(
-            known(kind),
+            ["model", "clip", "loss"].contains(&kind) || READ_ELSEWHERE.contains(&kind),
             "no test reads cases of kind `{kind}` ({})",
-            entry.path().display()
+            case.folder.display()
         );
-        seen += 1;
     }
-    assert!(seen > 0, "no recordings under {}", root().display());
 }

@@ -9,7 +9,7 @@ use zegclip_model::prompt::encode_image;
 use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, ZegClip, load_text_encoder, load_zegclip, zegclip_config};
 
-use crate::cases::{Case, cases, values};
+use crate::cases::{Case, OnDevice, cases, values};
 use crate::devices;
 
 fn hints(case: &Case) -> Hints {
@@ -24,8 +24,7 @@ fn hints(case: &Case) -> Hints {
 }
 
 fn load(case: &Case, device: &Device) -> (ZegClip, ZegClipConfig, WeightFile) {
-    let path = case.folder.join(case.json["checkpoint"].as_str().expect("checkpoint"));
-    let weights = WeightFile::open(&path).unwrap_or_else(|error| panic!("{error}"));
+    let weights = WeightFile::open(&case.file("checkpoint")).unwrap_or_else(|error| panic!("{error}"));
     let config = zegclip_config(&weights, None, &hints(case)).unwrap_or_else(|error| panic!("{error}"));
     let model =
         load_zegclip(&config, &weights, None, device, FloatDType::F32).unwrap_or_else(|error| panic!("{error}"));

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor};
 use zegclip_data::TrainingLabels;
 use zegclip_train::{Objective, forward_backward, pseudo_label};
 
-use crate::cases::cases;
+use crate::cases::{OnDevice, cases};
 use crate::recorded_model::{labels, model, seen, text_features};
 
 #[test]

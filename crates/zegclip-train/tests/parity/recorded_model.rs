@@ -20,7 +20,7 @@ pub(crate) fn model(case: &Case, device: &Device) -> ZegClip {
         decoder_heads: Some(case.number("/config/decoder/heads")),
         relation: None,
     };
-    let weights = WeightFile::open(&case.folder.join(case.json["checkpoint"].as_str().unwrap())).unwrap();
+    let weights = WeightFile::open(&case.file("checkpoint")).unwrap();
     let mut config = zegclip_config(&weights, None, &hints).unwrap();
     config.decoder.dropout = 0.0;
     if let Some(prompts) = &mut config.prompts {

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor};
 use zegclip_model::parameters::export_parameters;
 use zegclip_train::{Objective, OptimizerConfig, ScheduleConfig, forward_backward, freeze};
 
-use crate::cases::{Case, cases};
+use crate::cases::{Case, OnDevice, cases};
 use crate::recorded_model::{labels, model, text_features};
 
 fn check(case: &Case) {

@@ -20,11 +20,7 @@ const SIZES: [&str; 5] = [
 ];
 
 fn recorded(name: &str) -> PathBuf {
-    let fixtures = std::env::var_os("ZEGCLIP_FIXTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
-        PathBuf::from,
-    );
-    fixtures.join("clip-formats").join(name)
+    test_support::recordings().join("clip-formats").join(name)
 }
 
 fn shipped() -> PathBuf {

@@ -1,26 +1,13 @@
-//! Real photos and label maps: a small model learns the training photos of COCO-Stuff's excerpt.
-
-use std::path::{Path, PathBuf};
+//! Real photos and label maps: a small model learns the training photos of an excerpt of COCO-Stuff.
 
 use zegclip_train::TrainConfig;
 
 use crate::farm::Farm;
 
-/// The excerpt lies beside the recordings.
-fn photos() -> PathBuf {
-    let fixtures = std::env::var_os("ZEGCLIP_FIXTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
-        PathBuf::from,
-    );
-    let beside = fixtures.join("../data/coco-mini");
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/coco-mini");
-    if beside.is_dir() { beside } else { default }
-}
-
 #[test]
 fn a_small_model_learns_real_photos() {
     let farm = Farm::new();
-    let dataset = format!("data.dataset=coco-stuff={}", photos().display());
+    let dataset = format!("data.dataset=coco-stuff={}", test_support::data("coco-mini").display());
     let overrides = [
         dataset.as_str(),
         "iterations=40",

@@ -9,25 +9,18 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::weights::{Dtype, WeightError, WeightFile};
 
-pub(super) fn fixture_root() -> PathBuf {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures");
-    std::env::var_os("ZEGCLIP_FIXTURES").map_or_else(|| default.into(), PathBuf::from)
-}
-
 /// Folders of all cases whose `case.json` holds `entry`, with its content.
 pub(super) fn cases_with(entry: &str) -> Vec<(PathBuf, Json)> {
-    let root = fixture_root();
-    let folders = std::fs::read_dir(&root).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
-    let mut cases: Vec<(PathBuf, Json)> = folders
-        .filter_map(|folder| {
-            let folder = folder.ok()?.path();
-            let case: Json = serde_json::from_slice(&std::fs::read(folder.join("case.json")).ok()?).unwrap();
-            case.get(entry)?;
-            Some((folder, case))
-        })
+    let cases = test_support::all_cases().into_iter();
+    let cases: Vec<_> = cases
+        .filter(|case| case.json.get(entry).is_some())
+        .map(|case| (case.folder, case.json))
         .collect();
-    cases.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(!cases.is_empty(), "no case with `{entry}` under {}", root.display());
+    assert!(
+        !cases.is_empty(),
+        "no case with `{entry}` under {}",
+        test_support::join_roots()
+    );
     cases
 }
 

@@ -1,0 +1,7 @@
+//! Recordings and small data sets of `tests/`, as the tests of every crate find and read them.
+
+mod case;
+mod folders;
+
+pub use case::{Case, Recorded, all_cases, cases};
+pub use folders::{data, join_roots, photo, read_json, recordings, repository, roots};
