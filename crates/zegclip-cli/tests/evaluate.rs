@@ -191,7 +191,7 @@ fn interrupted_it_goes_on_to_the_same_result() {
     let mut first = String::new();
     stderr.read_line(&mut first).expect("a line");
     assert!(first.starts_with("device: "), "{first}");
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(std::time::Duration::from_millis(40));
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(sent.expect("kill starts").success());
     let mut rest = String::new();
