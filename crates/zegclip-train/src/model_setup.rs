@@ -214,7 +214,7 @@ fn text_features(
     if from_release {
         return published(vocabulary, embed_dim, device);
     }
-    cache.get_or(vocabulary, device, || encoded_by(clip, vocabulary, device))
+    cache.get_or(vocabulary, embed_dim, device, || encoded_by(clip, vocabulary, device))
 }
 
 fn encoded_by(clip: &ClipSource, vocabulary: &Vocabulary, device: &Device) -> Result<Tensor<2>, TrainError> {

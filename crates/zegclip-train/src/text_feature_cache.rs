@@ -30,6 +30,7 @@ impl TextFeatureCache {
     pub(crate) fn get_or(
         &self,
         vocabulary: &Vocabulary,
+        embed_dim: usize,
         device: &Device,
         compute: impl FnOnce() -> Result<Tensor<2>, TrainError>,
     ) -> Result<Tensor<2>, TrainError> {
@@ -39,7 +40,7 @@ impl TextFeatureCache {
             .join(format!("{:08x}.safetensors", crc32fast::hash(classes.as_bytes())));
         // A file that is damaged, or of another list with the same checksum, is computed and written anew.
         let cached = std::fs::read(&path).ok().and_then(|file| parse(&file, &classes));
-        if let Some((shape, values)) = cached {
+        if let Some((shape, values)) = cached.filter(|(shape, _)| *shape == [vocabulary.len(), embed_dim]) {
             return Ok(Tensor::from_data(TensorData::new(values, shape), device));
         }
         let features = compute()?;
@@ -87,7 +88,7 @@ mod tests {
         let vocabulary = |names: &str| Vocabulary::from_names(names).unwrap();
         let mut computed = 0;
         let mut get = |names: &str| {
-            let features = cache.get_or(&vocabulary(names), &device, || {
+            let features = cache.get_or(&vocabulary(names), 2, &device, || {
                 computed += 1;
                 Ok(Tensor::from_data([[0.1f32, f32::MIN_POSITIVE], [3.0, -0.0]], &device))
             });
