@@ -58,9 +58,9 @@ impl ModelSetup {
         let image_encoder = image_encoder(&clip, &model_config, config.seed, device)?;
         let published_text_features = config.model.published_text_features;
         let text_features = text_features(&clip, published_text_features, vocabulary, embed_dim, &cache, device)?;
-        let mut head = drawn(device, seed_of(config.seed, Drawn::Head), || ZegClip {
+        let mut head = drawn(device, seed_of(config.seed, Drawn::Head), |host| ZegClip {
             image_encoder,
-            ..ZegClip::new(&model_config, device)
+            ..ZegClip::new(&model_config, host)
         });
         if let Some(similarity) = config.model.similarity {
             head = head.starting_from(similarity);
@@ -173,8 +173,8 @@ impl ModelSetup {
         ] {
             divides(key, heads, width)?;
         }
-        let encoder = drawn(device, seed_of(config.seed, Drawn::UntrainedTextEncoder), || {
-            TextEncoder::new(&sizes.text, sizes.embed_dim, device)
+        let encoder = drawn(device, seed_of(config.seed, Drawn::UntrainedTextEncoder), |host| {
+            TextEncoder::new(&sizes.text, sizes.embed_dim, host)
         });
         Ok((
             ClipSource::Untrained(Box::new(encoder), sizes.text),
@@ -190,10 +190,10 @@ fn image_encoder(
     seed: u64,
     device: &Device,
 ) -> Result<ImageEncoder, TrainError> {
-    let encoder = || ImageEncoder::new(&config.vision, config.embed_dim, device);
+    let encoder = |device: &Device| ImageEncoder::new(&config.vision, config.embed_dim, device);
     match clip {
         ClipSource::File(file) => Ok(load_parameters(
-            encoder(),
+            encoder(device),
             "image_encoder",
             file,
             device,
@@ -319,9 +319,11 @@ fn divides(key: &'static str, heads: usize, width: usize) -> Result<(), TrainErr
     })
 }
 
-/// Makes a module and draws all its initial values from a seed. burn would draw each at its first use, which would depend on
-/// what is used first, and from a generator of the whole process, so that only one module at a time is drawn here.
-pub fn drawn<M: Module>(device: &Device, seed: u64, make: impl FnOnce() -> M) -> M {
+/// Makes a module and draws all its initial values from a seed, then moves it to `device`. They are drawn in host memory,
+/// since every kind of device has another generator: a seed is one model on all of them. burn would draw each value at its
+/// first use, which would depend on what is used first, and from a generator of the whole process, so that only one module
+/// at a time is drawn here.
+pub fn drawn<M: Module>(device: &Device, seed: u64, make: impl FnOnce(&Device) -> M) -> M {
     static DRAWING: Mutex<()> = Mutex::new(());
     struct Draw;
     impl ModuleMapper for Draw {
@@ -330,6 +332,7 @@ pub fn drawn<M: Module>(device: &Device, seed: u64, make: impl FnOnce() -> M) ->
         }
     }
     let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
-    device.seed(seed);
-    make().map(&mut Draw)
+    let host = Device::flex();
+    host.seed(seed);
+    make(&host).map(&mut Draw).to_device(device)
 }

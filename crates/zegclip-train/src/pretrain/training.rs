@@ -83,8 +83,8 @@ impl ContrastiveTraining {
         let iteration = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration());
         // Positions lie on the grid of the last iteration that was done.
         let stage = stage_of(&config, iteration.saturating_sub(1))?.0;
-        let mut model = drawn(&device, seed_of(config.seed, Drawn::Clip), || {
-            Clip::new(&config.clip_config(stage), &device)
+        let mut model = drawn(&device, seed_of(config.seed, Drawn::Clip), |host| {
+            Clip::new(&config.clip_config(stage), host)
         });
         if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
             model = load_parameters(model, "", &WeightFile::open(initial)?, &device, FloatDType::F32)?;

@@ -21,7 +21,7 @@ fn model(device: &Device) -> Clip {
     let (vision, text) = (&mut config.vision, &mut config.text);
     (vision.width, vision.layers, vision.heads) = (16, 2, 2);
     (text.width, text.layers, text.heads, text.context_length) = (16, 2, 2, 9);
-    all_trainable(drawn(device, 4, || Clip::new(&config, device)))
+    all_trainable(drawn(device, 4, |host| Clip::new(&config, host)))
 }
 
 fn batch() -> ClipBatch {

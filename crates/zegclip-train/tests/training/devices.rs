@@ -57,3 +57,37 @@ fn devices_of_different_kinds_give_the_loss_of_one() {
         assert!((alone - mixed).abs() <= 1e-4 * alone, "{alone} {mixed}");
     }
 }
+
+/// A seed is one model, one order of the data and one dropout on every device.
+#[test]
+fn every_kind_of_device_gives_the_losses_of_the_cpu() {
+    let farm = Farm::new();
+    let (_, cpu) = farm.train("cpu", &["iterations=10"]);
+    for (name, required) in [
+        ("ndarray", "ZEGCLIP_REQUIRE_NDARRAY"),
+        ("vulkan", "ZEGCLIP_REQUIRE_GPU"),
+    ] {
+        let device = match device::open(name.parse().unwrap()) {
+            Ok(open) => open.device,
+            Err(error) => {
+                assert!(std::env::var_os(required).is_none(), "{name}: {error}");
+                continue;
+            }
+        };
+        let training = farm
+            .training_on(&device, name, &farm.config(&["iterations=10"]))
+            .unwrap();
+        let (outcome, iterations) = followed(training, u64::MAX);
+        outcome.unwrap();
+        assert_eq!(iterations.len(), cpu.len());
+        let differences = cpu
+            .iter()
+            .zip(iterations.iter().map(Iteration::loss))
+            .map(|(cpu, loss)| {
+                let difference = (cpu - loss).abs() / cpu;
+                assert!(difference <= 1e-4, "{name}: {loss} instead of {cpu}");
+                difference
+            });
+        println!("{name}: losses within {:.1e}", differences.fold(0.0, f64::max));
+    }
+}

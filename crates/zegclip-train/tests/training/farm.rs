@@ -123,13 +123,23 @@ impl Farm {
 
     /// A training over a run directory, new or not.
     pub(crate) fn training(&self, run: &str, config: &TrainConfig) -> Result<SegmentationTraining, TrainError> {
+        self.training_on(&Device::flex(), run, config)
+    }
+
+    /// The same on another device.
+    pub(crate) fn training_on(
+        &self,
+        device: &Device,
+        run: &str,
+        config: &TrainConfig,
+    ) -> Result<SegmentationTraining, TrainError> {
         let path = self.path(run);
         let run = if path.join("config.toml").exists() {
             RunDirectory::open(&path)?
         } else {
             RunDirectory::create(&path, config)?
         };
-        SegmentationTraining::new(config.clone(), TrainData::open(config)?, run, &Device::flex())
+        SegmentationTraining::new(config.clone(), TrainData::open(config)?, run, device)
     }
 
     /// A whole run; the bytes of its model and the total losses of its iterations.
