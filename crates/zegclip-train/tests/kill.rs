@@ -94,6 +94,13 @@ fn main() -> ExitCode {
         farm::model_bytes(&killed) == farm::model_bytes(&undisturbed),
         "other bytes after {kills} kills, with the state after these iterations: {places:?}"
     );
+    for checkpoint in ["half-way", "best"] {
+        let bytes = |run: &Path| std::fs::read(run.join("checkpoints").join(checkpoint).join("model.bpk")).unwrap();
+        assert!(
+            bytes(&killed) == bytes(&undisturbed),
+            "another checkpoint `{checkpoint}`"
+        );
+    }
     println!(
         "test killed_and_resumed_equals_undisturbed ... ok ({kills} kills after iterations {places:?}, {} of them in an evaluation, {} while a checkpoint was written; {whole:?} undisturbed)",
         found[1], found[2]

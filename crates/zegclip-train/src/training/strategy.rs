@@ -194,14 +194,15 @@ impl<T: Task> Run<'_, T> {
             evaluation_due = self.evaluate()? == Evaluation::Interrupted;
         }
         let interrupted = self.stop.should_stop() && (!last || evaluation_due);
+        // Before the checkpoint that a killed run resumes from, or it would be missing for ever.
+        if plan.half_way == Some(self.iteration) {
+            self.save(&self.settings.directory.half_way_path(), false)?;
+        }
         if last || interrupted || self.iteration.is_multiple_of(plan.run.checkpoint_interval) {
             let path = self.settings.directory.checkpoint_path(self.iteration);
             self.save(&path, evaluation_due)?;
             self.settings.directory.prune(self.iteration, plan.run.keep)?;
             tracing::info!("iteration {} saved in {}", self.iteration, path.display());
-        }
-        if plan.half_way == Some(self.iteration) {
-            self.save(&self.settings.directory.half_way_path(), false)?;
         }
         Ok(interrupted.then(|| self.interrupted()))
     }
