@@ -51,6 +51,11 @@ pub(crate) struct PretrainOptions {
 }
 
 pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
+    if options.export.is_some() && options.resume.is_none() {
+        return Err(Failure::usage(
+            "`--export` takes the model of a run: name the run with `--resume`",
+        ));
+    }
     // Device and images are looked at before a run directory is made.
     let device = device::open(options.device).map_err(Failure::failed)?;
     let (run, config, source) = match (&options.resume, &options.config) {
@@ -88,7 +93,11 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
             return Err(Failure::failed(reason));
         }
         training.write_model(path).map_err(Failure::failed)?;
-        return output::line(path.display());
+        return if options.json {
+            output::json(&json!({ "model": path }))
+        } else {
+            output::line(path.display())
+        };
     }
     if options.resume.is_some() && !options.overrides.is_empty() {
         run.record_config(&config).map_err(Failure::failed)?;

@@ -52,6 +52,11 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
             "`--output` names the folder of a new run; a resumed run stays where it is",
         ));
     }
+    if options.export.is_some() && options.resume.is_none() {
+        return Err(Failure::usage(
+            "`--export` takes a checkpoint of a run: name the run with `--resume`",
+        ));
+    }
     // Devices and data set are looked at before a run directory is made.
     let devices = open(&options.device)?;
     let (run, config, data) = match (&options.resume, &options.config) {
@@ -153,6 +158,9 @@ fn export(
         return Err(Failure::failed(reason));
     }
     SegmentationTraining::export(config, data, run, &path, &device.device, &output).map_err(Failure::failed)?;
+    if options.json {
+        return output::json(&json!({ "model": output }));
+    }
     output::line(output.display())
 }
 

@@ -243,6 +243,10 @@ fn model_config(config: &TrainConfig, vision: VisionConfig, embed_dim: usize) ->
         })
     };
     divides("model.decoder.heads", model.decoder.heads, embed_dim)?;
+    if model.decoder.ffn_ratio == 0 {
+        let reason = "at least one is needed".to_owned();
+        return value("model.decoder.ffn_ratio", 0, reason);
+    }
     if vision.patch_size == 0 || model.image_size < vision.patch_size {
         return value(
             "model.image_size",
@@ -309,7 +313,7 @@ fn start_from(model: ZegClip, path: &Path, config: &TrainConfig, device: &Device
 }
 
 fn divides(key: &'static str, heads: usize, width: usize) -> Result<(), TrainError> {
-    if heads > 0 && width.is_multiple_of(heads) {
+    if heads > 0 && width > 0 && width.is_multiple_of(heads) {
         return Ok(());
     }
     Err(TrainError::Value {

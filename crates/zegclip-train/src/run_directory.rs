@@ -39,7 +39,9 @@ impl RunDirectory {
     /// [`TrainError::RunExists`] if there is one, [`TrainError::Io`] and [`TrainError::Data`] if it cannot be written.
     pub fn create(path: &Path, config: &impl Configuration) -> Result<Self, TrainError> {
         let run = Self { path: path.to_owned() };
-        if run.config_path().exists() {
+        // Whatever a run would write is another run's, or not ours to replace.
+        let ours = [CONFIG, METRICS, CHECKPOINTS, MODEL, REPORT, TEXT_FEATURES, INPUTS, LOCK];
+        if ours.iter().any(|name| path.join(name).exists()) {
             return Err(TrainError::RunExists { path: path.to_owned() });
         }
         let checkpoints = path.join(CHECKPOINTS);
@@ -266,20 +268,27 @@ impl RunDirectory {
         }
     }
 
-    /// Drops the lines after `iteration`, which a resumed run writes again.
+    /// Drops the lines after `iteration`, which a resumed run writes again, and the evaluation after `iteration` if it is due.
     ///
     /// # Errors
     /// [`TrainError::Io`], [`TrainError::Data`].
-    pub fn truncate_metrics(&self, iteration: u64) -> Result<(), TrainError> {
-        let lines = self.metrics()?;
-        let kept = lines
-            .iter()
-            .filter(|line| line.iteration <= iteration)
-            .filter_map(|line| serde_json::to_string(line).ok());
-        let text: String = kept.map(|line| line + "\n").collect();
-        Ok(write_atomically(&self.metrics_path(), |file| {
-            file.write_all(text.as_bytes())
-        })?)
+    pub fn truncate_metrics(&self, iteration: u64, evaluation_due: bool) -> Result<(), TrainError> {
+        let path = self.metrics_path();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(TrainError::io("read", path)(error)),
+        };
+        let stays = |line: &MetricsLine| {
+            let evaluation = line.scores.is_some() || !line.clip_scores.is_empty();
+            line.iteration < iteration || (line.iteration == iteration && !(evaluation && evaluation_due))
+        };
+        // Lines that stay are not written anew, so that no digit changes.
+        let kept = text
+            .lines()
+            .filter(|line| serde_json::from_str(line).is_ok_and(|line| stays(&line)));
+        let kept: String = kept.map(|line| format!("{line}\n")).collect();
+        Ok(write_atomically(&path, |file| file.write_all(kept.as_bytes()))?)
     }
 
     /// Adds a line to `metrics.jsonl`.
@@ -379,7 +388,7 @@ mod tests {
         }
         let half = std::fs::read_to_string(run.metrics_path()).unwrap() + "{\"iteration\": 4, \"lo";
         std::fs::write(run.metrics_path(), half).unwrap();
-        run.truncate_metrics(2).unwrap();
+        run.truncate_metrics(2, false).unwrap();
         assert_eq!(run.metrics().unwrap(), [line(1), line(2)]);
     }
 

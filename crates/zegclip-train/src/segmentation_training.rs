@@ -1,6 +1,6 @@
 //! A run of ZegCLIP from its configuration to its model file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
@@ -70,11 +70,17 @@ impl SegmentationTraining {
             fingerprints.add_file("model.clip", clip)?;
         }
         data.add_to(&mut fingerprints);
+        let checkpoint = run.latest()?;
+        // What a run starts from plays no part once it has a state of its own.
+        if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
+            fingerprints.add_file("model.initial", &fingerprinted(initial))?;
+        }
         fingerprints.require_same(&run)?;
-        let mut task = task(&config, &data, &run, device)?;
+        let start = Start::of(&checkpoint);
+        let mut task = task(&config, &data, &run, start, device)?;
         let mut optimizer = config.optimiser.build(&task, config.optimiser.exemption());
         let (mut iteration, mut best, mut evaluation_due) = (0, None, false);
-        if let Some(checkpoint) = run.latest()? {
+        if let Some(checkpoint) = checkpoint {
             iteration = checkpoint.iteration();
             same_config(&checkpoint, &config, &run.checkpoint_path(iteration))?;
             let scheduler = scheduler(&config, iteration);
@@ -83,7 +89,7 @@ impl SegmentationTraining {
             best = checkpoint.best();
             evaluation_due = checkpoint.state.evaluation_due && config.run.evaluation_interval > 0;
         }
-        run.truncate_metrics(iteration)?;
+        run.truncate_metrics(iteration, evaluation_due)?;
         Ok(Self {
             config,
             data,
@@ -113,7 +119,7 @@ impl SegmentationTraining {
     ) -> Result<(), TrainError> {
         let opened = Checkpoint::open(checkpoint)?;
         same_config(&opened, config, checkpoint)?;
-        let task = task(config, data, run, device)?;
+        let task = task(config, data, run, Start::Resumed, device)?;
         opened.restore_parameters(task)?.write_model(output)
     }
 
@@ -271,15 +277,46 @@ impl SegmentationTraining {
     }
 }
 
+/// Whether a run begins, or a checkpoint is going to be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    New,
+    Resumed,
+}
+
+impl Start {
+    fn of(checkpoint: &Option<Checkpoint>) -> Self {
+        match checkpoint {
+            None => Self::New,
+            Some(_) => Self::Resumed,
+        }
+    }
+}
+
+/// The file that tells one `model.initial` from another.
+fn fingerprinted(initial: &Path) -> PathBuf {
+    if initial.is_dir() && Checkpoint::is_checkpoint(initial) {
+        Checkpoint::state_path(initial)
+    } else {
+        initial.to_owned()
+    }
+}
+
 /// The task of a run before its first iteration.
 fn task(
     config: &TrainConfig,
     data: &TrainData,
     run: &RunDirectory,
+    start: Start,
     device: &Device,
 ) -> Result<SegmentationTask, TrainError> {
     let device = device.clone().without_autodiff();
     let cache = TextFeatureCache::new(run.text_features_path());
+    let mut config = config.clone();
+    if start == Start::Resumed {
+        config.model.initial = None;
+    }
+    let config = &config;
     let (setup, model) = ModelSetup::new(config, data.vocabulary(), cache, &device)?;
     let mut task = with_stable_ids(SegmentationTask::new(config, data, setup, model, &device));
     if let Some(initial) = config

@@ -74,12 +74,13 @@ impl ContrastiveTraining {
         let lock = run.lock()?;
         let mut fingerprints = Fingerprints::default();
         source.add_to(&mut fingerprints);
-        if let Some(initial) = &config.model.initial {
+        let checkpoint = run.latest()?;
+        // What a run starts from plays no part once it has a state of its own.
+        if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
             fingerprints.add_file("model.initial", initial)?;
         }
         fingerprints.require_same(&run)?;
         let device = device.clone().without_autodiff();
-        let checkpoint = run.latest()?;
         let iteration = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration());
         // Positions lie on the grid of the last iteration that was done.
         let stage = stage_of(&config, iteration.saturating_sub(1))?.0;
@@ -104,7 +105,7 @@ impl ContrastiveTraining {
             task = freeze::all_trainable(task);
             evaluation_due = checkpoint.state.evaluation_due && config.run.evaluation_interval > 0;
         }
-        run.truncate_metrics(iteration)?;
+        run.truncate_metrics(iteration, evaluation_due)?;
         Ok(Self {
             config,
             source: Arc::new(source),

@@ -41,7 +41,21 @@ pub struct Best {
     /// Iterations done at that time.
     pub iteration: u64,
     /// Its hIoU in percent.
+    #[serde(with = "exact")]
     pub hiou: f64,
+}
+
+/// A number as text: reading JSON numbers may change their last bit.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&value.to_string())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// What a checkpoint holds beside burn's records.
@@ -149,6 +163,11 @@ impl Checkpoint {
     /// Whether a path says that it is a checkpoint of a run, of this version or the one before.
     pub fn is_checkpoint(path: &Path) -> bool {
         path.join(STATE).is_file() || is_of_version_before(path)
+    }
+
+    /// The file with the checksums of all others.
+    pub(crate) fn state_path(path: &Path) -> PathBuf {
+        path.join(STATE)
     }
 
     /// Iterations that were done: the next one to do.
@@ -513,5 +532,20 @@ pub(crate) mod tests {
         Checkpoint::settle(&path, best).unwrap();
         let checkpoint = Checkpoint::open(&path).unwrap();
         assert_eq!((checkpoint.best(), checkpoint.state.evaluation_due), (best, false));
+    }
+
+    #[test]
+    fn every_score_comes_back_as_it_was() {
+        let mut bits = 94.527_069_555_392_23_f64.to_bits();
+        for iteration in 0..2000 {
+            let best = Some(Best {
+                iteration,
+                hiou: f64::from_bits(bits),
+            });
+            let state = RunState::new(iteration, String::new(), best, false);
+            let read = RunState::from_json(&state.to_json().unwrap()).unwrap();
+            assert_eq!(read.best, best);
+            bits = bits.wrapping_add(0x0003_1415_9265_3589 & 0x0000_ffff_ffff_ffff);
+        }
     }
 }

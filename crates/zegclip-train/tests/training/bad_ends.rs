@@ -199,6 +199,14 @@ fn sizes_that_do_not_fit_are_told_by_their_key() {
             "`model.untrained_clip.text.heads` = 5: it must divide the width 16",
         ),
         (
+            "model.untrained_clip.vision.width=0",
+            "`model.untrained_clip.vision.heads` = 2: it must divide the width 0",
+        ),
+        (
+            "model.decoder.ffn_ratio=0",
+            "`model.decoder.ffn_ratio` = 0: at least one",
+        ),
+        (
             "model.published_text_features=true",
             "there are no text features for cow, sheep, grass",
         ),
@@ -303,4 +311,39 @@ fn a_panic_in_an_iteration_is_passed_on() {
     assert_eq!(panic.downcast_ref::<&str>().copied(), Some("a test's panic"));
     // The lock went with it.
     farm.training("a", &farm.config(&[])).unwrap();
+}
+
+#[test]
+fn another_start_is_noticed_until_there_is_a_checkpoint() {
+    let farm = Farm::new();
+    let initial = farm.path("initial.safetensors");
+    for run in ["one", "two"] {
+        farm.train(run, &["iterations=1", if run == "one" { "seed=1" } else { "seed=2" }]);
+    }
+    let put = |run: &str| std::fs::copy(farm.path(&format!("{run}/model.safetensors")), &initial).unwrap();
+    put("one");
+    let config = farm.config(&[&format!("model.initial={}", initial.display())]);
+    drop(farm.training("a", &config).unwrap());
+    put("two");
+    let error = farm.training("a", &config).unwrap_err().to_string();
+    assert!(error.contains("was started with another `model.initial`"), "{error}");
+    put("one");
+    let (outcome, _) = followed(farm.training("a", &config).unwrap(), 2);
+    outcome.unwrap();
+    std::fs::remove_file(&initial).unwrap();
+    farm.training("a", &config).unwrap().run().unwrap();
+}
+
+#[test]
+fn files_of_others_are_neither_replaced_nor_removed() {
+    let farm = Farm::new();
+    for name in ["metrics.jsonl", "model.safetensors", "report.html", "inputs.json"] {
+        let folder = farm.path(&name.replace('.', "-"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join(name), "mine").unwrap();
+        let error = RunDirectory::create(&folder, &farm.config(&[])).unwrap_err();
+        assert!(matches!(error, TrainError::RunExists { .. }), "{error}");
+        assert_eq!(std::fs::read(folder.join(name)).unwrap(), b"mine");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    }
 }
