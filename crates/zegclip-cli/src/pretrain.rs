@@ -85,7 +85,7 @@ pub(crate) fn run(options: &PretrainOptions) -> Result<(), Failure> {
         if options.resume.is_none() {
             run.discard_unstarted();
         }
-        resuming.advise(error)
+        Failure::failed(error)
     })?;
     if let Some(path) = &options.export {
         if path.exists() {

@@ -98,7 +98,7 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
             if options.resume.is_none() {
                 run.discard_unstarted();
             }
-            resuming.advise(error)
+            Failure::failed(error)
         })?;
     if options.resume.is_some() && !options.overrides.is_empty() {
         run.record_config(&config).map_err(Failure::failed)?;
