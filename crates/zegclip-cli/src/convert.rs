@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, json};
 use zegclip::Vocabulary;
 use zegclip_model::config::MaskActivation;
-use zegclip_model::weights::{
-    Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native, write_open_clip,
-};
 use zegclip_model::{Hints, NativeMetadata, text_config, whole_token_embedding, zegclip_config};
+use zegclip_weights::{Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native, write_open_clip};
 
 use crate::arguments::{ConvertOptions, PrecisionName};
 use crate::failure::Failure;

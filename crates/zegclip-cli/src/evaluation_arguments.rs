@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Deserializer};
 use zegclip::DeviceName;
-use zegclip_data::nearest;
+use zegclip_foundation::nearest_name;
 
 use crate::arguments::{MethodName, ModelOptions, PrecisionName, SettingName, parse_device, parse_opacity};
 use crate::failure::Failure;
@@ -282,7 +282,7 @@ impl EvalOptions {
             .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
         let known = Self::keys();
         if let Some(key) = table.keys().find(|key| !known.contains(key)) {
-            let hint = nearest(key, known.iter().map(String::as_str)).map_or_else(
+            let hint = nearest_name(key, known.iter().map(String::as_str)).map_or_else(
                 || format!("; known keys are {}", known.join(", ")),
                 |near| format!(" (did you mean `{near}`?)"),
             );

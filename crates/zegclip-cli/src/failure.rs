@@ -91,8 +91,8 @@ impl From<zegclip_model::ModelError> for Failure {
     }
 }
 
-impl From<zegclip_model::weights::WeightError> for Failure {
-    fn from(error: zegclip_model::weights::WeightError) -> Self {
+impl From<zegclip_weights::WeightError> for Failure {
+    fn from(error: zegclip_weights::WeightError) -> Self {
         Self::failed(error)
     }
 }

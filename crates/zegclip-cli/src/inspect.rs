@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use zegclip::{DEMO_MODEL_LIMITS, DEMO_MODEL_NAME};
-use zegclip_model::weights::WeightFile;
+use zegclip_weights::WeightFile;
 
 use crate::arguments::InspectOptions;
 use crate::failure::Failure;

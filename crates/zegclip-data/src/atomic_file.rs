@@ -1,14 +1,13 @@
 //! Files that appear whole or not at all.
 
-use std::{
-    io::{BufWriter, Write},
-    path::Path,
-};
+use std::io::Write;
+use std::path::Path;
+
+use zegclip_foundation::{AtomicFile, IfExists};
 
 use crate::DataError;
 
-/// Writes `path` through a temporary file in the same folder, which is renamed when `write` is done and is removed if
-/// anything fails: nobody ever sees half a file, and an existing one is replaced only by a complete one.
+/// Writes `path` whole or not at all ([`AtomicFile`]); an existing file is replaced once the new one is complete.
 ///
 /// # Errors
 /// [`DataError::Io`] with the path, whatever failed.
@@ -16,26 +15,10 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
     let written = || {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".zegclip-");
-        #[cfg(unix)]
-        {
-            // Like any other new file, instead of readable for its owner only.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(folder)?;
-        let mut writer = BufWriter::new(file.as_file_mut());
-        write(&mut writer)?;
-        writer.flush()?;
-        drop(writer);
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        let mut file = AtomicFile::create(path, IfExists::Replace)?;
+        write(&mut file)?;
+        file.commit()
     };
     written().map_err(DataError::io("write", path))
 }

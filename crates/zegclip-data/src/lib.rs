@@ -64,6 +64,5 @@ pub use resize::{
     test_size,
 };
 pub use seen_classes::SeenClasses;
-pub use suggestion::nearest;
 pub use training_labels::{TrainingLabel, TrainingLabels, TrainingSetting};
 pub use vocabulary::{Class, SINGLE_TEMPLATE, TextFeatures, Vocabulary, published_text_features};

@@ -14,8 +14,8 @@ use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 
 use crate::cpu::{self, InstructionSet, Lots};
-use crate::split_mix::split_mix;
 use crate::{cube, flex};
+use zegclip_foundation::split_mix;
 
 thread_local! {
     /// Number of the next call of [`draw`].

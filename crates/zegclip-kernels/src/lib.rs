@@ -27,7 +27,6 @@ mod mask_loss;
 mod ndarray;
 mod optional;
 mod quick_gelu;
-mod split_mix;
 mod worker;
 
 pub use attention::{
@@ -43,5 +42,4 @@ pub use mask_decoding::{MaskDecodingOperator, MaskLayout, decode_masks};
 pub use mask_loss::{LabelMaps, MaskLossKernel, MaskLossOperator, MaskLossResult, mask_losses};
 pub use optional::{OptionalPair, OptionalTensor};
 pub use quick_gelu::{QuickGeluKernel, QuickGeluOperator, quick_gelu};
-pub use split_mix::split_mix;
 pub use worker::on_worker;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::TextConfig;
-use crate::weights::{Dtype, OutputTensor, WeightError, WeightFile};
+use zegclip_weights::{Dtype, OutputTensor, WeightError, WeightFile};
 
 const EMBEDDING: &str = "text_encoder.token_embedding.weight";
 

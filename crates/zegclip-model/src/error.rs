@@ -1,7 +1,7 @@
 //! Why a model cannot be made or used.
 
 use crate::device::DeviceError;
-use crate::weights::WeightError;
+use zegclip_weights::WeightError;
 
 /// Errors of the model crate.
 #[derive(Debug, thiserror::Error)]

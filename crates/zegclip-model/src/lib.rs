@@ -25,7 +25,6 @@ pub mod loss;
 pub mod parameters;
 pub mod prompt;
 pub mod relation;
-pub mod weights;
 mod zegclip;
 
 pub use compact_tokens::whole_token_embedding;

@@ -11,8 +11,8 @@ use crate::config::{
 };
 use crate::error::ModelError;
 use crate::parameters::load_parameters;
-use crate::weights::{self, Format, WeightFile};
 use crate::zegclip::ZegClip;
+use zegclip_weights::{Activation as StatedActivation, Format, WeightFile};
 
 /// CLIP's heads are 64 wide in every published model.
 const HEAD_DIM: usize = 64;
@@ -92,7 +92,7 @@ impl NativeMetadata {
         }))
     }
 
-    /// Entries for [`weights::write_native`].
+    /// Entries for [`zegclip_weights::write_native`].
     pub fn to_header(&self) -> std::collections::BTreeMap<String, String> {
         let mut header = std::collections::BTreeMap::new();
         let mut put = |key: &str, value: Option<String>| {
@@ -414,10 +414,10 @@ fn require_published_mlp(file: &WeightFile, width: usize, mlp_width: usize) -> R
     )))
 }
 
-fn activation(stated: Option<weights::Activation>) -> Activation {
+fn activation(stated: Option<StatedActivation>) -> Activation {
     match stated {
-        Some(weights::Activation::Gelu) => Activation::Gelu,
-        Some(weights::Activation::QuickGelu) | None => Activation::QuickGelu,
+        Some(StatedActivation::Gelu) => Activation::Gelu,
+        Some(StatedActivation::QuickGelu) | None => Activation::QuickGelu,
     }
 }
 

@@ -8,7 +8,7 @@ use burn::tensor::{AllocationProperty, Bytes, DType, Device, FloatDType, Tensor,
 
 use crate::error::ModelError;
 use crate::interpolate::bilinear_taps;
-use crate::weights::{Dtype, OutputTensor, WeightFile};
+use zegclip_weights::{Dtype, OutputTensor, WeightFile};
 
 /// A parameter's identity and its name in checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -333,7 +333,7 @@ mod tests {
     use super::*;
     use crate::ZegClip;
     use crate::config::{PromptForm, ZegClipConfig};
-    use crate::weights::{IfExists, write_native};
+    use zegclip_weights::{IfExists, write_native};
 
     #[test]
     fn names_are_those_of_the_authors_checkpoints() {

@@ -138,7 +138,7 @@ fn check_keys(table: &Table, known: &Table, place: &str, origin: &str) -> Result
     for (key, value) in table {
         let Some(expected) = known.get(key) else {
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
-            let hint = zegclip_data::nearest(key, names.iter().copied()).map_or_else(
+            let hint = zegclip_foundation::nearest_name(key, names.iter().copied()).map_or_else(
                 || {
                     format!(
                         "; keys there are {}",

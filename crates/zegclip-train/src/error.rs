@@ -6,7 +6,7 @@ use zegclip_data::DataError;
 use zegclip_data::datasets::DatasetError;
 use zegclip_data::scenes::SceneError;
 use zegclip_model::ModelError;
-use zegclip_model::weights::WeightError;
+use zegclip_weights::WeightError;
 
 /// Errors of the training crate.
 #[derive(Debug, thiserror::Error)]

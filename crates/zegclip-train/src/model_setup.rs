@@ -9,8 +9,8 @@ use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::clip::{ImageEncoder, TextEncoder};
 use zegclip_model::config::{PromptForm, TextConfig, VisionConfig, ZegClipConfig};
 use zegclip_model::parameters::{ExportedParameter, export_parameters, load_parameters};
-use zegclip_model::weights::{IfExists, OutputTensor, WeightFile, write_native};
 use zegclip_model::{Hints, NativeMetadata, ZegClip, clip_config, load_text_encoder};
+use zegclip_weights::{IfExists, OutputTensor, WeightFile, write_native};
 
 use crate::seed::{Drawn, seed_of};
 use crate::text_feature_cache::TextFeatureCache;

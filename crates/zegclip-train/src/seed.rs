@@ -1,6 +1,6 @@
 //! Seeds of initial values and dropout: functions of the run's seed and what is drawn.
 
-use zegclip_kernels::split_mix;
+use zegclip_foundation::split_mix;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy)]

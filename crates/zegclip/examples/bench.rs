@@ -13,8 +13,8 @@ use serde_json::json;
 use zegclip::{DeviceName, RgbImage, Segmenter, SegmenterBuilder, Vocabulary, ZegClip, ZegClipConfig, device};
 use zegclip_model::clip::{TextEncoder, text_features};
 use zegclip_model::parameters::{ExportedParameter, export_parameters};
-use zegclip_model::weights::{IfExists, write_native};
 use zegclip_model::{ClipConfig, NativeMetadata};
+use zegclip_weights::{IfExists, write_native};
 
 /// As many, and as long, as the peers encode.
 const TEMPLATES: [&str; 15] = [

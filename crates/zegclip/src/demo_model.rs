@@ -9,5 +9,5 @@ pub const DEMO_MODEL_LIMITS: &str = "it knows only drawings of the 155 things an
 /// The native file of the demo model: ZegCLIP with its own small CLIP, trained on composed scenes
 /// ([`zegclip_data::scenes`]) by the commands in `assets/demo-model/README.md`.
 pub fn demo_model() -> &'static [u8] {
-    include_bytes!("../../../assets/demo-model/demo-model.safetensors")
+    include_bytes!("../assets/demo-model/demo-model.safetensors")
 }

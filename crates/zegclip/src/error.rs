@@ -6,7 +6,7 @@ use zegclip_data::DataError;
 use zegclip_data::evaluation::EvaluationError;
 use zegclip_model::ModelError;
 use zegclip_model::device::DeviceError;
-use zegclip_model::weights::WeightError;
+use zegclip_weights::WeightError;
 
 /// Errors of the application library.
 #[derive(Debug, thiserror::Error)]

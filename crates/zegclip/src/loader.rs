@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
 use zegclip_data::{TrainingSetting, Vocabulary};
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config};
+use zegclip_weights::WeightFile;
 
 use crate::demo_model::{DEMO_MODEL_NAME, demo_model};
 use crate::segmenter::{Method, Model, Sizes};

@@ -6,8 +6,8 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use safetensors::SafeTensors;
 use zegclip_data::{TextFeatures, Vocabulary, published_text_features, read_npy};
 use zegclip_model::clip::text_features;
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, load_text_encoder, text_config};
+use zegclip_weights::WeightFile;
 
 use crate::Error;
 

@@ -11,7 +11,7 @@ use crate::palette::Color;
 /// The font, or nothing: then pictures have no text, which is better than no picture.
 fn font() -> Option<&'static FontRef<'static>> {
     static FONT: OnceLock<Option<FontRef<'static>>> = OnceLock::new();
-    const FILE: &[u8] = include_bytes!("../../../../assets/fonts/DejaVuSans.ttf");
+    const FILE: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
     FONT.get_or_init(|| FontRef::try_from_slice(FILE).ok()).as_ref()
 }
 

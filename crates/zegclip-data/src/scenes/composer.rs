@@ -16,7 +16,7 @@ use super::settings::{MAX_PICTURES, SceneSettings, SceneSplit};
 use super::sprite::Sprite;
 use super::style::Style;
 use super::vocabulary::vocabulary_of;
-use crate::transforms::{Draw, RandomStream, shuffled};
+use crate::transforms::{Draw, RandomStream, random_stream, shuffled};
 use crate::{ClassIndex, LabelMap, Vocabulary};
 
 /// Opacity from which a pixel belongs to a picture, and below which it belongs to what is behind. Between them nobody
@@ -129,7 +129,7 @@ impl Scenes {
             SceneSplit::Train => 0,
             SceneSplit::Test => 1,
         };
-        let mut stream = RandomStream::new(self.settings.seed, index, split, Draw::Scene);
+        let mut stream = random_stream(self.settings.seed, index, split, Draw::Scene);
         let mut canvas = Canvas::paint(self, &mut stream);
         let count = stream.integer(*self.settings.pictures.start(), *self.settings.pictures.end());
         let mut concept = self.first_concept(index, split);

@@ -1,6 +1,6 @@
 //! Smooth noise and random numbers for textures.
 
-use crate::transforms::{Draw, RandomStream};
+use crate::transforms::{Draw, RandomStream, random_stream};
 
 /// Draws in `f32`.
 pub(super) trait Dice {
@@ -40,7 +40,7 @@ pub(super) struct Noise {
 
 impl Noise {
     pub(super) fn new() -> Self {
-        let mut stream = RandomStream::new(0, 0, 0, Draw::Scene);
+        let mut stream = random_stream(0, 0, 0, Draw::Scene);
         Self {
             lattice: (0..SIDE * SIDE).map(|_| stream.range(0.0, 1.0)).collect(),
         }

@@ -1,8 +1,8 @@
 //! The random crop: at least two classes, of which none fills too much of what is labelled.
 
-use super::random::RandomStream;
 use super::region::{Region, nearest_indices};
 use crate::TrainingLabels;
+use zegclip_foundation::RandomStream;
 
 /// Draws a crop of up to `size × size` pixels from labels resized to `resized` (width, height).
 ///
@@ -148,7 +148,7 @@ fn counts_before(source: u32, target: u32) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::Draw;
+    use super::super::random::{Draw, random_stream};
     use super::*;
     use crate::{ClassIndex, LabelMap, SeenClasses, TrainingSetting};
 
@@ -157,7 +157,7 @@ mod tests {
     /// Blocks of labels that look random; class 5 is unseen.
     fn labels(width: u32, height: u32, seed: u64) -> TrainingLabels {
         let label = |x: u32, y: u32| {
-            let mut stream = RandomStream::new(seed, u64::from(x / 9), u64::from(y / 7), Draw::Order);
+            let mut stream = random_stream(seed, u64::from(x / 9), u64::from(y / 7), Draw::Order);
             ClassIndex::new(stream.below(7) as u16).filter(|class| class.get() < 6)
         };
         let seen = SeenClasses::from_unseen_indices(6, [5]).unwrap();
@@ -174,7 +174,7 @@ mod tests {
         for (number, resized) in [(100, 75), (61, 29), (40, 30), (161, 122)].into_iter().enumerate() {
             let labels = labels(100, 75, number as u64);
             let mut counts = Counts::new(&labels, resized);
-            let mut stream = RandomStream::new(1, 2, number as u64, Draw::Crop);
+            let mut stream = random_stream(1, 2, number as u64, Draw::Crop);
             for _ in 0..50 {
                 let mut side = |length| stream.below(u64::from(length)) as u32;
                 let region = Region {
@@ -223,7 +223,7 @@ mod tests {
         let labels = TrainingLabels::new(TrainingSetting::Full, &seen, map).unwrap();
         let good = |redraws: u32| {
             let good = (0..300).filter(|&slot| {
-                let mut stream = RandomStream::new(3, 0, slot, Draw::Crop);
+                let mut stream = random_stream(3, 0, slot, Draw::Crop);
                 let region = draw_crop(&labels, (400, 300), 100, 0.75, redraws, &mut stream);
                 // At least a quarter of the columns are of class 1.
                 region.x + region.width > 375
@@ -240,7 +240,7 @@ mod tests {
         for resized in [(40, 30), (64, 64), (200, 65), (70, 300)] {
             let labels = labels(100, 75, 3);
             for slot in 0..100 {
-                let mut stream = RandomStream::new(5, 0, slot, Draw::Crop);
+                let mut stream = random_stream(5, 0, slot, Draw::Crop);
                 let region = draw_crop(&labels, resized, 64, 0.75, 10, &mut stream);
                 assert_eq!((region.width, region.height), (resized.0.min(64), resized.1.min(64)));
                 assert!(region.x + region.width <= resized.0 && region.y + region.height <= resized.1);

@@ -13,6 +13,7 @@ pub use crop::draw_crop;
 pub use hsv::{HUES, hsv_to_rgb, rgb_to_hsv};
 pub use photometric::{Distortion, PhotometricDistortion};
 pub use pipeline::{Plan, TrainingSample, fit_inside};
-pub use random::{Draw, RandomStream, shuffled};
+pub use random::{Draw, random_stream, shuffled};
 pub use region::{Region, nearest_indices, resize_region};
 pub use settings::TrainingPipeline;
+pub use zegclip_foundation::RandomStream;

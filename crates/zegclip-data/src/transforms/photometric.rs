@@ -4,7 +4,7 @@
 //! release. Steps that act on a channel alone are tables of 256 values, composed before a pixel is touched.
 
 use super::hsv::{HUES, hsv_to_rgb, rgb_to_hsv};
-use super::random::RandomStream;
+use zegclip_foundation::RandomStream;
 
 /// How far colours may go.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -153,7 +153,7 @@ fn each(pixels: &mut [u8], distort: impl Fn([u8; 3]) -> [u8; 3]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::Draw;
+    use super::super::random::{Draw, random_stream};
     use super::*;
 
     /// Eight pixels, and what the release's own steps on OpenCV 4.5.5 make of them.
@@ -236,7 +236,7 @@ mod tests {
     fn draws_stay_in_their_ranges_and_are_made_half_of_the_time() {
         let settings = PhotometricDistortion::default();
         let draws: Vec<_> = (0..4000)
-            .map(|slot| settings.draw(&mut RandomStream::new(1, 0, slot, Draw::Photometric)))
+            .map(|slot| settings.draw(&mut random_stream(1, 0, slot, Draw::Photometric)))
             .collect();
         let half = |count: usize| (1850..2150).contains(&count);
         assert!(half(draws.iter().filter(|draw| draw.contrast_first).count()));
@@ -261,7 +261,7 @@ mod tests {
             saturation: [1.0; 2],
             hue: 0,
         };
-        let draw = still.draw(&mut RandomStream::new(1, 0, 0, Draw::Photometric));
+        let draw = still.draw(&mut random_stream(1, 0, 0, Draw::Photometric));
         assert!(draw.hue.unwrap_or_default() == 0 && draw.contrast.unwrap_or(1.0) == 1.0);
     }
 }

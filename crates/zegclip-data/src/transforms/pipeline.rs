@@ -9,7 +9,7 @@ use super::TrainingPipeline;
 use super::crop::draw_crop;
 use super::normalize::{normalised, write_planar};
 use super::photometric::Distortion;
-use super::random::{Draw, RandomStream};
+use super::random::{Draw, random_stream};
 use super::region::{Region, nearest_indices, resize_region};
 use crate::TrainingLabels;
 
@@ -40,7 +40,7 @@ impl TrainingPipeline {
     ///
     /// `slot` is the position of the sample in the batch of all workers together.
     pub fn plan(&self, labels: &TrainingLabels, seed: u64, iteration: u64, slot: u64) -> Plan {
-        let stream = |draw| RandomStream::new(seed, iteration, slot, draw);
+        let stream = |draw| random_stream(seed, iteration, slot, draw);
         let ratio = stream(Draw::Scale).uniform(self.ratio[0], self.ratio[1]);
         let bounds = self.scale.map(|side| (f64::from(side) * ratio) as u32);
         let resized = fit_inside(labels.dimensions(), bounds);
@@ -119,7 +119,7 @@ mod tests {
     use crate::{ClassIndex, LabelMap, SeenClasses, TrainingSetting, resize_bilinear, resize_labels_nearest};
 
     fn photo(width: u32, height: u32) -> RgbImage {
-        let mut stream = RandomStream::new(1, u64::from(width), u64::from(height), Draw::Order);
+        let mut stream = random_stream(1, u64::from(width), u64::from(height), Draw::Order);
         RgbImage::from_fn(width, height, |_, _| {
             image::Rgb([(); 3].map(|()| stream.next_u64() as u8))
         })

@@ -5,6 +5,8 @@
 //! others alone. The generator is SplitMix64 (Steele, Lea and Flood, 2014): a counter in steps of the golden ratio,
 //! mixed by Stafford's variant 13. Its numbers are part of what a seed means and must not change.
 
+use zegclip_foundation::{RandomStream, mix};
+
 /// What random numbers are for: each transform has a stream of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -25,64 +27,16 @@ pub enum Draw {
     Caption = 7,
 }
 
-/// A stream of random numbers; equal names give equal numbers, on every platform.
+/// The stream of one use: run seed, iteration, slot of the sample within the batch, and what for.
 ///
 /// ```
-/// use zegclip_data::transforms::{Draw, RandomStream};
+/// use zegclip_data::transforms::{Draw, random_stream};
 ///
-/// let mut stream = RandomStream::new(7, 1200, 3, Draw::Flip);
-/// assert_eq!(stream.next_u64(), RandomStream::new(7, 1200, 3, Draw::Flip).next_u64());
+/// let mut stream = random_stream(7, 1200, 3, Draw::Flip);
+/// assert_eq!(stream.next_u64(), random_stream(7, 1200, 3, Draw::Flip).next_u64());
 /// ```
-#[derive(Clone, Debug)]
-pub struct RandomStream {
-    state: u64,
-}
-
-const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
-
-impl RandomStream {
-    /// The stream of one use: run seed, iteration, slot of the sample within the batch, and what for.
-    pub fn new(seed: u64, iteration: u64, slot: u64, draw: Draw) -> Self {
-        let name = [seed, iteration, slot, draw as u64];
-        Self {
-            state: name
-                .into_iter()
-                .fold(0, |state, word| mix((state ^ word).wrapping_add(GOLDEN_RATIO))),
-        }
-    }
-
-    /// 64 random bits.
-    pub fn next_u64(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(GOLDEN_RATIO);
-        mix(self.state)
-    }
-
-    /// A number in `[0, 1)`, a multiple of 2⁻⁵³.
-    pub fn unit(&mut self) -> f64 {
-        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// A number in `[low, high)`.
-    pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        low + self.unit() * (high - low)
-    }
-
-    /// True with this probability.
-    pub fn chance(&mut self, probability: f64) -> bool {
-        self.unit() < probability
-    }
-
-    /// A whole number below `bound`, each equally likely; 0 if `bound` is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        // Lemire's multiplication; the low half tells the few draws that would favour some numbers.
-        let unfair = bound.wrapping_neg().checked_rem(bound).unwrap_or_default();
-        loop {
-            let product = u128::from(self.next_u64()) * u128::from(bound);
-            if product as u64 >= unfair {
-                return (product >> 64) as u64;
-            }
-        }
-    }
+pub fn random_stream(seed: u64, iteration: u64, slot: u64, draw: Draw) -> RandomStream {
+    RandomStream::from_key([seed, iteration, slot, draw as u64])
 }
 
 /// The number at `position` of a random order of `0..count`, which is another one in each `epoch`.
@@ -96,7 +50,7 @@ pub fn shuffled(seed: u64, epoch: u64, position: u64, count: u64) -> u64 {
     }
     let half_bits = (u64::BITS - (count - 1).leading_zeros()).div_ceil(2);
     let half_mask = (1_u64 << half_bits) - 1;
-    let mut keys = RandomStream::new(seed, epoch, 0, Draw::Order);
+    let mut keys = random_stream(seed, epoch, 0, Draw::Order);
     let keys: [u64; ROUNDS] = std::array::from_fn(|_| keys.next_u64());
     let mut number = position % count;
     loop {
@@ -111,34 +65,13 @@ pub fn shuffled(seed: u64, epoch: u64, position: u64, count: u64) -> u64 {
     }
 }
 
-fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ bits >> 31
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_generator_is_split_mix_64() {
-        // The first numbers that the published generator gives for seed 1234567.
-        let mut stream = RandomStream { state: 1_234_567 };
-        let numbers = [(); 3].map(|()| stream.next_u64());
-        assert_eq!(
-            numbers,
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
-        );
-    }
-
-    #[test]
     fn every_part_of_the_name_matters() {
-        let first = |seed, iteration, slot, draw| RandomStream::new(seed, iteration, slot, draw).next_u64();
+        let first = |seed, iteration, slot, draw| random_stream(seed, iteration, slot, draw).next_u64();
         let mut numbers = std::collections::HashSet::new();
         for seed in 0..4 {
             for iteration in 0..4 {
@@ -149,19 +82,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn whole_numbers_are_equally_likely() {
-        let mut stream = RandomStream::new(1, 2, 3, Draw::Crop);
-        let mut counts = [0_u32; 6];
-        for _ in 0..60_000 {
-            counts[stream.below(6) as usize] += 1;
-        }
-        assert!(counts.iter().all(|count| (9_700..10_300).contains(count)), "{counts:?}");
-        assert_eq!([stream.below(0), stream.below(1)], [0, 0]);
-        let mean = (0..10_000).map(|_| stream.uniform(-32.0, 32.0)).sum::<f64>() / 10_000.0;
-        assert!(mean.abs() < 1.0, "{mean}");
     }
 
     #[test]

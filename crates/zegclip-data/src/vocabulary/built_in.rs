@@ -13,13 +13,13 @@ pub(super) const NAMES: &[&str] = &[
 
 pub(super) fn text(name: &str) -> Option<&'static str> {
     Some(match name {
-        "voc20" => include_str!("../../../../assets/vocabularies/voc20.toml"),
-        "coco171" => include_str!("../../../../assets/vocabularies/coco171.toml"),
-        "context59" => include_str!("../../../../assets/vocabularies/context59.toml"),
-        "context60" => include_str!("../../../../assets/vocabularies/context60.toml"),
-        "context59-zs10" => include_str!("../../../../assets/vocabularies/context59-zs10.toml"),
-        "demo" => include_str!("../../../../assets/vocabularies/demo.toml"),
-        "voc-pictures" => include_str!("../../../../assets/vocabularies/voc-pictures.toml"),
+        "voc20" => include_str!("../../assets/vocabularies/voc20.toml"),
+        "coco171" => include_str!("../../assets/vocabularies/coco171.toml"),
+        "context59" => include_str!("../../assets/vocabularies/context59.toml"),
+        "context60" => include_str!("../../assets/vocabularies/context60.toml"),
+        "context59-zs10" => include_str!("../../assets/vocabularies/context59-zs10.toml"),
+        "demo" => include_str!("../../assets/vocabularies/demo.toml"),
+        "voc-pictures" => include_str!("../../assets/vocabularies/voc-pictures.toml"),
         _ => return None,
     })
 }

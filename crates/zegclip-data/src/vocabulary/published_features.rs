@@ -19,8 +19,8 @@ pub struct TextFeatures {
 /// They are stored as f16 and used as they are, as the release does: rows have length 1 ± 5e-4.
 pub fn published_text_features(vocabulary: &str) -> Option<TextFeatures> {
     let file: &[u8] = match vocabulary {
-        "voc20" => include_bytes!("../../../../assets/text_features/voc12_single.npy"),
-        "coco171" => include_bytes!("../../../../assets/text_features/coco_multi.npy"),
+        "voc20" => include_bytes!("../../assets/text_features/voc12_single.npy"),
+        "coco171" => include_bytes!("../../assets/text_features/coco_multi.npy"),
         _ => return None,
     };
     npy::parse(file, vocabulary).ok()

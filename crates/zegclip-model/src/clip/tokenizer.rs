@@ -31,7 +31,7 @@ const WORDS: &str = concat!(
 const END_OF_WORD: &str = "</w>";
 
 /// CLIP's merge rules, a line each in the order of their rank, after a line with the version.
-const MERGES_FILE: &[u8] = include_bytes!("../../../../assets/bpe/bpe_simple_vocab_16e6.txt.gz");
+const MERGES_FILE: &[u8] = include_bytes!("../../assets/bpe/bpe_simple_vocab_16e6.txt.gz");
 /// The file has more rules than CLIP uses; those it uses lie in this part of the compressed file, which alone is
 /// compiled in.
 static MERGES_USED: [u8; 213_000] = *match MERGES_FILE.first_chunk() {

@@ -1,8 +1,8 @@
 //! Plain CLIP from each published format.
 
 use burn::tensor::FloatDType;
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, load_clip};
+use zegclip_weights::WeightFile;
 
 use crate::cases::{Case, OnDevice, cases, values};
 use crate::devices;

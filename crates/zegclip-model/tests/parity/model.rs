@@ -6,8 +6,8 @@ use zegclip_model::clip::text_features;
 use zegclip_model::config::ZegClipConfig;
 use zegclip_model::interpolate::resize_bilinear;
 use zegclip_model::prompt::encode_image;
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, ZegClip, load_text_encoder, load_zegclip, zegclip_config};
+use zegclip_weights::WeightFile;
 
 use crate::cases::{Case, OnDevice, cases, values};
 use crate::devices;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use zegclip_model::config::{Activation, ClipConfig, TextConfig, VisionConfig};
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, text_config};
+use zegclip_weights::WeightFile;
 
 use super::source::{PairSource, SCENES};
 use crate::config::check_betas;

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use zegclip_data::transforms::{Draw, RandomStream, Region, resize_region, shuffled};
+use zegclip_data::transforms::{Draw, Region, random_stream, resize_region, shuffled};
 use zegclip_data::{DataError, ImageLimits, RgbImage, read_image};
 
 use super::config::{PretrainConfig, StageConfig};
@@ -60,9 +60,9 @@ impl Jsonl {
         let count = self.lines.len() as u64;
         let position = iteration.saturating_mul(batch).saturating_add(slot);
         let index = shuffled(seed, position / count, position % count, count) as usize;
-        let mut crop = RandomStream::new(seed, iteration, slot, Draw::Crop);
-        let mut caption = RandomStream::new(seed, iteration, slot, Draw::Caption);
-        let flip = RandomStream::new(seed, iteration, slot, Draw::Flip).chance(self.flip);
+        let mut crop = random_stream(seed, iteration, slot, Draw::Crop);
+        let mut caption = random_stream(seed, iteration, slot, Draw::Caption);
+        let flip = random_stream(seed, iteration, slot, Draw::Flip).chance(self.flip);
         let Some(line) = self.lines.get(index) else {
             return Err(pairs(Path::new(""), "the list is empty".to_owned()));
         };

@@ -6,7 +6,7 @@ use zegclip_model::NativeMetadata;
 use zegclip_model::clip::Clip;
 use zegclip_model::config::ClipConfig;
 use zegclip_model::parameters::{ExportedParameter, export_parameters};
-use zegclip_model::weights::{IfExists, write_native};
+use zegclip_weights::{IfExists, write_native};
 
 use crate::TrainError;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use zegclip_data::scenes::{Ground, Scene, SceneSettings, Scenes, TestSplit};
-use zegclip_data::transforms::{Draw, RandomStream};
+use zegclip_data::transforms::{Draw, RandomStream, random_stream};
 use zegclip_data::{Class, ClassIndex, Vocabulary};
 
 use super::config::StageConfig;
@@ -44,7 +44,7 @@ impl StageScenes {
         let scene = self
             .scenes
             .compose(iteration.saturating_mul(batch).saturating_add(slot));
-        let mut stream = RandomStream::new(self.seed, iteration, slot, Draw::Caption);
+        let mut stream = random_stream(self.seed, iteration, slot, Draw::Caption);
         let grounds = stream.chance(self.ground_captions);
         let fitting: Vec<usize> = (0..scene.captions.len())
             .filter(|caption| {

@@ -13,7 +13,7 @@ use burn::train::renderer::MetricsRenderer;
 use zegclip_model::clip::Clip;
 use zegclip_model::config::ClipConfig;
 use zegclip_model::parameters::load_parameters;
-use zegclip_model::weights::WeightFile;
+use zegclip_weights::WeightFile;
 
 use super::batch::StagedBatches;
 use super::config::{PretrainConfig, StageConfig};

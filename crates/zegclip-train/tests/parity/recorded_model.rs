@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use zegclip_data::{LabelMap, SeenClasses, TrainingLabels, TrainingSetting};
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, ZegClip, load_zegclip, zegclip_config};
 use zegclip_train::freeze;
+use zegclip_weights::WeightFile;
 
 use crate::cases::{Case, Recorded};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use burn::tensor::{Device, FloatDType, Tensor};
 use zegclip_data::{RgbImage, encode_png};
 use zegclip_model::clip::{Clip, TextEncoder, Tokenizer};
-use zegclip_model::weights::{IfExists, OutputTensor, WeightFile, write_open_clip};
 use zegclip_model::{Hints, load_clip, load_text_encoder, text_config, whole_token_embedding};
+use zegclip_weights::{IfExists, OutputTensor, WeightFile, write_open_clip};
 
 use zegclip_train::pretrain::PairSource;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use zegclip_model::config::MaskActivation;
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, zegclip_config};
+use zegclip_weights::WeightFile;
 
 use crate::farm::Farm;
 

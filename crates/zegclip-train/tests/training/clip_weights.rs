@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, FloatDType};
 use zegclip_data::Vocabulary;
 use zegclip_model::clip::Clip;
-use zegclip_model::weights::WeightFile;
 use zegclip_model::{Hints, load_clip};
+use zegclip_weights::WeightFile;
 
 use crate::farm::Farm;
 

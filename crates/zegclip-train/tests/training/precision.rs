@@ -116,7 +116,7 @@ fn the_model_file_keeps_the_encoder_as_it_was() {
         }
         let encoder = |run: &str| {
             let path = farm.path(&format!("{run}/model.safetensors"));
-            let file = zegclip_model::weights::WeightFile::open(&path).unwrap();
+            let file = zegclip_weights::WeightFile::open(&path).unwrap();
             file.tensor_f32("backbone.transformer.resblocks.1.mlp.c_fc.weight")
                 .unwrap()
         };

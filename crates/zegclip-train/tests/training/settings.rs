@@ -1,7 +1,7 @@
 //! Settings train, evaluations are kept, and an iteration says what a display needs.
 
-use zegclip_model::weights::WeightFile;
 use zegclip_train::{Checkpoint, Configuration, Outcome, SegmentationTraining, TrainConfig, TrainData};
+use zegclip_weights::WeightFile;
 
 use crate::farm::{Farm, followed, model_bytes};
 

@@ -1,0 +1,146 @@
+//! Files that appear whole or not at all.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// What to do when the output exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IfExists {
+    /// Keep the existing file and fail with [`io::ErrorKind::AlreadyExists`].
+    #[default]
+    Fail,
+    /// Replace the existing file once the new one is complete.
+    Replace,
+}
+
+/// A file under a temporary name in the folder of its destination. [`commit`](Self::commit) gives it its name; a file that
+/// is dropped before is removed.
+///
+/// ```
+/// use std::io::Write;
+/// use zegclip_foundation::{AtomicFile, IfExists};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("scores.json");
+/// let mut file = AtomicFile::create(&path, IfExists::Fail)?;
+/// file.write_all(b"{}")?;
+/// assert!(!path.exists());
+/// file.commit()?;
+/// assert_eq!(std::fs::read(&path)?, b"{}");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct AtomicFile {
+    writer: BufWriter<NamedTempFile>,
+    path: PathBuf,
+    if_exists: IfExists,
+}
+
+impl AtomicFile {
+    /// Opens a temporary file beside `path`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] where `path` exists and is not to be replaced; those of creating a file in its folder.
+    pub fn create(path: &Path, if_exists: IfExists) -> io::Result<Self> {
+        if if_exists == IfExists::Fail && path.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".zegclip-").suffix(".partial");
+        #[cfg(unix)]
+        {
+            // The user's mask decides, as for any new file.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        Ok(Self {
+            writer: BufWriter::new(builder.tempfile_in(folder_of(path))?),
+            path: path.to_owned(),
+            if_exists,
+        })
+    }
+
+    /// Writes the file to disk, then renames it, then writes its folder's entry to disk.
+    ///
+    /// # Errors
+    /// Those of the operating system; the destination is then as it was.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        match self.if_exists {
+            IfExists::Fail => file.persist_noclobber(&self.path),
+            IfExists::Replace => file.persist(&self.path),
+        }
+        .map_err(|error| error.error)?;
+        sync_folder(folder_of(&self.path));
+        Ok(())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.writer.seek(position)
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// The rename has happened; a file system that cannot sync folders does not undo it.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_dropped_leaves_the_old_one_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        std::fs::write(&path, "old").unwrap();
+        let mut file = AtomicFile::create(&path, IfExists::Replace).unwrap();
+        file.write_all(b"ne").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_existing_file_is_kept_unless_it_is_to_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let late = AtomicFile::create(&path, IfExists::Fail).unwrap();
+        std::fs::write(&path, "old").unwrap();
+        let kinds = [
+            AtomicFile::create(&path, IfExists::Fail).unwrap_err().kind(),
+            late.commit().unwrap_err().kind(),
+        ];
+        assert_eq!(kinds, [io::ErrorKind::AlreadyExists; 2]);
+        let mut file = AtomicFile::create(&path, IfExists::Replace).unwrap();
+        file.write_all(b"new").unwrap();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,18 @@
+//! What every crate of ZegCLIP stands on, without a dependency on tensors or images.
+//!
+//! - [`AtomicFile`]: a file that appears whole or not at all;
+//! - [`Fingerprint`]: length and checksum, by which a changed input is noticed;
+//! - [`split_mix`] and [`RandomStream`]: numbers that are functions of their seed;
+//! - [`nearest_name`]: the name that a misspelled one probably means.
+
+#![forbid(unsafe_code)]
+
+mod atomic_file;
+mod fingerprint;
+mod nearest_name;
+mod random;
+
+pub use atomic_file::{AtomicFile, IfExists};
+pub use fingerprint::Fingerprint;
+pub use nearest_name::nearest_name;
+pub use random::{GOLDEN_RATIO, RandomStream, mix, split_mix};

@@ -1,0 +1,46 @@
+//! "Did you mean": the nearest of the names that exist.
+
+/// Names longer than this are not compared, so that hostile files cost no time.
+const MAX_LENGTH: usize = 160;
+/// Names compared at most.
+const MAX_NAMES: usize = 10_000;
+/// A third of the letters wrong is a slip; more is another word.
+const MIN_SIMILARITY: f64 = 0.66;
+
+/// The name in `known` that `name` probably means, if any is near enough. Letter case makes no difference.
+///
+/// ```
+/// assert_eq!(zegclip_foundation::nearest_name("voc21", ["voc20", "coco171"]), Some("voc20"));
+/// ```
+pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > MAX_LENGTH {
+        return None;
+    }
+    let lower = name.to_lowercase();
+    known
+        .into_iter()
+        .filter(|known| known.len() <= MAX_LENGTH)
+        .take(MAX_NAMES)
+        .map(|known| {
+            let similarity = strsim::normalized_damerau_levenshtein(&lower, &known.to_lowercase());
+            (similarity, known)
+        })
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_word_and_another_word_finds_none() {
+        let known = ["voc20", "coco171", "context59"];
+        assert_eq!(nearest_name("voc21", known), Some("voc20"));
+        assert_eq!(nearest_name("CONTEXT-59", known), Some("context59"));
+        assert_eq!(nearest_name("cityscapes", known), None);
+        assert_eq!(nearest_name("x", []), None);
+        assert_eq!(nearest_name(&"x".repeat(10_000), known), None);
+    }
+}

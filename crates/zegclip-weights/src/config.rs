@@ -1,0 +1,30 @@
+//! The configuration that Hugging Face and OpenCLIP put beside their weights.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+/// Where [`super::WeightFile::meta`] holds it.
+pub(crate) const KEY: &str = "config";
+/// File names, and the entry by which the content is known.
+const FILES: [(&str, &str); 3] = [
+    ("config.json", "vision_config"),
+    ("config.json", "text_config"),
+    ("open_clip_config.json", "model_cfg"),
+];
+/// Bytes of a configuration.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// The configuration of the model in the same folder; other files of the name do not count.
+pub(crate) fn beside(weights: &Path) -> Option<Json> {
+    let folder = weights.parent()?;
+    FILES.iter().find_map(|(name, entry)| {
+        let path = folder.join(name);
+        let small = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= MAX_CONFIG);
+        let config: Json = small
+            .then(|| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+            .flatten()?;
+        config.get(entry)?;
+        Some(config)
+    })
+}

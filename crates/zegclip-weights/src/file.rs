@@ -1,0 +1,264 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use half::f16;
+use serde_json::{Map, Value as Json};
+use zegclip_foundation::nearest_name;
+
+use crate::contents::Contents;
+use crate::format::Format;
+use crate::safetensors::read_safetensors;
+use crate::sharded::read_sharded;
+use crate::sniff::{Container, sniff};
+use crate::source::Source;
+use crate::torch::{read_legacy, read_zip};
+use crate::view::{Entry, TensorInfo};
+use crate::{Dtype, OutputTensor, WeightError, config, naming};
+
+/// Names that models are published under, in the order in which a folder is searched.
+const IN_FOLDERS: [&str; 7] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.pth",
+];
+
+/// A weight file that is open: its tensors under canonical names, which are those of the authors' checkpoints
+/// (`backbone.*`, `text_encoder.*`, `decode_head.*`, `logit_scale`), whatever the file calls them.
+///
+/// The file stays open; a tensor is mapped into memory, and converted where it must be, when it is asked for. Tensors of other origin keep the file's
+/// names.
+///
+/// ```no_run
+/// # use zegclip_weights::{WeightError, WeightFile};
+/// # fn main() -> Result<(), WeightError> {
+/// let weights = WeightFile::open("ViT-B-16.pt".as_ref())?;
+/// let (shape, values) = weights.tensor_f32("backbone.proj")?;
+/// assert_eq!(shape, [768, 512]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct WeightFile {
+    path: PathBuf,
+    format: Format,
+    entries: BTreeMap<String, Entry>,
+    meta: Map<String, Json>,
+    classes: Option<Vec<String>>,
+    stays_mapped: bool,
+}
+
+impl WeightFile {
+    /// Opens a weight file, the `*.index.json` of a model in several files, or a folder that holds either under its usual
+    /// name. What it is, the content decides. Hugging Face's `config.json` or OpenCLIP's `open_clip_config.json` beside it
+    /// becomes the value `config` of [`Self::meta`].
+    ///
+    /// # Errors
+    /// Everything that [`WeightError`] lists; the description of all tensors is checked here, so that reading a tensor can
+    /// fail only for a wrong checksum or a missing name.
+    pub fn open(path: &Path) -> Result<Self, WeightError> {
+        let path = if path.is_dir() {
+            find_in_folder(path)?
+        } else {
+            path.to_owned()
+        };
+        let source = Arc::new(Source::open(&path)?);
+        let contents = match sniff(&source)? {
+            Container::ShardIndex => read_sharded(&source, read_container)?,
+            container => read_as(container, &source)?,
+        };
+        let mut file = Self::new(path, contents)?;
+        if matches!(file.format, Format::HuggingFace | Format::OpenClip)
+            && let Some(config) = config::beside(&file.path)
+        {
+            file.meta.insert(config::KEY.to_owned(), config);
+        }
+        Ok(file)
+    }
+
+    /// Reads weights that are in memory, such as compiled-in ones; `name` stands for the path in messages.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; an index of shards is refused, as there is no folder to find them in.
+    pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, WeightError> {
+        let source = Arc::new(Source::from_memory(Path::new(name), bytes.into())?);
+        let contents = read_container(&source)?;
+        Self::new(name.into(), contents)
+    }
+
+    fn new(path: PathBuf, mut contents: Contents) -> Result<Self, WeightError> {
+        let (format, entries) = naming::canonical(&path, &mut contents)?;
+        let classes = classes_of(format, &contents.meta);
+        Ok(Self {
+            path,
+            format,
+            entries,
+            meta: contents.meta,
+            classes,
+            stays_mapped: false,
+        })
+    }
+
+    /// Lets models use the file's own pages where they hold what the model needs: nothing is copied, and a file in the
+    /// system's cache is loaded at once. The file must then stay as it is for as long as the model lives; replacing it by
+    /// renaming another one is fine.
+    #[must_use]
+    pub fn stays_mapped(mut self) -> Self {
+        self.stays_mapped = true;
+        self
+    }
+
+    /// Where the names and the container come from.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The file that was opened: the one in the folder if a folder was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Canonical names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of this canonical name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Shape and element type of a tensor.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.entries.get(name).map(Entry::info)
+    }
+
+    /// Shape and row-major elements of a tensor of any type, as `f32`.
+    ///
+    /// # Errors
+    /// [`WeightError::Missing`] for an unknown name, [`WeightError::Checksum`] for damaged data.
+    pub fn tensor_f32(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), WeightError> {
+        let entry = self.entry(name)?;
+        Ok((entry.info().shape.clone(), entry.to_f32()?))
+    }
+
+    /// The elements of an f32 tensor in the file's own pages, if [`Self::stays_mapped`] allows it and they lie there as the
+    /// processor wants them: in row-major order, aligned, in its order of bytes.
+    ///
+    /// # Errors
+    /// As [`Self::tensor_f32`].
+    pub fn mapped_f32(&self, name: &str) -> Result<Option<bytes::Bytes>, WeightError> {
+        if !self.stays_mapped {
+            return Ok(None);
+        }
+        self.entry(name)?.mapped_f32()
+    }
+
+    /// As [`Self::tensor_f32`], for a tensor that has to have a given shape.
+    ///
+    /// # Errors
+    /// Also [`WeightError::Shape`] for another shape.
+    pub fn tensor_f32_of(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightError> {
+        let entry = self.entry(name)?;
+        let found = &entry.info().shape;
+        if found != shape {
+            return Err(WeightError::Shape {
+                path: self.path.clone(),
+                key: name.to_owned(),
+                found: found.clone(),
+                expected: shape.to_owned(),
+            });
+        }
+        entry.to_f32()
+    }
+
+    /// Shape and row-major elements in half precision; no detour over `f32` where the file has them so.
+    ///
+    /// # Errors
+    /// As [`Self::tensor_f32`].
+    pub fn tensor_f16(&self, name: &str) -> Result<(Vec<usize>, Vec<f16>), WeightError> {
+        let entry = self.entry(name)?;
+        Ok((entry.info().shape.clone(), entry.to_f16()?))
+    }
+
+    /// A tensor to be written to another file, as `dtype` if it is one of floats, else as it is. It is read when it is
+    /// written.
+    ///
+    /// # Errors
+    /// [`WeightError::Missing`] for an unknown name.
+    pub fn output(&self, name: &str, dtype: Option<Dtype>) -> Result<OutputTensor<'_>, WeightError> {
+        let entry = self.entry(name)?;
+        let own = entry.info().dtype;
+        let dtype = dtype.filter(|dtype| own.is_float() && dtype.is_float()).unwrap_or(own);
+        Ok(OutputTensor::stored(name, dtype, entry))
+    }
+
+    /// The class names that the file states: `CLASSES` in the `meta` of the authors' checkpoints, `classes` in the header of
+    /// native files.
+    pub fn classes(&self) -> Option<&[String]> {
+        self.classes.as_deref()
+    }
+
+    /// Plain values beside the tensors: `meta` and the outermost numbers of checkpoints, the header's metadata of safetensors,
+    /// the integer scalars of TorchScript archives, `config` where a configuration lies beside the file.
+    pub fn meta(&self) -> &Map<String, Json> {
+        &self.meta
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry, WeightError> {
+        self.entries.get(name).ok_or_else(|| WeightError::Missing {
+            path: self.path.clone(),
+            key: name.to_owned(),
+            nearest: nearest_name(name, self.names()).map(str::to_owned),
+        })
+    }
+}
+
+fn read_container(source: &Arc<Source>) -> Result<Contents, WeightError> {
+    read_as(sniff(source)?, source)
+}
+
+fn read_as(container: Container, source: &Arc<Source>) -> Result<Contents, WeightError> {
+    match container {
+        Container::TorchZip => read_zip(source),
+        Container::TorchLegacy => read_legacy(source),
+        Container::Safetensors => read_safetensors(source),
+        Container::ShardIndex => Err(WeightError::NotWeights {
+            path: source.path().to_owned(),
+            found: "JSON",
+            fix: "open the index file of a sharded model by its own path, or give a file of weights",
+        }),
+    }
+}
+
+fn find_in_folder(folder: &Path) -> Result<PathBuf, WeightError> {
+    let found = IN_FOLDERS
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file());
+    found.ok_or_else(|| WeightError::NoModelInFolder {
+        path: folder.to_owned(),
+        expected: IN_FOLDERS.to_vec(),
+    })
+}
+
+fn classes_of(format: Format, meta: &Map<String, Json>) -> Option<Vec<String>> {
+    let parsed;
+    let list = match format {
+        Format::Mmseg => meta.get("CLASSES")?,
+        Format::Native => {
+            parsed = serde_json::from_str::<Json>(meta.get("classes")?.as_str()?).ok()?;
+            &parsed
+        }
+        _ => return None,
+    };
+    list.as_array()?
+        .iter()
+        .map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}

@@ -1,0 +1,70 @@
+//! The safetensors container: a JSON header, then the tensors one after another. The header is read and checked by the
+//! `safetensors` crate.
+
+use std::sync::Arc;
+
+use safetensors::{SafeTensorError, SafeTensors};
+use serde_json::Map;
+
+use crate::contents::{Content, Contents};
+use crate::source::{Source, Storage};
+use crate::view::View;
+use crate::{Dtype, WeightError};
+
+/// Bytes of the header's length before it.
+pub(crate) const LENGTH: usize = 8;
+
+/// Reads the header; tensors stay in the mapped file.
+pub(crate) fn read_safetensors(source: &Arc<Source>) -> Result<Contents, WeightError> {
+    let failed = |error: SafeTensorError| {
+        let reason = match &error {
+            SafeTensorError::InvalidHeaderLength | SafeTensorError::MetadataIncompleteBuffer => {
+                "its size is not the one its header states, as after a download that stopped early"
+            }
+            _ => "its header is not valid",
+        };
+        WeightError::Safetensors {
+            path: source.path().to_owned(),
+            reason: reason.into(),
+            source: error,
+        }
+    };
+    let (header, metadata) = SafeTensors::read_metadata(source.bytes()).map_err(failed)?;
+    let mut tensors = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let reason = |reason| WeightError::Tensor {
+            path: source.path().to_owned(),
+            key: name.clone(),
+            reason,
+        };
+        let dtype = Dtype::from_safetensors(info.dtype)
+            .ok_or_else(|| reason(format!("has elements of type {:?}, which no CLIP uses", info.dtype)))?;
+        let place = |offset: usize| offset.checked_add(LENGTH)?.checked_add(header);
+        let (Some(start), Some(end)) = (place(info.data_offsets.0), place(info.data_offsets.1)) else {
+            return Err(reason("lies outside the file".into()));
+        };
+        let storage = Arc::new(Storage::new(source.clone(), start..end, name.as_str(), None)?);
+        tensors.push((
+            name.clone(),
+            View::whole(storage, dtype, info.shape.clone()).map_err(reason)?,
+        ));
+    }
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if tensors.is_empty() {
+        return Err(WeightError::NoTensors {
+            path: source.path().to_owned(),
+            found: "an empty header".into(),
+        });
+    }
+    let meta: Map<_, _> = metadata
+        .metadata()
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.as_str().into()))
+        .collect();
+    Ok(Contents {
+        kind: Content::Safetensors,
+        tensors,
+        meta,
+    })
+}

@@ -1,0 +1,188 @@
+//! A weight file's bytes, mapped into memory, and storages inside it whose checksums are verified before the first use.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use memmap2::{Mmap, MmapOptions};
+
+use crate::WeightError;
+
+/// One weight file. The whole of it is mapped for its directory; tensors are mapped one by one while they are read, so that
+/// a loaded model and its file are never both in memory.
+#[derive(Debug)]
+pub(crate) struct Source {
+    path: PathBuf,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    File { file: File, whole: Mmap },
+    Memory(Cow<'static, [u8]>),
+}
+
+/// Bytes of a file for as long as they are needed.
+pub(crate) enum Bytes<'a> {
+    Borrowed(&'a [u8]),
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+impl std::ops::Deref for Bytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Mapped(mapped) => mapped,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+fn map(file: &File, range: Range<usize>) -> std::io::Result<Mmap> {
+    let mut options = MmapOptions::new();
+    options.offset(range.start as u64).len(range.len());
+    // SAFETY: a mapping is only unsound if another process truncates or rewrites the file while it is read. Weight files are
+    // written once; this project's own writers replace them by renaming, which leaves an open file as it was. Bytes that
+    // change all the same reach bounds-checked parsers only, never a type with invalid values.
+    #[allow(unsafe_code)]
+    unsafe {
+        options.map(file)
+    }
+}
+
+impl Source {
+    /// Maps a regular file that is not empty.
+    pub(crate) fn open(path: &Path) -> Result<Self, WeightError> {
+        let failed = |source| WeightError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        // Looked at before it is opened: opening a pipe would wait for a writer.
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(WeightError::NotAFile { path: path.to_owned() });
+        }
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length == 0 {
+            return Err(WeightError::Empty { path: path.to_owned() });
+        }
+        let length = usize::try_from(length).map_err(|error| failed(std::io::Error::other(error)))?;
+        let whole = map(&file, 0..length).map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            content: Content::File { file, whole },
+        })
+    }
+
+    /// Takes bytes that are in memory already; `path` only serves messages.
+    pub(crate) fn from_memory(path: &Path, bytes: Cow<'static, [u8]>) -> Result<Self, WeightError> {
+        if bytes.is_empty() {
+            return Err(WeightError::Empty { path: path.to_owned() });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            content: Content::Memory(bytes),
+        })
+    }
+
+    /// A stretch of the file in a mapping of its own; `range` lies inside the file.
+    fn stretch(&self, range: Range<usize>) -> Result<Bytes<'_>, WeightError> {
+        match &self.content {
+            Content::File { file, .. } if !range.is_empty() => {
+                let mapped = map(file, range).map_err(|source| WeightError::Read {
+                    path: self.path.clone(),
+                    source,
+                })?;
+                Ok(Bytes::Mapped(mapped))
+            }
+            _ => Ok(Bytes::Borrowed(self.bytes().get(range).unwrap_or_default())),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole file. What is read through this stays in memory while the file is open: directories and descriptions.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.content {
+            Content::File { whole, .. } => whole,
+            Content::Memory(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn damaged(&self, reason: impl Into<String>) -> WeightError {
+        WeightError::Damaged {
+            path: self.path.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unsupported(&self, reason: impl Into<String>) -> WeightError {
+        WeightError::Unsupported {
+            path: self.path.clone(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// A stretch of a file that holds the elements of one or several tensors.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    source: Arc<Source>,
+    range: Range<usize>,
+    entry: String,
+    checksum: Option<u32>,
+    verified: OnceLock<bool>,
+}
+
+impl Storage {
+    /// `entry` names the stretch in messages; `checksum` is the CRC-32 that its bytes must have.
+    pub(crate) fn new(
+        source: Arc<Source>,
+        range: Range<usize>,
+        entry: impl Into<String>,
+        checksum: Option<u32>,
+    ) -> Result<Self, WeightError> {
+        let entry = entry.into();
+        if source.bytes().get(range.clone()).is_none() {
+            return Err(source.damaged(format!("`{entry}` lies outside the file")));
+        }
+        Ok(Self {
+            source,
+            range,
+            entry,
+            checksum,
+            verified: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// The bytes, verified once against the checksum.
+    pub(crate) fn bytes(&self) -> Result<Bytes<'_>, WeightError> {
+        let bytes = self.source.stretch(self.range.clone())?;
+        let right = || self.checksum.is_none_or(|expected| crc32fast::hash(&bytes) == expected);
+        if *self.verified.get_or_init(right) {
+            Ok(bytes)
+        } else {
+            Err(WeightError::Checksum {
+                path: self.source.path.clone(),
+                entry: self.entry.clone(),
+            })
+        }
+    }
+}
