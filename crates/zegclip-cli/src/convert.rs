@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, json};
 use zegclip::Vocabulary;
 use zegclip_model::config::MaskActivation;
-use zegclip_model::{Hints, NativeMetadata, text_config, whole_token_embedding, zegclip_config};
+use zegclip_model::{ModelOverrides, NativeMetadata, expand_token_embedding, text_config, zegclip_config};
 use zegclip_weights::{Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native, write_open_clip};
 
 use crate::arguments::{ConvertOptions, PrecisionName};
 use crate::failure::Failure;
 use crate::output;
-use crate::segment::hints;
+use crate::segment::model_overrides;
 
 pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
     let extension = options
@@ -37,10 +37,10 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
         .map(Vocabulary::from_name_or_file)
         .transpose()
         .map_err(Failure::usage)?;
-    let hints = options
+    let overrides = options
         .model_config
         .as_deref()
-        .map(hints)
+        .map(model_overrides)
         .transpose()?
         .unwrap_or_default();
     let input = WeightFile::open(&options.input)?;
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
         PrecisionName::F32 => Dtype::F32,
         PrecisionName::F16 => Dtype::F16,
     });
-    let metadata = metadata(&input, clip.as_ref(), &hints, vocabulary)?;
+    let metadata = metadata(&input, clip.as_ref(), &overrides, vocabulary)?;
     let mut tensors = tensors(&input, clip.as_ref(), dtype)?;
     let parts = input.parts();
     let plain_clip = !parts.decode_head && parts.image_encoder && parts.text_encoder;
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
             .flatten()
             .find(|file| file.parts().text_encoder);
         if let Some((file, config)) = text.zip(metadata.text.as_ref())
-            && let Some(whole) = whole_token_embedding(file, config, dtype)?
+            && let Some(whole) = expand_token_embedding(file, config, dtype)?
         {
             tensors.retain(|tensor| tensor.name() != whole.name());
             tensors.push(whole);
@@ -97,19 +97,19 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
 fn metadata(
     input: &WeightFile,
     clip: Option<&WeightFile>,
-    hints: &Hints,
+    overrides: &ModelOverrides,
     vocabulary: Option<Vocabulary>,
 ) -> Result<NativeMetadata, Failure> {
     let mut metadata = NativeMetadata::read(input)?.unwrap_or_default();
     if input.parts().decode_head {
-        metadata.config = Some(zegclip_config(input, clip, hints)?);
+        metadata.config = Some(zegclip_config(input, clip, overrides)?);
     }
     let text = [Some(input), clip]
         .into_iter()
         .flatten()
         .find(|file| file.parts().text_encoder);
     if let Some(file) = text {
-        metadata.text = Some(text_config(file, hints)?.0);
+        metadata.text = Some(text_config(file, overrides)?.0);
     }
     if let Some(vocabulary) = vocabulary {
         metadata.vocabulary = Some(vocabulary.to_toml());

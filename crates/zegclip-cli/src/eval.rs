@@ -97,8 +97,8 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
         Ok(())
     };
     let decoding = SegmentOptions {
-        // Where all classes count as seen, 0.1 from every score changes no label.
-        keep_seen_scores: Some(setting != TrainingSetting::Inductive),
+        // Where all classes count as seen, the bias changes no label.
+        seen_class_bias: Some(setting == TrainingSetting::Inductive),
         ..SegmentOptions::default()
     };
     let state = evaluate(&segmenter, &dataset, &evaluation, &decoding, scored)?;

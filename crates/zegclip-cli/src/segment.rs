@@ -11,7 +11,7 @@ use zegclip::{
 };
 use zegclip_data::draw::overlay;
 use zegclip_data::{write_atomically, write_label_png};
-use zegclip_model::Hints;
+use zegclip_model::ModelOverrides;
 
 use crate::arguments::{self, MethodName, ModelOptions, PrecisionName, SettingName};
 use crate::classes::vocabulary;
@@ -52,10 +52,10 @@ pub(crate) fn run(options: &arguments::SegmentOptions) -> Result<(), Failure> {
         options,
         background: background.names.iter().filter_map(|name| scored.find(name)).collect(),
         decoding: SegmentOptions {
-            keep_seen_scores: options
+            seen_class_bias: options
                 .classes
                 .setting
-                .map(|setting| setting == SettingName::Transductive),
+                .map(|setting| setting != SettingName::Transductive),
             threshold: background.threshold,
             scores: options.scores,
         },
@@ -93,7 +93,7 @@ pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
         builder = builder.text_features(features);
     }
     if let Some(path) = &options.model_config {
-        builder = builder.hints(hints(path)?);
+        builder = builder.model_overrides(model_overrides(path)?);
     }
     let segmenter = builder.load()?;
     if options.weights.is_none() {
@@ -126,8 +126,8 @@ pub(crate) fn model_name(weights: Option<&Path>) -> String {
     )
 }
 
-/// Sizes that the weights cannot tell.
-pub(crate) fn hints(path: &Path) -> Result<Hints, Failure> {
+/// The sizes that a TOML file states instead of the weights.
+pub(crate) fn model_overrides(path: &Path) -> Result<ModelOverrides, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::failed(format!("cannot read `{}`: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| Failure::failed(format!("`{}`: {}", path.display(), error.message())))

@@ -22,11 +22,11 @@ pub struct MaskLayout {
     /// Size of the labels.
     pub output: [usize; 2],
     /// Taken from the score of each class.
-    pub adjustment: Vec<f32>,
+    pub seen_class_bias: Vec<f32>,
 }
 
 /// The best class of every pixel and its score: the mean over windows of σ of the masks, upsampled to the window, less the
-/// adjustment, resized to the output. All resizing is bilinear; among equal scores the first class wins. On GPUs one pass
+/// bias, resized to the output. All resizing is bilinear; among equal scores the first class wins. On GPUs one pass
 /// without an array of `[classes, height, width]`. Not differentiable.
 ///
 /// # Shapes
@@ -34,11 +34,11 @@ pub struct MaskLayout {
 /// - output: class and score, `[2, rows, columns]`, in f32
 ///
 /// # Panics
-/// If there are not as many windows or adjustments as masks have.
+/// If there are not as many windows or biases as masks have.
 pub fn decode_masks(masks: Tensor<4>, layout: MaskLayout) -> Tensor<3> {
     let [windows, classes, ..] = masks.dims();
     assert_eq!(windows, layout.windows.len(), "a place for each window");
-    assert_eq!(classes, layout.adjustment.len(), "an adjustment for each class");
+    assert_eq!(classes, layout.seen_class_bias.len(), "a bias for each class");
     let masks = masks.cast(FloatDType::F32).into_dispatch();
     Tensor::from_dispatch(<Dispatch as MaskDecodingOperator>::decode(masks, layout))
 }
@@ -64,11 +64,12 @@ impl MaskDecodingOperator for Cube {
         let device = masks.device();
         let places: Vec<i32> = layout.windows.as_flattened().iter().map(|at| *at as i32).collect();
         let places = Self::int_from_data(TensorData::new(places, [layout.windows.len(), 2]), &device);
-        let classes = layout.adjustment.len();
-        let adjustment = Self::float_from_data(TensorData::new(layout.adjustment.clone(), [classes]), &device);
+        let classes = layout.seen_class_bias.len();
+        let seen_class_bias =
+            Self::float_from_data(TensorData::new(layout.seen_class_bias.clone(), [classes]), &device);
         // The classes of a cell side by side, so that a unit reads several at once.
         let masks = Self::float_permute(masks, &[0, 2, 3, 1]);
-        cube::decode_masks(masks, places, adjustment, &layout)
+        cube::decode_masks(masks, places, seen_class_bias, &layout)
     }
 }
 
@@ -119,8 +120,11 @@ fn compose<B: Backend>(masks: FloatTensor<B>, layout: &MaskLayout) -> FloatTenso
         TensorData::new(windows_at, [1, 1, resized_rows, resized_columns]),
         &device,
     );
-    let adjustment = B::float_from_data(TensorData::new(layout.adjustment.clone(), [1, classes, 1, 1]), &device);
-    let scores = B::float_sub(B::float_div(sum, counts), adjustment);
+    let seen_class_bias = B::float_from_data(
+        TensorData::new(layout.seen_class_bias.clone(), [1, classes, 1, 1]),
+        &device,
+    );
+    let scores = B::float_sub(B::float_div(sum, counts), seen_class_bias);
     let scores = resize(scores, matrices(layout.resized, layout.output));
     let (best, labels) = B::float_max_dim_with_indices(scores, 1, IntDType::I32);
     let decoded = B::float_cat(vec![B::int_into_float(labels, FloatDType::F32), best], 1);

@@ -174,7 +174,7 @@ fn check_operators(other: &Device) {
             window: [32, 32],
             resized,
             output,
-            adjustment: (0..classes).map(|class| [0.1, 0.0][class % 2]).collect(),
+            seen_class_bias: (0..classes).map(|class| [0.1, 0.0][class % 2]).collect(),
         };
         let decoded = |device: &Device| {
             let masks = random([layout.windows.len(), classes, 5, 4], 3, device) * 6.0;

@@ -51,17 +51,17 @@ pub struct TextConfig {
     /// Non-linearity of the perceptrons.
     #[serde(default)]
     pub activation: Activation,
-    /// Ids that have a row of their own in the token embedding, in rising order; all others share one more row, the last. A
-    /// model of a small world knows some hundred of CLIP's 49,408 tokens. `None`: every id has its row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept_tokens: Option<Vec<u32>>,
+    /// Token ids with a row of their own in the token embedding, strictly increasing; all other ids share one more row, the
+    /// last. `None`: one row per id. The key in files is `kept_tokens`.
+    #[serde(default, rename = "kept_tokens", skip_serializing_if = "Option::is_none")]
+    pub pruned_vocabulary: Option<Vec<u32>>,
 }
 
 impl TextConfig {
     /// Tokens of a text that weights of these sizes never saw: they share one row of the embedding, so that their feature
     /// says nothing. Empty for weights with all tokens.
     pub fn unknown_tokens(&self, text: &str) -> Vec<u32> {
-        let Some(kept) = &self.kept_tokens else {
+        let Some(kept) = &self.pruned_vocabulary else {
             return Vec::new();
         };
         let ids = Tokenizer::clip().encode(text, self.context_length).ids;
@@ -281,7 +281,7 @@ impl VisionConfig {
 impl TextConfig {
     /// Rows of the token embedding.
     pub fn embedding_rows(&self) -> usize {
-        self.kept_tokens
+        self.pruned_vocabulary
             .as_ref()
             .map_or(self.vocabulary_size, |kept| kept.len() + 1)
     }
@@ -295,7 +295,7 @@ impl TextConfig {
             context_length: 77,
             vocabulary_size: 49_408,
             activation: Activation::QuickGelu,
-            kept_tokens: None,
+            pruned_vocabulary: None,
         }
     }
 

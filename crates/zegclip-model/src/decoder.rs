@@ -11,7 +11,7 @@ use crate::dropout::Dropout;
 use crate::layer_norm::LayerNorm;
 use crate::linear::apply_linear;
 
-/// See [`Decoder::telling_similarity`].
+/// See [`Decoder::with_similarity_init`].
 const BIAS_OF_QUERIES: f64 = 0.5;
 
 /// Attention from class queries to patch features.
@@ -146,14 +146,14 @@ impl Decoder {
     /// The same with values that make it tell `similarity` of queries and patches: all layers but the last pass their
     /// queries on, and the projections of the last one are multiples of the identity.
     #[must_use]
-    pub fn telling_similarity(mut self, similarity: Similarity) -> Self {
+    pub fn with_similarity_init(mut self, similarity: Similarity) -> Self {
         let Similarity { scale, threshold } = similarity;
         let Some((last, others)) = self.layers.split_last_mut() else {
             return self;
         };
         for layer in others.iter_mut() {
-            silence(&mut layer.cross_attention.proj);
-            silence(&mut layer.linear2);
+            zero_init(&mut layer.cross_attention.proj);
+            zero_init(&mut layer.linear2);
         }
         let attention = &mut last.cross_attention;
         let width = attention.q.weight.dims()[0];
@@ -191,7 +191,7 @@ impl Decoder {
 }
 
 /// Lets a linear layer give 0.
-fn silence(linear: &mut Linear) {
+fn zero_init(linear: &mut Linear) {
     linear.weight = Param::from_tensor(linear.weight.val().zeros_like());
     linear.bias = linear
         .bias

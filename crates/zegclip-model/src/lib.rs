@@ -11,9 +11,9 @@
 #![deny(unsafe_code)]
 
 pub mod clip;
-mod compact_tokens;
 pub mod config;
 pub mod decoder;
+mod dense_clip;
 pub mod device;
 mod dropout;
 mod error;
@@ -24,15 +24,16 @@ mod load;
 pub mod loss;
 pub mod parameters;
 pub mod prompt;
+mod pruned_vocabulary;
 pub mod relation;
 mod zegclip;
 
-pub use compact_tokens::whole_token_embedding;
 pub use config::{ClipConfig, ZegClipConfig};
 pub use dropout::Dropout;
 pub use error::ModelError;
 pub use load::{
-    Hints, NativeMetadata, clip_config, load_clip, load_image_encoder, load_text_encoder, load_zegclip, text_config,
-    zegclip_config,
+    ModelOverrides, NativeMetadata, clip_config, load_clip, load_image_encoder, load_text_encoder, load_zegclip,
+    text_config, zegclip_config,
 };
-pub use zegclip::{Folded, SEEN_CLASS_ADJUSTMENT, ZegClip};
+pub use pruned_vocabulary::expand_token_embedding;
+pub use zegclip::{SEEN_CLASS_BIAS, ZegClip};

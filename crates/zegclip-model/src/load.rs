@@ -20,10 +20,10 @@ const HEAD_DIM: usize = 64;
 /// Heads of the published decoder.
 const DECODER_HEADS: usize = 8;
 
-/// What no tensor's shape tells. Whatever is absent gets the published value.
+/// Sizes that no tensor's shape determines. `None` stands for the stated default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Hints {
+pub struct ModelOverrides {
     /// Side of a window in pixels; else the stored position grid times the patch size, or 512 for a model whose image
     /// encoder comes from CLIP's own file.
     pub image_size: Option<usize>,
@@ -130,11 +130,11 @@ impl NativeMetadata {
 pub fn zegclip_config(
     weights: &WeightFile,
     clip: Option<&WeightFile>,
-    hints: &Hints,
+    overrides: &ModelOverrides,
 ) -> Result<ZegClipConfig, ModelError> {
     if let Some(mut config) = NativeMetadata::read(weights)?.and_then(|metadata| metadata.config) {
-        config.image_size = hints.image_size.unwrap_or(config.image_size);
-        config.stride = hints.stride.unwrap_or(config.stride);
+        config.image_size = overrides.image_size.unwrap_or(config.image_size);
+        config.stride = overrides.stride.unwrap_or(config.stride);
         return checked(config, weights);
     }
     let head = weights.architecture()?;
@@ -144,7 +144,7 @@ pub fn zegclip_config(
         fix: "name a trained ZegCLIP checkpoint with `--weights`, CLIP's own file with `--clip`",
     })?;
     let encoder_file = encoder_file(weights, clip)?;
-    let (mut vision, embed_dim) = vision_config(encoder_file, hints)?;
+    let (mut vision, embed_dim) = vision_config(encoder_file, overrides)?;
     if embed_dim != decoder.width {
         return Err(ModelError::Mismatch(format!(
             "`{}` has a decoder for features {} wide, but the image encoder of `{}` gives {embed_dim}; use the CLIP that \
@@ -156,7 +156,9 @@ pub fn zegclip_config(
     }
     let stored_size = vision.position_grid * vision.patch_size;
     let from_clip = encoder_file.format() != Format::Mmseg && encoder_file.format() != Format::Native;
-    let image_size = hints.image_size.unwrap_or(if from_clip { 512 } else { stored_size });
+    let image_size = overrides
+        .image_size
+        .unwrap_or(if from_clip { 512 } else { stored_size });
     if from_clip {
         // The release resizes CLIP's positions once when it loads them.
         vision.position_grid = (image_size / vision.patch_size).max(1);
@@ -169,7 +171,7 @@ pub fn zegclip_config(
         },
         ..PromptConfig::published(prompts.count)
     });
-    let relation = match (hints.relation, decoder.descriptor_width / decoder.width.max(1)) {
+    let relation = match (overrides.relation, decoder.descriptor_width / decoder.width.max(1)) {
         (Some(form), _) => form,
         (None, 1) => RelationForm::Product,
         (None, 3) => RelationForm::ProductDifferenceText,
@@ -177,14 +179,14 @@ pub fn zegclip_config(
     };
     let config = ZegClipConfig {
         image_size,
-        stride: hints.stride.unwrap_or(ZegClipConfig::default_stride(image_size)),
+        stride: overrides.stride.unwrap_or(ZegClipConfig::default_stride(image_size)),
         embed_dim,
         vision,
         prompts,
         relation,
         decoder: DecoderConfig {
             layers: decoder.layers,
-            heads: hints.decoder_heads.unwrap_or(DECODER_HEADS),
+            heads: overrides.decoder_heads.unwrap_or(DECODER_HEADS),
             ffn_ratio: decoder.ffn_width / decoder.width.max(1),
             ..DecoderConfig::published()
         },
@@ -223,14 +225,14 @@ pub fn load_zegclip(
 /// [`ModelError::MissingPart`] if there is none, and for tensors that are missing or do not fit.
 pub fn load_image_encoder(
     file: &WeightFile,
-    hints: &Hints,
+    overrides: &ModelOverrides,
     device: &Device,
     dtype: FloatDType,
 ) -> Result<(ImageEncoder, usize), ModelError> {
     if !file.parts().image_encoder {
         return Err(missing_image_encoder(file));
     }
-    let (config, embed_dim) = vision_config(file, hints)?;
+    let (config, embed_dim) = vision_config(file, overrides)?;
     let encoder = ImageEncoder::new(&config, embed_dim, device);
     let encoder = load_parameters(encoder, "image_encoder", file, device, dtype)?;
     Ok((encoder, embed_dim))
@@ -240,18 +242,18 @@ pub fn load_image_encoder(
 ///
 /// # Errors
 /// [`ModelError::MissingPart`] if there is none.
-pub fn text_config(file: &WeightFile, hints: &Hints) -> Result<(TextConfig, usize), ModelError> {
+pub fn text_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(TextConfig, usize), ModelError> {
     let architecture = file.architecture()?;
     let text = architecture.text.ok_or_else(|| missing_text_encoder(file))?;
     require_published_mlp(file, text.width, text.mlp_width)?;
     let embed_dim = text.embed_dim.ok_or_else(|| missing_text_encoder(file))?;
     if let Some(config) = NativeMetadata::read(file)?.and_then(|metadata| metadata.text) {
-        let kept = config.kept_tokens.as_deref().unwrap_or_default();
+        let kept = config.pruned_vocabulary.as_deref().unwrap_or_default();
         if !kept.is_sorted_by(|a, b| a < b) {
             return Err(ModelError::Mismatch(broken_header(
                 file,
                 "text",
-                "`kept_tokens` must rise",
+                "`kept_tokens` is not strictly increasing",
             )));
         }
         return Ok((config, embed_dim));
@@ -259,14 +261,14 @@ pub fn text_config(file: &WeightFile, hints: &Hints) -> Result<(TextConfig, usiz
     let config = TextConfig {
         width: text.width,
         layers: text.layers,
-        heads: hints
+        heads: overrides
             .text_heads
             .or(text.heads)
             .unwrap_or((text.width / HEAD_DIM).max(1)),
         context_length: text.context_length,
         vocabulary_size: text.vocab_size,
         activation: activation(architecture.activation),
-        kept_tokens: None,
+        pruned_vocabulary: None,
     };
     require_heads(file, "text", config.width, config.heads)?;
     Ok((config, embed_dim))
@@ -278,11 +280,11 @@ pub fn text_config(file: &WeightFile, hints: &Hints) -> Result<(TextConfig, usiz
 /// As [`text_config`], and for tensors that are missing or do not fit.
 pub fn load_text_encoder(
     file: &WeightFile,
-    hints: &Hints,
+    overrides: &ModelOverrides,
     device: &Device,
     dtype: FloatDType,
 ) -> Result<TextEncoder, ModelError> {
-    let (config, embed_dim) = text_config(file, hints)?;
+    let (config, embed_dim) = text_config(file, overrides)?;
     load_parameters(
         TextEncoder::new(&config, embed_dim, device),
         "text_encoder",
@@ -296,12 +298,12 @@ pub fn load_text_encoder(
 ///
 /// # Errors
 /// [`ModelError::MissingPart`] if one encoder is absent, [`ModelError::Mismatch`] if they do not belong together.
-pub fn clip_config(file: &WeightFile, hints: &Hints) -> Result<ClipConfig, ModelError> {
+pub fn clip_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<ClipConfig, ModelError> {
     if !file.parts().image_encoder {
         return Err(missing_image_encoder(file));
     }
-    let (vision, embed_dim) = vision_config(file, hints)?;
-    let (text, text_dim) = text_config(file, hints)?;
+    let (vision, embed_dim) = vision_config(file, overrides)?;
+    let (text, text_dim) = text_config(file, overrides)?;
     if text_dim != embed_dim {
         return Err(ModelError::Mismatch(format!(
             "`{}`: image features are {embed_dim} wide, text features {text_dim}; the file is not one CLIP",
@@ -319,12 +321,17 @@ pub fn clip_config(file: &WeightFile, hints: &Hints) -> Result<ClipConfig, Model
 ///
 /// # Errors
 /// As [`clip_config`], and for tensors that are missing or do not fit.
-pub fn load_clip(file: &WeightFile, hints: &Hints, device: &Device, dtype: FloatDType) -> Result<Clip, ModelError> {
-    let config = clip_config(file, hints)?;
+pub fn load_clip(
+    file: &WeightFile,
+    overrides: &ModelOverrides,
+    device: &Device,
+    dtype: FloatDType,
+) -> Result<Clip, ModelError> {
+    let config = clip_config(file, overrides)?;
     load_parameters(Clip::new(&config, device), "", file, device, dtype)
 }
 
-fn vision_config(file: &WeightFile, hints: &Hints) -> Result<(VisionConfig, usize), ModelError> {
+fn vision_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(VisionConfig, usize), ModelError> {
     let architecture = file.architecture()?;
     let vision = architecture.vision.ok_or_else(|| missing_image_encoder(file))?;
     require_published_mlp(file, vision.width, vision.mlp_width)?;
@@ -342,7 +349,7 @@ fn vision_config(file: &WeightFile, hints: &Hints) -> Result<(VisionConfig, usiz
         patch_size: vision.patch_size,
         width: vision.width,
         layers: vision.layers,
-        heads: hints
+        heads: overrides
             .vision_heads
             .or(vision.heads)
             .unwrap_or((vision.width / HEAD_DIM).max(1)),

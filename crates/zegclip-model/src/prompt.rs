@@ -8,7 +8,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::Activation;
 
-use crate::clip::{ClassToken, ImageEncoder, KeyValue, l2_normalise};
+use crate::clip::{ClassToken, ImageEncoder, KeyValue, l2_normalize};
 use crate::config::{PromptConfig, PromptForm, VisionConfig};
 use crate::dropout::Dropout;
 use crate::layer_norm::LayerNorm;
@@ -46,8 +46,8 @@ pub struct ImageFeatures {
 }
 
 /// Keys and values of the prompts in each block. They do not depend on the image, so inference computes them once.
-#[derive(Debug, Clone)]
-pub struct PromptKeyValues(Vec<Option<KeyValue>>);
+#[derive(Debug, Clone, Default)]
+pub struct PromptKvCache(Vec<Option<KeyValue>>);
 
 impl Prompts {
     /// Random prompts as published: uniform in ±sqrt(6 / (3 · patch_size² + width)).
@@ -77,8 +77,8 @@ impl Prompts {
     }
 
     /// Keys and values of the prompts that block after block replaces or drops, without dropout.
-    pub fn key_values(&self, encoder: &ImageEncoder) -> PromptKeyValues {
-        PromptKeyValues(
+    pub fn prepare(&self, encoder: &ImageEncoder) -> PromptKvCache {
+        PromptKvCache(
             (0..encoder.blocks.len())
                 .map(|block| self.block_key_value(encoder, block, 1))
                 .collect(),
@@ -111,8 +111,8 @@ impl Prompts {
     }
 }
 
-/// Encodes images for ZegCLIP, with or without prompts. `folded` are the prompts' keys and values where they are known
-/// already (inference). `observe` sees the class token and the patches (in the shallow form the prompts between them)
+/// Encodes images for ZegCLIP, with or without prompts. `cache` are the keys and values of the prompts where they are
+/// known already (inference). `observe` sees the class token and the patches (in the shallow form the prompts between them)
 /// before the first block (`None`) and after each block.
 ///
 /// # Shapes
@@ -120,7 +120,7 @@ impl Prompts {
 pub fn encode_image(
     encoder: &ImageEncoder,
     prompts: Option<&Prompts>,
-    folded: Option<&PromptKeyValues>,
+    cache: Option<&PromptKvCache>,
     image: Tensor<4>,
     mut observe: impl FnMut(Option<usize>, &Tensor<3>),
 ) -> ImageFeatures {
@@ -136,8 +136,8 @@ pub fn encode_image(
     }
     let last = encoder.blocks.len().saturating_sub(1);
     for (index, block) in encoder.blocks.iter().enumerate() {
-        let extra = match folded {
-            Some(folded) => folded.0.get(index).cloned().flatten(),
+        let extra = match cache {
+            Some(cache) => cache.0.get(index).cloned().flatten(),
             None => prompts.and_then(|prompts| prompts.block_key_value(encoder, index, batch)),
         };
         let extra = if index == last && carried.is_some() {
@@ -158,7 +158,7 @@ pub fn encode_image(
         tokens = prompts.prompt_norm.forward(tokens);
     }
     debug_assert_eq!(tokens.dims(), [batch, count, width]);
-    let features = l2_normalise(encoder.project(tokens));
+    let features = l2_normalize(encoder.project(tokens));
     ImageFeatures {
         class: features.clone().narrow(1, 0, 1).squeeze_dim::<2>(1),
         patches: features.narrow(1, 1, count - 1),

@@ -28,7 +28,7 @@ impl RelationDescriptor {
 
     /// The same with a projection that passes the text on and nothing else. Does nothing to a form without text.
     #[must_use]
-    pub fn passing_text(mut self) -> Self {
+    pub fn with_identity_text_init(mut self) -> Self {
         let [parts, width] = self.q_proj.weight.dims();
         if self.form.ends_in_text() {
             let device = self.q_proj.weight.device();

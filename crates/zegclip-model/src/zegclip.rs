@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor};
 use crate::clip::ImageEncoder;
 use crate::config::{Similarity, ZegClipConfig};
 use crate::decoder::Decoder;
-use crate::prompt::{ImageFeatures, PromptKeyValues, Prompts, encode_image};
+use crate::prompt::{ImageFeatures, PromptKvCache, Prompts, encode_image};
 use crate::relation::RelationDescriptor;
 
-/// What the release takes from the scores of seen classes in the inductive setting, so that classes without pixel labels
-/// get their share.
-pub const SEEN_CLASS_ADJUSTMENT: f32 = 0.1;
+/// What the release subtracts from the scores of seen classes in the inductive setting: calibrated stacking, a bias towards
+/// classes without pixel labels.
+pub const SEEN_CLASS_BIAS: f32 = 0.1;
 
 /// One-stage zero-shot segmentation (paper, figure 2). Text features come from outside, once a class list.
 #[derive(Module, Debug)]
@@ -44,10 +44,10 @@ impl ZegClip {
     /// having to find it from random values as published: with some thousands of images that decides how well classes
     /// without labels come out. Prompts stay as they are. The descriptor must have the text in it.
     #[must_use]
-    pub fn starting_from(self, similarity: Similarity) -> Self {
+    pub fn with_similarity_init(self, similarity: Similarity) -> Self {
         Self {
-            relation_descriptor: self.relation_descriptor.passing_text(),
-            decoder: self.decoder.telling_similarity(similarity),
+            relation_descriptor: self.relation_descriptor.with_identity_text_init(),
+            decoder: self.decoder.with_similarity_init(similarity),
             ..self
         }
     }
@@ -56,8 +56,8 @@ impl ZegClip {
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, rows, columns]`, normalised, each side at least one patch
-    pub fn encode_image(&self, image: Tensor<4>, folded: Option<&PromptKeyValues>) -> ImageFeatures {
-        encode_image(&self.image_encoder, self.prompts.as_ref(), folded, image, |_, _| {})
+    pub fn encode_image(&self, image: Tensor<4>, cache: Option<&PromptKvCache>) -> ImageFeatures {
+        encode_image(&self.image_encoder, self.prompts.as_ref(), cache, image, |_, _| {})
     }
 
     /// Masks at patch grid, before σ.
@@ -70,19 +70,22 @@ impl ZegClip {
         self.decode(self.encode_image(image, None), text_features)
     }
 
-    /// Inference: as [`forward`](Self::forward) with the prompts' keys and values computed beforehand.
-    pub fn predict(&self, image: Tensor<4>, text_features: Tensor<2>, folded: &Folded) -> Tensor<4> {
-        self.decode(self.encode_image(image, folded.prompts.as_ref()), text_features)
+    /// Inference: as [`forward`](Self::forward) with the keys and values of the prompts from [`prepare`](Self::prepare).
+    ///
+    /// # Shapes
+    /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
+    /// - `text_features`: `[classes, embed_dim]`
+    /// - output: `[batch, classes, height, width]`, one value a patch
+    pub fn predict(&self, image: Tensor<4>, text_features: Tensor<2>, cache: &PromptKvCache) -> Tensor<4> {
+        self.decode(self.encode_image(image, Some(cache)), text_features)
     }
 
-    /// What inference computes once and uses for every image.
-    pub fn fold(&self) -> Folded {
-        Folded {
-            prompts: self
-                .prompts
-                .as_ref()
-                .map(|prompts| prompts.key_values(&self.image_encoder)),
-        }
+    /// Keys and values of the prompts, which inference computes once for all images. Empty without prompts.
+    pub fn prepare(&self) -> PromptKvCache {
+        self.prompts
+            .as_ref()
+            .map(|prompts| prompts.prepare(&self.image_encoder))
+            .unwrap_or_default()
     }
 
     fn decode(&self, features: ImageFeatures, text_features: Tensor<2>) -> Tensor<4> {
@@ -95,18 +98,12 @@ impl ZegClip {
     }
 }
 
-/// Image-independent results of a model in inference.
-#[derive(Debug, Clone)]
-pub struct Folded {
-    prompts: Option<PromptKeyValues>,
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::Distribution;
 
     use super::*;
-    use crate::clip::l2_normalise;
+    use crate::clip::l2_normalize;
     use crate::config::RelationForm;
 
     #[test]
@@ -123,12 +120,12 @@ mod tests {
             config.decoder.layers = layers;
             let (width, heads) = (64, 4);
             config.decoder.heads = heads;
-            let relation = RelationDescriptor::new(relation, width, &device).passing_text();
-            let decoder = Decoder::new(&config.decoder, width, &device).telling_similarity(similarity);
+            let relation = RelationDescriptor::new(relation, width, &device).with_identity_text_init();
+            let decoder = Decoder::new(&config.decoder, width, &device).with_similarity_init(similarity);
             // Features whose elements sum up to 0 are passed on exactly.
             let features = |shape| {
                 let all = Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device);
-                l2_normalise(all.clone() - all.mean_dim(2))
+                l2_normalize(all.clone() - all.mean_dim(2))
             };
             let (patches, texts) = (features([2, 6, width]), features([1, 5, width]).squeeze_dim::<2>(0));
             let class = features([1, 2, width]).squeeze_dim::<2>(0);

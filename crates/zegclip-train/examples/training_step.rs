@@ -12,7 +12,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Tensor};
 use serde_json::json;
-use zegclip_model::clip::{Clip, ImageEncoder, l2_normalise};
+use zegclip_model::clip::{Clip, ImageEncoder, l2_normalize};
 use zegclip_model::config::{ClipConfig, TextConfig, VisionConfig};
 use zegclip_model::{ZegClip, ZegClipConfig};
 use zegclip_train::pretrain::{BatchNames, ClipBatch, clip_forward_backward};
@@ -45,7 +45,7 @@ fn full(preset: &str, batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     };
     let device = Device::flex();
     device.seed(1);
-    let text = l2_normalise(random([seen, config.embed_dim], &device));
+    let text = l2_normalize(random([seen, config.embed_dim], &device));
     let images = random([batch, 3, CROP, CROP], &device);
     // Regions of six classes, and a strip without any.
     let labels: Vec<u16> = (0..batch * CROP * CROP)
@@ -77,13 +77,13 @@ fn small(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     };
     let device = Device::flex();
     device.seed(1);
-    let text = l2_normalise(random([batch, 128], &device));
+    let text = l2_normalize(random([batch, 128], &device));
     let images = random([batch, 3, 64, 64], &device);
     let diagonal = Tensor::<2>::eye(batch, &device);
     let mut model = ImageEncoder::new(&config, 128, &device.clone().autodiff());
     let mut optimizer = OptimizerConfig::default().build(&model, DecayExemption::Nothing);
     time("small", batch, runs, || {
-        let features = l2_normalise(model.forward(images.clone()));
+        let features = l2_normalize(model.forward(images.clone()));
         let logits = features.matmul(text.clone().transpose()) * 14.0;
         let loss = (log_softmax(logits, 1) * diagonal.clone()).sum().neg() / batch as f64;
         let gradients = GradientsParams::from_grads(loss.clone().backward(), &model);

@@ -110,7 +110,7 @@ impl Configuration for TrainConfig {
         });
         config.model.untrained_clip = Some(ClipConfig::vit_b16());
         if let Some(clip) = &mut config.model.untrained_clip {
-            clip.text.kept_tokens = Some(Vec::new());
+            clip.text.pruned_vocabulary = Some(Vec::new());
         }
         config.data.split = Some(String::new());
         config.run.evaluation_split = Some(String::new());

@@ -9,7 +9,7 @@ use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::clip::{ImageEncoder, TextEncoder};
 use zegclip_model::config::{PromptForm, TextConfig, VisionConfig, ZegClipConfig};
 use zegclip_model::parameters::{ExportedParameter, export_parameters, load_parameters};
-use zegclip_model::{Hints, NativeMetadata, ZegClip, clip_config, load_text_encoder};
+use zegclip_model::{ModelOverrides, NativeMetadata, ZegClip, clip_config, load_text_encoder};
 use zegclip_weights::{IfExists, OutputTensor, WeightFile, write_native};
 
 use crate::seed::{Drawn, seed_of};
@@ -63,7 +63,7 @@ impl ModelSetup {
             ..ZegClip::new(&model_config, host)
         });
         if let Some(similarity) = config.model.similarity {
-            head = head.starting_from(similarity);
+            head = head.with_similarity_init(similarity);
         }
         let mut model = freeze::trainable(
             head,
@@ -137,7 +137,7 @@ impl ModelSetup {
                 for name in file.names().filter(of_clip) {
                     tensors.push(file.output(name, None)?);
                 }
-                Some(zegclip_model::text_config(file, &Hints::default())?.0)
+                Some(zegclip_model::text_config(file, &ModelOverrides::default())?.0)
             }
             ClipSource::Untrained(..) | ClipSource::File(_) => None,
         };
@@ -155,7 +155,7 @@ impl ModelSetup {
     fn clip(config: &TrainConfig, device: &Device) -> Result<(ClipSource, VisionConfig, usize), TrainError> {
         if let Some(path) = &config.model.clip {
             let file = WeightFile::open(path)?;
-            let sizes = clip_config(&file, &Hints::default())?;
+            let sizes = clip_config(&file, &ModelOverrides::default())?;
             return Ok((ClipSource::File(file), sizes.vision, sizes.embed_dim));
         }
         let sizes = config
@@ -222,7 +222,7 @@ fn encoded_by(clip: &ClipSource, vocabulary: &Vocabulary, device: &Device) -> Re
         ClipSource::Untrained(encoder, _) => encoded(encoder, vocabulary),
         ClipSource::File(file) if file.parts().text_encoder => {
             // The encoder lives only as long as it is needed: its token embedding alone takes 100 MB.
-            let encoder = load_text_encoder(file, &Hints::default(), device, FloatDType::F32)?;
+            let encoder = load_text_encoder(file, &ModelOverrides::default(), device, FloatDType::F32)?;
             encoded(&encoder, vocabulary)
         }
         ClipSource::File(file) => {

@@ -78,7 +78,7 @@ impl ValidationData {
             shown,
             vocabulary: spec.vocabulary().clone(),
             decoding: SegmentOptions {
-                keep_seen_scores: Some(config.setting != TrainingSetting::Inductive),
+                seen_class_bias: Some(config.setting == TrainingSetting::Inductive),
                 ..SegmentOptions::default()
             },
         })

@@ -38,4 +38,4 @@ pub use windows::{Window, windows};
 pub use zegclip_data::{ClassIndex, DataError, LabelMap, RgbImage, SeenClasses, Vocabulary};
 pub use zegclip_model::config::MaskActivation;
 pub use zegclip_model::device::{self, DeviceName, OpenDevice};
-pub use zegclip_model::{Hints, ModelError, ZegClip, ZegClipConfig};
+pub use zegclip_model::{ModelError, ModelOverrides, ZegClip, ZegClipConfig};

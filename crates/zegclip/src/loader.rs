@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
 use zegclip_data::{TrainingSetting, Vocabulary};
-use zegclip_model::{Hints, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config};
+use zegclip_model::{
+    ModelOverrides, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config,
+};
 use zegclip_weights::WeightFile;
 
 use crate::demo_model::{DEMO_MODEL_NAME, demo_model};
@@ -33,7 +35,7 @@ pub struct SegmenterBuilder {
     text_features: Option<PathBuf>,
     device: DeviceName,
     precision: Precision,
-    hints: Hints,
+    overrides: ModelOverrides,
     batch: usize,
     method: Method,
 }
@@ -55,7 +57,7 @@ impl SegmenterBuilder {
             text_features: None,
             device: DeviceName::Auto,
             precision: Precision::F32,
-            hints: Hints::default(),
+            overrides: ModelOverrides::default(),
             batch: 1,
             method: Method::ZegClip,
         }
@@ -91,8 +93,8 @@ impl SegmenterBuilder {
 
     /// Sizes that the weights cannot tell.
     #[must_use]
-    pub fn hints(mut self, hints: Hints) -> Self {
-        self.hints = hints;
+    pub fn model_overrides(mut self, overrides: ModelOverrides) -> Self {
+        self.overrides = overrides;
         self
     }
 
@@ -136,17 +138,20 @@ impl SegmenterBuilder {
         };
         let (model, sizes) = match self.method {
             Method::ZegClip => {
-                let config = zegclip_config(&weights, clip.as_ref(), &self.hints)?;
+                let config = zegclip_config(&weights, clip.as_ref(), &self.overrides)?;
                 let sizes = Sizes::from(&config);
                 let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
                 (Model::zegclip(model, &config), sizes)
             }
             Method::MaskClip => {
-                let (encoder, embed_dim) = load_image_encoder(&weights, &self.hints, &device.device, dtype)?;
+                let (encoder, embed_dim) = load_image_encoder(&weights, &self.overrides, &device.device, dtype)?;
                 let positions = encoder.positional_embedding.dims()[0] - 1;
                 let stored = positions.isqrt() * encoder.patch_size();
-                let image_size = self.hints.image_size.unwrap_or(stored);
-                let stride = self.hints.stride.unwrap_or(ZegClipConfig::default_stride(image_size));
+                let image_size = self.overrides.image_size.unwrap_or(stored);
+                let stride = self
+                    .overrides
+                    .stride
+                    .unwrap_or(ZegClipConfig::default_stride(image_size));
                 let sizes = Sizes {
                     image_size,
                     stride,
@@ -169,7 +174,7 @@ impl SegmenterBuilder {
         let text = TextSource {
             given,
             encoder,
-            hints: self.hints,
+            overrides: self.overrides,
             width: sizes.embed_dim,
             weights: name,
         };

@@ -2,7 +2,7 @@
 //! scores and softmax; GPUs have [`decode_masks`] for the rest, which [`decode_on_gpu`] calls.
 //!
 //! A row of class scores is made when an output row needs it and dropped afterwards: upsampling, σ (or the softmax of a
-//! baseline), the average over overlapping windows, the seen-class adjustment, the resize to the photo's own size and the arg max never meet in a
+//! baseline), the average over overlapping windows, the seen-class bias, the resize to the photo's own size and the arg max never meet in a
 //! `[classes, height, width]` array. Memory is `classes · columns` a thread. It is plain code on groups of classes, which the
 //! compiler turns into the vector instructions of each kind of processor.
 
@@ -49,7 +49,7 @@ pub struct Decoding<'a> {
     /// What turns masks into scores.
     pub activation: MaskActivation,
     /// Taken from the score of each class.
-    pub adjustment: &'a [f32],
+    pub seen_class_bias: &'a [f32],
     /// A pixel whose best score is lower has no class.
     pub threshold: Option<f32>,
     /// Whether to return the scores.
@@ -65,11 +65,11 @@ pub struct Decoded {
     pub scores: Option<Vec<f32>>,
 }
 
-/// Decodes the masks of all windows. Scores are `mean over windows of activation(upsampled mask) − adjustment`, in
+/// Decodes the masks of all windows. Scores are `mean over windows of activation(upsampled mask) − seen_class_bias`, in
 /// `(−1, 1)`; among equal scores the first class wins.
 pub fn decode(masks: &[WindowMasks], decoding: &Decoding) -> Decoded {
     let [height, width] = decoding.output;
-    let classes = decoding.adjustment.len();
+    let classes = decoding.seen_class_bias.len();
     let plan = Plan::new(masks, decoding);
     let arch = Arch::new();
     let decode_rows = |chunk: usize, labels: &mut [u16], planes: Vec<&mut [f32]>| {
@@ -130,7 +130,7 @@ pub(crate) fn decode_on_gpu(masks: Tensor<4>, windows: &[Window], decoding: &Dec
         window: windows.first().map_or([0, 0], |window| [window.height, window.width]),
         resized: decoding.resized,
         output: decoding.output,
-        adjustment: decoding.adjustment.to_vec(),
+        seen_class_bias: decoding.seen_class_bias.to_vec(),
     };
     let decoded = decode_masks(masks, layout).try_into_data().map_err(Error::execution)?;
     let values: Vec<f32> = decoded.iter::<f32>().collect();
@@ -152,8 +152,8 @@ struct Plan<'a> {
     decoding: &'a Decoding<'a>,
     /// Groups of classes.
     groups: usize,
-    /// An adjustment for each class; one that no score outweighs in lanes that belong to none.
-    adjustment: Vec<Lanes>,
+    /// The bias of each class; one that no score outweighs in lanes that belong to none.
+    seen_class_bias: Vec<Lanes>,
     windows: Vec<WindowPlan>,
     /// From resized image to photo.
     rows: Vec<Tap>,
@@ -181,11 +181,11 @@ struct ScoreRow {
 impl<'a> Plan<'a> {
     fn new(masks: &[WindowMasks], decoding: &'a Decoding<'a>) -> Self {
         let taps = |input: usize, output: usize| bilinear_taps(input, output).collect::<Vec<_>>();
-        let classes = decoding.adjustment.len();
+        let classes = decoding.seen_class_bias.len();
         Self {
             decoding,
             groups: classes.div_ceil(LANES),
-            adjustment: in_lanes(decoding.adjustment, classes, -NO_CLASS),
+            seen_class_bias: in_lanes(decoding.seen_class_bias, classes, -NO_CLASS),
             windows: masks
                 .iter()
                 .map(|mask| WindowPlan {
@@ -205,7 +205,7 @@ impl<'a> Plan<'a> {
     #[inline(always)]
     fn decode_rows(&self, first: usize, labels: &mut [u16], mut planes: Vec<&mut [f32]>) {
         let width = self.decoding.output[1];
-        let classes = self.decoding.adjustment.len();
+        let classes = self.decoding.seen_class_bias.len();
         let groups = self.groups;
         let (mut low, mut high) = (ScoreRow::default(), ScoreRow::default());
         let mut line = Vec::new();
@@ -299,10 +299,10 @@ impl<'a> Plan<'a> {
         }
         for (scores, &windows) in into.values.chunks_exact_mut(groups).zip(&windows_at) {
             let share = 1.0 / windows.max(1) as f32;
-            for (scores, adjustment) in scores.iter_mut().zip(&self.adjustment) {
+            for (scores, seen_class_bias) in scores.iter_mut().zip(&self.seen_class_bias) {
                 let mut adjusted = *scores;
                 for lane in 0..LANES {
-                    adjusted[lane] = adjusted[lane] * share - adjustment[lane];
+                    adjusted[lane] = adjusted[lane] * share - seen_class_bias[lane];
                 }
                 *scores = adjusted;
             }
@@ -455,11 +455,11 @@ mod tests {
         let Decoding {
             resized,
             output,
-            adjustment,
+            seen_class_bias,
             activation,
             ..
         } = *decoding;
-        let classes = adjustment.len();
+        let classes = seen_class_bias.len();
         let [rows, columns] = resized;
         let mut sum = vec![0f64; classes * rows * columns];
         let mut count = vec![0f64; rows * columns];
@@ -490,7 +490,7 @@ mod tests {
         let mut scores = Vec::with_capacity(classes * output[0] * output[1]);
         for c in 0..classes {
             let at = |y: usize, x: usize| {
-                sum[(c * rows + y) * columns + x] / count[y * columns + x] - f64::from(adjustment[c])
+                sum[(c * rows + y) * columns + x] / count[y * columns + x] - f64::from(seen_class_bias[c])
             };
             for ty in bilinear_taps(rows, output[0]) {
                 for tx in bilinear_taps(columns, output[1]) {
@@ -512,14 +512,14 @@ mod tests {
             ([64, 101], [150, 37], 21, MaskActivation::Sigmoid),
         ] {
             let masks = masks(resized, 64, 53, 8, classes);
-            let adjustment: Vec<f32> = (0..classes)
+            let seen_class_bias: Vec<f32> = (0..classes)
                 .map(|class| if class % 2 == 0 { 0.1 } else { 0.0 })
                 .collect();
             let decoding = Decoding {
                 resized,
                 output,
                 activation,
-                adjustment: &adjustment,
+                seen_class_bias: &seen_class_bias,
                 threshold: None,
                 scores: true,
             };
@@ -554,7 +554,7 @@ mod tests {
                 resized,
                 output,
                 activation: MaskActivation::Sigmoid,
-                adjustment: &[0.1, 0.0, 0.1, 0.0, 0.1, 0.0],
+                seen_class_bias: &[0.1, 0.0, 0.1, 0.0, 0.1, 0.0],
                 threshold,
                 scores: false,
             };
@@ -576,7 +576,7 @@ mod tests {
             resized: [64, 90],
             output: [40, 60],
             activation: MaskActivation::Sigmoid,
-            adjustment: &[0.1, 0.0, 0.1, 0.0, 0.1],
+            seen_class_bias: &[0.1, 0.0, 0.1, 0.0, 0.1],
             threshold: Some(0.6),
             scores: false,
         };
@@ -598,7 +598,7 @@ mod tests {
             grid: [8, 8],
             values: [0.5f32, -1.0, 2.0, 0.0].repeat(64),
         };
-        let adjustment = vec![0.0; classes];
+        let seen_class_bias = vec![0.0; classes];
         for resized in [[64, 64], [64, 300]] {
             let masks: Vec<_> = windows(resized[0], resized[1], 64, 53)
                 .into_iter()
@@ -608,7 +608,7 @@ mod tests {
                 resized,
                 output: [10, 10],
                 activation: MaskActivation::Sigmoid,
-                adjustment: &adjustment,
+                seen_class_bias: &seen_class_bias,
                 threshold: None,
                 scores: true,
             };
@@ -635,7 +635,7 @@ mod tests {
             resized: [64, 64],
             output: [64, 64],
             activation: MaskActivation::Softmax,
-            adjustment: &[0.1, 0.1, 0.0, 0.1, 0.0],
+            seen_class_bias: &[0.1, 0.1, 0.0, 0.1, 0.0],
             threshold: None,
             scores: false,
         };
@@ -660,7 +660,7 @@ mod tests {
             resized: [64, 90],
             output: [40, 60],
             activation: MaskActivation::Sigmoid,
-            adjustment: &[0.0; 5],
+            seen_class_bias: &[0.0; 5],
             threshold: None,
             scores: false,
         };

@@ -13,7 +13,8 @@ use zegclip_data::{
 use zegclip_kernels::on_worker;
 use zegclip_model::clip::ImageEncoder;
 use zegclip_model::config::MaskActivation;
-use zegclip_model::{Folded, Hints, SEEN_CLASS_ADJUSTMENT, ZegClip, ZegClipConfig};
+use zegclip_model::prompt::PromptKvCache;
+use zegclip_model::{ModelOverrides, SEEN_CLASS_BIAS, ZegClip, ZegClipConfig};
 
 use crate::loader::SegmenterBuilder;
 use crate::mask_decoding::{Decoded, Decoding, WindowMasks, decode, decode_on_gpu};
@@ -25,9 +26,9 @@ use crate::{DeviceName, Error, OpenDevice};
 /// How scores become labels.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SegmentOptions {
-    /// Whether the scores of seen classes stay as they are, or 0.1 is taken from them where the list has seen and unseen
-    /// classes. By default as the model was trained: they stay if its file says that unseen classes had a part in training.
-    pub keep_seen_scores: Option<bool>,
+    /// Whether the scores of seen classes are lowered by [`SEEN_CLASS_BIAS`] (calibrated stacking). `None` follows the
+    /// model's training: biased unless the file states that unseen classes took part in it.
+    pub seen_class_bias: Option<bool>,
     /// A pixel whose best score is lower has no class.
     pub threshold: Option<f32>,
     /// Return the scores.
@@ -51,7 +52,7 @@ pub enum Method {
 pub(crate) enum Model {
     ZegClip {
         model: Box<ZegClip>,
-        folded: Folded,
+        prompts: PromptKvCache,
         activation: MaskActivation,
     },
     MaskClip(Box<ImageEncoder>),
@@ -60,7 +61,7 @@ pub(crate) enum Model {
 impl Model {
     pub(crate) fn zegclip(model: ZegClip, config: &ZegClipConfig) -> Self {
         Self::ZegClip {
-            folded: model.fold(),
+            prompts: model.prepare(),
             model: Box::new(model),
             activation: config.mask_activation,
         }
@@ -77,8 +78,8 @@ impl Model {
     /// Masks `[batch, classes, height, width]` at patch grid.
     fn predict(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
         match self {
-            Self::ZegClip { model, folded, .. } => model.predict(image, text_features, folded),
-            Self::MaskClip(encoder) => encoder.patch_similarities(image, text_features),
+            Self::ZegClip { model, prompts, .. } => model.predict(image, text_features, prompts),
+            Self::MaskClip(encoder) => encoder.maskclip_logits(image, text_features),
         }
     }
 }
@@ -172,7 +173,7 @@ impl Segmenter {
         let text = TextSource {
             given: None,
             encoder: None,
-            hints: Hints::default(),
+            overrides: ModelOverrides::default(),
             width: sizes.embed_dim,
             weights: "the model in memory".into(),
         };
@@ -245,17 +246,16 @@ impl Segmenter {
         let windows = self.windows(size);
         let masks = self.predict(&pixels, size, &windows, &text);
         // Plain CLIP saw no class more than another.
-        let keep = matches!(self.model, Model::MaskClip(_))
-            || options.keep_seen_scores.unwrap_or(
-                self.setting
-                    .is_some_and(|setting| setting != TrainingSetting::Inductive),
-            );
-        let adjustment = adjustment(classes, keep);
+        let biased = !matches!(self.model, Model::MaskClip(_))
+            && options
+                .seen_class_bias
+                .unwrap_or(self.setting.is_none_or(|setting| setting == TrainingSetting::Inductive));
+        let seen_class_bias = seen_class_bias(classes, biased);
         let decoding = Decoding {
             resized: size,
             output: [photo.height() as usize, photo.width() as usize],
             activation: self.model.mask_activation(),
-            adjustment: &adjustment,
+            seen_class_bias: &seen_class_bias,
             threshold: options.threshold,
             scores: options.scores,
         };
@@ -376,16 +376,10 @@ pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage, Error> {
     Ok(read_image(path.as_ref(), &ImageLimits::default())?)
 }
 
-/// What is taken from each class's score: 0.1 from seen classes, unless all classes are alike.
-fn adjustment(classes: &Vocabulary, keep_seen_scores: bool) -> Vec<f32> {
-    let take = |seen: bool| {
-        if seen && !keep_seen_scores {
-            SEEN_CLASS_ADJUSTMENT
-        } else {
-            0.0
-        }
-    };
-    classes.seen().flags().map(take).collect()
+/// The bias to subtract from the scores of each class: [`SEEN_CLASS_BIAS`] for seen classes if `biased`, else 0.
+fn seen_class_bias(classes: &Vocabulary, biased: bool) -> Vec<f32> {
+    let bias = |seen: bool| if seen && biased { SEEN_CLASS_BIAS } else { 0.0 };
+    classes.seen().flags().map(bias).collect()
 }
 
 fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {

@@ -6,7 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use safetensors::SafeTensors;
 use zegclip_data::{TextFeatures, Vocabulary, published_text_features, read_npy};
 use zegclip_model::clip::text_features;
-use zegclip_model::{Hints, load_text_encoder, text_config};
+use zegclip_model::{ModelOverrides, load_text_encoder, text_config};
 use zegclip_weights::WeightFile;
 
 use crate::Error;
@@ -81,7 +81,7 @@ pub(crate) struct TextSource {
     pub(crate) given: Option<TextFeatureFile>,
     /// A file with a text encoder.
     pub(crate) encoder: Option<WeightFile>,
-    pub(crate) hints: Hints,
+    pub(crate) overrides: ModelOverrides,
     /// Width of the model's joint embedding.
     pub(crate) width: usize,
     /// For messages.
@@ -115,7 +115,7 @@ impl TextSource {
         }
         if let Some(file) = &self.encoder {
             // The encoder lives only as long as it is needed: its token embedding alone takes 100 MB.
-            let encoder = load_text_encoder(file, &self.hints, device, FloatDType::F32)?;
+            let encoder = load_text_encoder(file, &self.overrides, device, FloatDType::F32)?;
             let classes: Vec<Vec<String>> = vocabulary
                 .classes()
                 .iter()
@@ -151,7 +151,7 @@ impl TextSource {
         let (None, Some(file)) = (&self.given, &self.encoder) else {
             return Ok(Vec::new());
         };
-        let (config, _) = text_config(file, &self.hints)?;
+        let (config, _) = text_config(file, &self.overrides)?;
         let names = vocabulary.classes().iter().flat_map(|class| class.names());
         Ok(names.filter(|name| !config.unknown_tokens(name).is_empty()).collect())
     }

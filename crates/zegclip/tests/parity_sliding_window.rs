@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
-use zegclip::{Decoding, DeviceName, Hints, MaskActivation, SegmenterBuilder, decode};
+use zegclip::{Decoding, DeviceName, MaskActivation, ModelOverrides, SegmenterBuilder, decode};
 
 #[cfg(feature = "ndarray")]
 const DEVICES: &[DeviceName] = &[DeviceName::Cpu, DeviceName::NdArray];
@@ -13,7 +13,7 @@ const DEVICES: &[DeviceName] = &[DeviceName::Cpu];
 #[test]
 fn parity_sliding_window() {
     for case in test_support::cases("sliding_window") {
-        let hints = Hints {
+        let overrides = ModelOverrides {
             image_size: Some(case.number("/crop")),
             stride: Some(case.number("/stride")),
             vision_heads: Some(case.number("/config/vision/heads")),
@@ -30,13 +30,13 @@ fn parity_sliding_window() {
             .filter_map(Value::as_u64)
             .collect();
         let adjusted = case.json["setting"] != "transductive";
-        let adjustment: Vec<f32> = (0..text.shape[0] as u64)
+        let seen_class_bias: Vec<f32> = (0..text.shape[0] as u64)
             .map(|class| if adjusted && seen.contains(&class) { 0.1 } else { 0.0 })
             .collect();
         for (device, batch) in DEVICES.iter().flat_map(|device| [(*device, 1), (*device, 3)]) {
             println!("windows in batches of {batch} on {device}");
             let segmenter = SegmenterBuilder::new(case.file("checkpoint"))
-                .hints(hints.clone())
+                .model_overrides(overrides.clone())
                 .batch(batch)
                 .device(device)
                 .load()
@@ -54,7 +54,7 @@ fn parity_sliding_window() {
                     resized: size,
                     output,
                     activation: MaskActivation::Sigmoid,
-                    adjustment: &adjustment,
+                    seen_class_bias: &seen_class_bias,
                     threshold: None,
                     scores: true,
                 };

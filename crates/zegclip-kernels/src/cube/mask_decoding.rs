@@ -114,7 +114,7 @@ fn sigmoid(logits: Scores) -> Scores {
 #[cube(launch)]
 fn decode(
     masks: &Masks,
-    adjustment: &[f32],
+    seen_class_bias: &[f32],
     decoded: &mut [f32],
     vertical: Axis,
     horizontal: Axis,
@@ -145,7 +145,7 @@ fn decode(
         #[unroll]
         for lane in 0..LANES {
             if whole || class + lane < masks.classes {
-                let score = scores.extract(lane) - adjustment[class + lane];
+                let score = scores.extract(lane) - seen_class_bias[class + lane];
                 if score > best {
                     best = score;
                     winner = class + lane;
@@ -169,11 +169,11 @@ fn side(tap: &Tap, #[comptime] second: usize) -> (usize, f32) {
 }
 
 /// Best class and its score `[2, rows, columns]` of masks `[windows, height, width, classes]` in f32; `places` are
-/// `[windows, 2]` in i32, `adjustment` `[classes]`. No extent is zero.
+/// `[windows, 2]` in i32, `seen_class_bias` `[classes]`. No extent is zero.
 pub(crate) fn decode_masks(
     masks: CubeTensor,
     places: CubeTensor,
-    adjustment: CubeTensor,
+    seen_class_bias: CubeTensor,
     layout: &MaskLayout,
 ) -> CubeTensor {
     let masks = into_contiguous(masks);
@@ -195,7 +195,7 @@ pub(crate) fn decode_masks(
             windows,
             classes,
         ),
-        into_contiguous(adjustment).into_buffer_arg(),
+        into_contiguous(seen_class_bias).into_buffer_arg(),
         decoded.clone().into_buffer_arg(),
         axis(height, 0),
         axis(width, 1),

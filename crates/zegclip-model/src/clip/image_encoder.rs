@@ -189,7 +189,7 @@ impl ImageEncoder {
 }
 
 /// Scales the vectors along the last axis to unit length. The length is taken in f32 whatever the input's type.
-pub fn l2_normalise<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub fn l2_normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let dtype = x.dtype();
     let x = x.cast(burn::tensor::FloatDType::F32);
     let length = x.clone().powi_scalar(2).sum_dim(D - 1).sqrt().clamp_min(1e-12);

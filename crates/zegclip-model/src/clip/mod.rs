@@ -2,7 +2,6 @@
 
 mod attention;
 mod block;
-mod dense;
 mod image_encoder;
 mod text_cleanup;
 mod text_encoder;
@@ -12,7 +11,7 @@ mod zero_shot;
 
 pub use attention::{KeyValue, SelfAttention};
 pub use block::ResidualAttentionBlock;
-pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, Tokens, l2_normalise};
+pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, Tokens, l2_normalize};
 pub use text_encoder::TextEncoder;
 pub use text_features::text_features;
 pub use tokenizer::{TokenSequence, Tokenizer};

@@ -15,8 +15,8 @@ const BATCH: usize = 64;
 /// The text transformer.
 #[derive(Module, Debug)]
 pub struct TextEncoder {
-    /// `[vocabulary_size, width]`, or a row for each kept token and one for all others (see
-    /// [`TextConfig::kept_tokens`])
+    /// `[vocabulary_size, width]`, or `[kept + 1, width]` with a
+    /// [pruned vocabulary](TextConfig::pruned_vocabulary).
     pub token_embedding: Param<Tensor<2>>,
     /// `[context_length, width]`
     pub positional_embedding: Param<Tensor<2>>,
@@ -27,7 +27,7 @@ pub struct TextEncoder {
     /// To the joint embedding: `[width, embed_dim]`, no bias.
     pub text_projection: Param<Tensor<2>>,
     #[module(skip)]
-    kept_tokens: Option<Vec<u32>>,
+    pruned_vocabulary: Option<Vec<u32>>,
 }
 
 impl TextEncoder {
@@ -43,13 +43,13 @@ impl TextEncoder {
                 .collect(),
             ln_final: LayerNorm::new(width, device),
             text_projection: normal((width as f64).powf(-0.5)).init([width, embed_dim], device),
-            kept_tokens: config.kept_tokens.clone(),
+            pruned_vocabulary: config.pruned_vocabulary.clone(),
         }
     }
 
     /// The row of the embedding that belongs to a token.
     fn row(&self, id: u32) -> i64 {
-        match &self.kept_tokens {
+        match &self.pruned_vocabulary {
             None => i64::from(id),
             Some(kept) => kept.binary_search(&id).unwrap_or(kept.len()) as i64,
         }

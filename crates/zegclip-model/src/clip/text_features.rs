@@ -2,7 +2,7 @@
 
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 
-use super::image_encoder::l2_normalise;
+use super::image_encoder::l2_normalize;
 use super::text_encoder::TextEncoder;
 use super::tokenizer::Tokenizer;
 use crate::error::ModelError;
@@ -40,10 +40,10 @@ pub fn text_features(
         }
         sequences.push(tokens.ids);
     }
-    let features = l2_normalise(encoder.forward(&sequences).cast(FloatDType::F32));
+    let features = l2_normalize(encoder.forward(&sequences).cast(FloatDType::F32));
     let [_, embed_dim] = features.dims();
     let by_name = features.reshape([names.len(), templates.len(), embed_dim]).mean_dim(1);
-    let by_name = l2_normalise(by_name.squeeze_dim::<2>(1));
+    let by_name = l2_normalize(by_name.squeeze_dim::<2>(1));
     if classes.iter().all(|names| names.len() == 1) {
         return Ok(by_name);
     }
@@ -58,5 +58,5 @@ pub fn text_features(
             by_name.clone().select(0, rows).mean_dim(0)
         })
         .collect();
-    Ok(l2_normalise(Tensor::cat(by_class, 0)))
+    Ok(l2_normalize(Tensor::cat(by_class, 0)))
 }

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
-use super::image_encoder::{ImageEncoder, l2_normalise};
+use super::image_encoder::{ImageEncoder, l2_normalize};
 use super::text_encoder::TextEncoder;
 use crate::config::ClipConfig;
 
@@ -42,7 +42,7 @@ impl Clip {
     /// - `text_features`: `[texts, embed_dim]`
     /// - output: `[images, texts]`
     pub fn logits_per_image(&self, image_features: Tensor<2>, text_features: Tensor<2>) -> Tensor<2> {
-        let similarity = l2_normalise(image_features).matmul(l2_normalise(text_features).transpose());
+        let similarity = l2_normalize(image_features).matmul(l2_normalize(text_features).transpose());
         similarity * self.logit_scale.val().exp().unsqueeze::<2>()
     }
 }

@@ -1,7 +1,7 @@
 //! Plain CLIP from each published format.
 
 use burn::tensor::FloatDType;
-use zegclip_model::{Hints, load_clip};
+use zegclip_model::{ModelOverrides, load_clip};
 use zegclip_weights::WeightFile;
 
 use crate::cases::{Case, OnDevice, cases, values};
@@ -22,17 +22,17 @@ fn token_sequences(case: &Case) -> Vec<Vec<u32>> {
 #[test]
 fn parity_clip_features_from_every_format() {
     for case in cases("clip") {
-        let hints = Hints {
+        let overrides = ModelOverrides {
             vision_heads: Some(case.number("/config/vision_heads")),
             text_heads: Some(case.number("/config/transformer_heads")),
-            ..Hints::default()
+            ..ModelOverrides::default()
         };
         let files = case.json["files"].as_object().expect("files");
         assert!(!files.is_empty());
         for device in devices() {
             for file in files.values().filter_map(|name| name.as_str()) {
                 let weights = WeightFile::open(&case.folder.join(file)).unwrap_or_else(|error| panic!("{error}"));
-                let clip = load_clip(&weights, &hints, &device.device, FloatDType::F32)
+                let clip = load_clip(&weights, &overrides, &device.device, FloatDType::F32)
                     .unwrap_or_else(|error| panic!("{error}"));
                 println!("{file} on {}", device.description);
                 let image = clip.image_encoder.forward(case.tensor("image").tensor(&device.device));

@@ -6,14 +6,14 @@ use zegclip_model::clip::text_features;
 use zegclip_model::config::ZegClipConfig;
 use zegclip_model::interpolate::resize_bilinear;
 use zegclip_model::prompt::encode_image;
-use zegclip_model::{Hints, ZegClip, load_text_encoder, load_zegclip, zegclip_config};
+use zegclip_model::{ModelOverrides, ZegClip, load_text_encoder, load_zegclip, zegclip_config};
 use zegclip_weights::WeightFile;
 
 use crate::cases::{Case, OnDevice, cases, values};
 use crate::devices;
 
-fn hints(case: &Case) -> Hints {
-    Hints {
+fn overrides(case: &Case) -> ModelOverrides {
+    ModelOverrides {
         image_size: Some(case.number("/config/image_size")),
         stride: Some(case.number("/config/stride")),
         vision_heads: Some(case.number("/config/vision/heads")),
@@ -25,7 +25,7 @@ fn hints(case: &Case) -> Hints {
 
 fn load(case: &Case, device: &Device) -> (ZegClip, ZegClipConfig, WeightFile) {
     let weights = WeightFile::open(&case.file("checkpoint")).unwrap_or_else(|error| panic!("{error}"));
-    let config = zegclip_config(&weights, None, &hints(case)).unwrap_or_else(|error| panic!("{error}"));
+    let config = zegclip_config(&weights, None, &overrides(case)).unwrap_or_else(|error| panic!("{error}"));
     let model =
         load_zegclip(&config, &weights, None, device, FloatDType::F32).unwrap_or_else(|error| panic!("{error}"));
     (model, config, weights)
@@ -80,7 +80,7 @@ fn check_forward(case: &Case, device: &Device) {
     let names = case.strings("/config/class_names");
     let recorded_text = case.tensor("text_features");
     if case.json["checkpoint_has_text_encoder"] == true {
-        let encoder = load_text_encoder(&weights, &hints(case), device, FloatDType::F32)
+        let encoder = load_text_encoder(&weights, &overrides(case), device, FloatDType::F32)
             .unwrap_or_else(|error| panic!("{error}"));
         let classes: Vec<Vec<String>> = names.iter().map(|name| vec![name.clone()]).collect();
         let template = case.json["config"]["template"].as_str().expect("template").to_owned();
@@ -133,7 +133,7 @@ fn check_forward(case: &Case, device: &Device) {
     let size = [recorded_masks.shape[2], recorded_masks.shape[3]];
     let masks = resize_bilinear(model.forward(image.clone(), text.clone()), size);
     case.check("pred_masks", &values(masks));
-    let masks = resize_bilinear(model.predict(image, text, &model.fold()), size);
+    let masks = resize_bilinear(model.predict(image, text, &model.prepare()), size);
     case.check("pred_masks", &values(masks.clone()));
     let [images, classes, ..] = masks.dims();
     let mut scores = values(sigmoid(masks));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use zegclip_model::config::{Activation, ClipConfig, TextConfig, VisionConfig};
-use zegclip_model::{Hints, text_config};
+use zegclip_model::{ModelOverrides, text_config};
 use zegclip_weights::WeightFile;
 
 use super::source::{PairSource, SCENES};
@@ -374,7 +374,7 @@ impl PretrainConfig {
             // Its rows belong to its own list.
             Some(path) => {
                 let file = WeightFile::open(path)?;
-                text_config(&file, &Hints::default())?.0.kept_tokens
+                text_config(&file, &ModelOverrides::default())?.0.pruned_vocabulary
             }
             None => Some(source.tokens(model.text.context_length)?),
         };
@@ -408,7 +408,7 @@ impl PretrainConfig {
                 context_length: text.context_length,
                 vocabulary_size: TextConfig::base().vocabulary_size,
                 activation: text.activation,
-                kept_tokens: self.model.kept_tokens.clone(),
+                pruned_vocabulary: self.model.kept_tokens.clone(),
             },
         }
     }

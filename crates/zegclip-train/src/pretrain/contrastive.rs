@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
-use zegclip_model::clip::l2_normalise;
+use zegclip_model::clip::l2_normalize;
 
 /// Added to the similarity of a pair that does not count.
 const LEFT_OUT: f32 = -1e9;
@@ -22,7 +22,7 @@ const LEFT_OUT: f32 = -1e9;
 pub fn contrastive_loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, left_out: &[bool]) -> Tensor<1> {
     let batch = images.dims()[0];
     let device = images.device().without_autodiff();
-    let logits = l2_normalise(images).matmul(l2_normalise(texts).transpose()) * log_scale.exp().unsqueeze::<2>();
+    let logits = l2_normalize(images).matmul(l2_normalize(texts).transpose()) * log_scale.exp().unsqueeze::<2>();
     let diagonal = |index: usize| index / batch == index % batch;
     let penalty: Vec<f32> = left_out
         .iter()

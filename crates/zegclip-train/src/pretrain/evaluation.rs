@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::cmp::Ordering;
 use zegclip_data::{RgbImage, SINGLE_TEMPLATE, normalise};
-use zegclip_model::clip::{Clip, Tokenizer, l2_normalise, text_features};
+use zegclip_model::clip::{Clip, Tokenizer, l2_normalize, text_features};
 
 use super::source::{HeldOut, is_true_of};
 use crate::{ClipScores, TrainError};
@@ -35,7 +35,7 @@ pub(crate) fn scores(model: &Clip, held_out: &HeldOut, device: &Device) -> Resul
             .iter()
             .map(|pair| tokenizer.encode(&pair.caption, context).ids)
             .collect();
-        let texts = l2_normalise(model.text_encoder.forward(&tokens));
+        let texts = l2_normalize(model.text_encoder.forward(&tokens));
         let images = image_features(model, pairs.iter().map(|pair| &pair.image), device);
         let similarity = rows(images.matmul(texts.transpose()))?;
         // Captions that are true of an image without being its own are no mistakes.
@@ -77,7 +77,7 @@ fn image_features<'a>(model: &Clip, images: impl Iterator<Item = &'a RgbImage>, 
         let data = TensorData::new(pixels, [chunk.len(), 3, height as usize, width as usize]);
         model.image_encoder.forward(Tensor::<4>::from_data(data, device))
     });
-    l2_normalise(Tensor::cat(features.collect(), 0))
+    l2_normalize(Tensor::cat(features.collect(), 0))
 }
 
 fn rows(matrix: Tensor<2>) -> Result<Vec<Vec<f32>>, TrainError> {

@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Tensor, TensorData};
-use zegclip_model::clip::l2_normalise;
+use zegclip_model::clip::l2_normalize;
 
 /// Added to the logit of a name that the image does not have.
 const ABSENT: f32 = -1e9;
@@ -49,8 +49,8 @@ pub fn patch_naming_loss(patches: Tensor<3>, names: Tensor<2>, log_scale: Tensor
     let counted = named.clone().clamp_max(1.0);
     let images = counted.clone().sum().clamp_min(1.0);
 
-    let names = (l2_normalise(names) * log_scale.exp().unsqueeze::<2>()).transpose();
-    let logits = l2_normalise(patches).matmul(names.unsqueeze::<3>());
+    let names = (l2_normalize(names) * log_scale.exp().unsqueeze::<2>()).transpose();
+    let logits = l2_normalize(patches).matmul(names.unsqueeze::<3>());
     let log_share = log_softmax(logits, 2);
 
     let allowed = log_share.clone() + (owned.clone() * -ABSENT + ABSENT);

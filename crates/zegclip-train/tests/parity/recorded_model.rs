@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use zegclip_data::{LabelMap, SeenClasses, TrainingLabels, TrainingSetting};
-use zegclip_model::{Hints, ZegClip, load_zegclip, zegclip_config};
+use zegclip_model::{ModelOverrides, ZegClip, load_zegclip, zegclip_config};
 use zegclip_train::freeze;
 use zegclip_weights::WeightFile;
 
@@ -12,7 +12,7 @@ use crate::cases::{Case, Recorded};
 const NO_CLASS: [u16; 2] = [255, 200];
 
 pub(crate) fn model(case: &Case, device: &Device) -> ZegClip {
-    let hints = Hints {
+    let overrides = ModelOverrides {
         image_size: Some(case.number("/config/image_size")),
         stride: Some(case.number("/config/stride")),
         vision_heads: Some(case.number("/config/vision/heads")),
@@ -21,7 +21,7 @@ pub(crate) fn model(case: &Case, device: &Device) -> ZegClip {
         relation: None,
     };
     let weights = WeightFile::open(&case.file("checkpoint")).unwrap();
-    let mut config = zegclip_config(&weights, None, &hints).unwrap();
+    let mut config = zegclip_config(&weights, None, &overrides).unwrap();
     config.decoder.dropout = 0.0;
     if let Some(prompts) = &mut config.prompts {
         prompts.dropout = 0.0;

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::{Device, FloatDType, Tensor};
 use zegclip_data::{RgbImage, encode_png};
 use zegclip_model::clip::{Clip, TextEncoder, Tokenizer};
-use zegclip_model::{Hints, load_clip, load_text_encoder, text_config, whole_token_embedding};
+use zegclip_model::{ModelOverrides, expand_token_embedding, load_clip, load_text_encoder, text_config};
 use zegclip_weights::{IfExists, OutputTensor, WeightFile, write_open_clip};
 
 use zegclip_train::pretrain::PairSource;
@@ -21,21 +21,21 @@ fn features(encoder: &TextEncoder, texts: &[&str]) -> Vec<f32> {
 }
 
 #[test]
-fn other_programs_get_the_whole_token_embedding() {
+fn other_programs_get_the_expand_token_embedding() {
     let runs = Runs::new();
     runs.finish("a", &[]);
     let device = Device::flex();
     let file = WeightFile::open(&runs.path("a/model.safetensors")).unwrap();
-    let clip: Clip = load_clip(&file, &Hints::default(), &device, FloatDType::F32).unwrap();
-    let (config, _) = text_config(&file, &Hints::default()).unwrap();
-    let kept = config.kept_tokens.clone().unwrap();
+    let clip: Clip = load_clip(&file, &ModelOverrides::default(), &device, FloatDType::F32).unwrap();
+    let (config, _) = text_config(&file, &ModelOverrides::default()).unwrap();
+    let kept = config.pruned_vocabulary.clone().unwrap();
     assert!((300..2000).contains(&kept.len()), "{}", kept.len());
     assert_eq!(clip.text_encoder.token_embedding.dims(), [kept.len() + 1, 32]);
     assert!(config.unknown_tokens("a photo of two cats on grass").is_empty());
     let spaceship = Tokenizer::clip().encode("spaceship", 77).ids;
     assert_eq!(config.unknown_tokens("spaceship"), spaceship[1..spaceship.len() - 1]);
 
-    let whole = whole_token_embedding(&file, &config, None).unwrap().unwrap();
+    let whole = expand_token_embedding(&file, &config, None).unwrap().unwrap();
     let mut tensors: Vec<OutputTensor<'_>> = file
         .names()
         .filter(|name| *name != whole.name())
@@ -45,16 +45,16 @@ fn other_programs_get_the_whole_token_embedding() {
     let path = runs.path("open-clip.pt");
     write_open_clip(&path, tensors, IfExists::Fail).unwrap();
     let open_clip = WeightFile::open(&path).unwrap();
-    let hints = Hints {
+    let overrides = ModelOverrides {
         text_heads: Some(2),
         vision_heads: Some(2),
-        ..Hints::default()
+        ..ModelOverrides::default()
     };
-    let encoder = load_text_encoder(&open_clip, &hints, &device, FloatDType::F32).unwrap();
+    let encoder = load_text_encoder(&open_clip, &overrides, &device, FloatDType::F32).unwrap();
     assert_eq!(encoder.token_embedding.dims(), [49_408, 32]);
     let texts = ["a photo of a cat", "two spaceships in the sky"];
     assert_eq!(features(&encoder, &texts), features(&clip.text_encoder, &texts));
-    let loaded = load_clip(&open_clip, &hints, &device, FloatDType::F32).unwrap();
+    let loaded = load_clip(&open_clip, &overrides, &device, FloatDType::F32).unwrap();
     let image = Tensor::<4>::ones([1, 3, 48, 48], &device);
     let outputs = [loaded, clip].map(|clip| clip.image_encoder.forward(image.clone()).into_data());
     assert_eq!(outputs[0], outputs[1]);

@@ -17,7 +17,7 @@ fn model(device: &Device) -> Clip {
     config.embed_dim = 12;
     config.vision.patch_size = 8;
     config.vision.position_grid = 2;
-    config.text.kept_tokens = Some((0..40).collect());
+    config.text.pruned_vocabulary = Some((0..40).collect());
     let (vision, text) = (&mut config.vision, &mut config.text);
     (vision.width, vision.layers, vision.heads) = (16, 2, 2);
     (text.width, text.layers, text.heads, text.context_length) = (16, 2, 2, 9);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use zegclip_model::config::MaskActivation;
-use zegclip_model::{Hints, zegclip_config};
+use zegclip_model::{ModelOverrides, zegclip_config};
 use zegclip_weights::WeightFile;
 
 use crate::farm::Farm;
@@ -164,7 +164,7 @@ fn every_loss_trains_the_same_parameters() {
         let trained = train(&farm, form, &[&format!("loss.form={form}")]);
         check(form, &trained, |name| is_prompt(name) || is_used_in_decoder(name));
         let file = WeightFile::open(&farm.path(&format!("{form}/model.safetensors"))).unwrap();
-        let config = zegclip_config(&file, None, &Hints::default()).unwrap();
+        let config = zegclip_config(&file, None, &ModelOverrides::default()).unwrap();
         assert_eq!(config.mask_activation, activation, "{form}");
         losses.push(trained.losses[0]);
     }

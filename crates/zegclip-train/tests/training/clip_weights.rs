@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, FloatDType};
 use zegclip_data::Vocabulary;
 use zegclip_model::clip::Clip;
-use zegclip_model::{Hints, load_clip};
+use zegclip_model::{ModelOverrides, load_clip};
 use zegclip_weights::WeightFile;
 
 use crate::farm::Farm;
@@ -58,7 +58,8 @@ fn every_format_of_clip_trains_to_the_same_model() {
     }
     assert!(compared > 74 && first.parts().text_encoder, "{compared}");
     // The model is also the CLIP that it was made of.
-    let clip = |file: &WeightFile| load_clip(file, &Hints::default(), &Device::flex(), FloatDType::F32).unwrap();
+    let clip =
+        |file: &WeightFile| load_clip(file, &ModelOverrides::default(), &Device::flex(), FloatDType::F32).unwrap();
     let (before, after) = (clip(&WeightFile::open(&recorded(files[0])).unwrap()), clip(&first));
     let scale = |clip: &Clip| clip.logit_scale.val().into_data();
     scale(&after).assert_eq(&scale(&before), true);

@@ -1,4 +1,4 @@
-//! The token embedding of a small world, for programs that know only the whole one.
+//! The complete token embedding of a model with a pruned vocabulary, for programs that read only complete ones.
 
 use std::borrow::Cow;
 
@@ -7,18 +7,18 @@ use zegclip_weights::{Dtype, OutputTensor, WeightError, WeightFile};
 
 const EMBEDDING: &str = "text_encoder.token_embedding.weight";
 
-/// The token embedding of `file` with a row for every token id, if it has only those of
-/// [`kept_tokens`](TextConfig::kept_tokens): `[vocabulary_size, width]`. Ids that are not kept repeat the row that they
-/// share, so that features stay the same. `None` if the embedding is whole already.
+/// The token embedding of `file` with one row per token id, `[vocabulary_size, width]`, for a text encoder with a
+/// [`pruned_vocabulary`](TextConfig::pruned_vocabulary). Pruned ids repeat the row that they share, so text features do not
+/// change. `None` if the embedding is complete already.
 ///
 /// # Errors
 /// [`WeightError::Missing`] if the file has no text encoder, [`WeightError::Shape`] if the rows are not those of the list.
-pub fn whole_token_embedding<'a>(
+pub fn expand_token_embedding<'a>(
     file: &'a WeightFile,
     text: &TextConfig,
     dtype: Option<Dtype>,
 ) -> Result<Option<OutputTensor<'a>>, WeightError> {
-    let Some(kept) = text.kept_tokens.clone() else {
+    let Some(kept) = text.pruned_vocabulary.clone() else {
         return Ok(None);
     };
     let (rows, width) = (text.vocabulary_size, text.width);

@@ -1,20 +1,20 @@
-//! Plain CLIP as a segmenter: features of patches instead of the whole image (MaskCLIP, Zhou et al. 2022).
+//! MaskCLIP (Zhou et al., "Extract Free Dense Labels from CLIP", ECCV 2022; arXiv 2112.01071), section 3.2.
 
 use burn::tensor::Tensor;
 
-use super::image_encoder::{ClassToken, ImageEncoder, l2_normalise};
+use crate::clip::{ClassToken, ImageEncoder, l2_normalize};
 
 impl ImageEncoder {
-    /// How well each text fits each patch, as a cosine, without any training for it.
+    /// Cosine similarity of patch and text features, without training.
     ///
-    /// What a patch says to others in the last block, its value, stays its own there: the block's attention is left out. So
-    /// the feature of a patch is one that the class token was trained to collect, and lies where texts do.
+    /// The last block has no attention between tokens: each token's value passes through the output projection. The class
+    /// token is trained to aggregate these values, so they are in the joint embedding of images and texts.
     ///
     /// # Shapes
-    /// - `image`: `[batch, 3, rows, columns]`, normalised, each side at least one patch
+    /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
     /// - `text_features`: `[classes, embed_dim]`, of unit length
-    /// - output: `[batch, classes, height, width]`, one value a patch, in `[-1, 1]`
-    pub fn patch_similarities(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
+    /// - output: `[batch, classes, height, width]`, one cosine per patch, in `[-1, 1]`
+    pub fn maskclip_logits(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
         let embedded = self.embed(image, ClassToken::Once);
         let [height, width] = embedded.grid;
         let mut tokens = embedded.tokens;
@@ -24,8 +24,8 @@ impl ImageEncoder {
             }
             tokens = last.forward_values(tokens);
         }
-        let patches = l2_normalise(self.project(tokens.narrow(1, 1, height * width)));
-        let similarity = text_features.unsqueeze::<3>().matmul(patches.swap_dims(1, 2));
+        let patches = l2_normalize(self.project(tokens.narrow(1, 1, height * width))); // [batch, patches, embed_dim]
+        let similarity = text_features.unsqueeze::<3>().matmul(patches.swap_dims(1, 2)); // [batch, classes, patches]
         let [batch, classes, _] = similarity.dims();
         similarity.reshape([batch, classes, height, width])
     }
@@ -51,15 +51,15 @@ mod tests {
     }
 
     #[test]
-    fn with_one_patch_and_values_alone_attention_is_no_loss() {
-        // Where every token has the same value, attention gives that value: a constant image at one position.
+    fn patches_of_a_constant_image_without_positions_are_equal() {
+        // Attention over equal values gives that value, so every patch has the same feature.
         let device = Device::flex();
         let mut encoder = encoder(&device);
         let positions = encoder.positional_embedding.val().zeros_like();
         encoder.positional_embedding = encoder.positional_embedding.map(|_| positions);
         let image = Tensor::<4>::ones([1, 3, 12, 12], &device);
-        let texts = l2_normalise(Tensor::<2>::random([5, 8], Distribution::Default, &device));
-        let similarities = encoder.patch_similarities(image, texts).into_data();
+        let texts = l2_normalize(Tensor::<2>::random([5, 8], Distribution::Default, &device));
+        let similarities = encoder.maskclip_logits(image, texts).into_data();
         assert_eq!(similarities.shape().as_slice(), [1, 5, 3, 3]);
         let values: Vec<f32> = similarities.iter::<f32>().collect();
         for class in values.chunks(9) {

@@ -1,0 +1,3 @@
+//! Segmentation by plain CLIP without training, one file a method.
+
+mod maskclip;
