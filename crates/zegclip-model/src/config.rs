@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clip::Tokenizer;
+use zegclip_text::tokenizer::Tokenizer;
 
 /// Non-linearity of the encoders' perceptrons.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

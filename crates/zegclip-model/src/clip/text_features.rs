@@ -4,8 +4,8 @@ use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 
 use super::image_encoder::l2_normalize;
 use super::text_encoder::TextEncoder;
-use super::tokenizer::Tokenizer;
 use crate::error::ModelError;
+use zegclip_text::tokenizer::Tokenizer;
 
 /// Text features of classes in f32, each of unit length (paper, section 3.1; prompt ensembling as in CLIP).
 ///

@@ -21,7 +21,7 @@ fn features(encoder: &TextEncoder, texts: &[&str]) -> Vec<f32> {
 }
 
 #[test]
-fn other_programs_get_the_expand_token_embedding() {
+fn a_pruned_vocabulary_expands_for_other_programs() {
     let runs = Runs::new();
     runs.finish("a", &[]);
     let device = Device::flex();

@@ -1,4 +1,4 @@
-//! Which sequences of characters hardly anyone writes on purpose.
+//! Sequences of characters that suggest a wrong decoding.
 //!
 //! The classes and rules are those that ftfy 6.3 publishes as its "badness" heuristic: characters by the role they have
 //! in real text, and pairs of roles that appear almost only in text decoded with the wrong code page.
@@ -10,22 +10,22 @@ use regex::Regex;
 /// Not suspicious by themselves: no-break space, soft hyphen, dashes, ellipsis, apostrophe.
 const COMMON: &str = "\u{a0}\u{ad}·´–—―…’";
 const C1: &str = "\u{80}-\u{9f}";
-/// Characters met in hardly anything but wrongly decoded text.
+/// Characters that are rare outside wrongly decoded text.
 const BAD: &str = "¦¤¨¬¯¸ƒˆˇ˘˛˜†‡‰⌐◊\u{fffd}ªº";
 const LAW: &str = "¶§";
 const CURRENCY: &str = "¢£¥₧€";
 const OPENING: &str = "¡«¿©΄΅‘‚“„•‹\u{f8ff}";
 const CLOSING: &str = "®»˝”›™";
 const NUMERIC: &str = "²³¹±¼½¾×µ÷⁄∂∆∏∑√∞∩∫≈≠≡≤≥№";
-/// Letters that faces like `(ò_ó)` are made of.
+/// Letters of emoticons such as `(ò_ó)`.
 const FACES: &str = "Ò-ÖÙ-Üò-öø-üŐŌŪŲ°";
-/// Accented capitals, without those of faces.
+/// Accented capitals without [`FACES`].
 const UPPER: &str = "À-ÑØÜÝĂĀĄĆČĎĐĘĚĒĖĞĢİĪĶĹĽŁĻŃŇŅŒŘŚŞŠŢŤŮŰŸŹŻŽҐ";
 const LOWER: &str = "ßà-ñăąāćčďđęěēėğģįīķĺľłļœŕśşšťüźżžґﬁﬂ";
-/// Capitals that also end words, so that what follows them says little.
+/// Capitals that also end words, so the next character is weak evidence.
 const UPPER_COMMON: &str = "ÞΑ-ΩΆΈΉΊΌΎΏΪΫЁ-Я";
 const LOWER_COMMON: &str = "α-ωάέήίΰа-џ";
-/// Box drawing without the single horizontal line, which faces use.
+/// Box drawing without the single horizontal line, which emoticons use.
 const BOX: &str = "│┌┐┘├┤┬┼═-╬▀▄█▌▐░▒▓";
 
 /// Space and letters as Python's `\s` and `\w` know them: with the ASCII separators, without combining marks.
@@ -33,14 +33,14 @@ const SPACE: &str = r"[\s\x1c-\x1f]";
 const WORD: &str = r"[\p{L}\p{N}_]";
 
 /// Whether `text` contains at least one sequence that suggests a wrong decoding.
-pub(super) fn is_bad(text: &str) -> bool {
+pub(crate) fn is_bad(text: &str) -> bool {
     static BADNESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(&rules().join("|")).expect("a constant pattern"));
     BADNESS.is_match(text)
 }
 
 /// Pairs and triples of classes, then the sequences of single code pages that these miss.
 fn rules() -> Vec<String> {
-    // Arabic and the two-byte alphabets consist of frequent characters, so that more of the sequence is asked for.
+    // Arabic and the two-byte alphabets consist of frequent characters, so the rule needs a longer sequence.
     let arabic = format!("[ØÙ][{COMMON}{CURRENCY}{BAD}{NUMERIC}{OPENING}ŸŠ®°µ»]");
     let second_byte = format!("{C1}{BAD}{OPENING}{CLOSING}{CURRENCY}°");
 

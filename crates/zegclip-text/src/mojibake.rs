@@ -1,14 +1,14 @@
 //! Repair of text that was encoded as UTF-8 and decoded with a single-byte code page ("mojibake").
 //!
-//! The steps are those of ftfy's `fix_encoding`: nothing is touched unless the [badness](super::badness) of the text
-//! calls for it.
+//! The steps are those of ftfy's `fix_encoding`: text without a [bad sequence](crate::badness) is not
+//! changed.
 
-use super::badness::is_bad;
-use super::code_page::{CANDIDATES, CodePage, latin_like};
-use super::utf8_bytes::{decode, replace_lossy_sequences, restore_byte_a0};
+use crate::badness::is_bad;
+use crate::code_page::{CANDIDATES, CodePage, latin_like};
+use crate::utf8_bytes::{decode, replace_lossy_sequences, restore_byte_a0};
 
-/// Undoes wrong decodings of `text`, several on top of each other included.
-pub(super) fn fix_encoding(text: &str) -> String {
+/// Undoes wrong decodings of `text`, also repeated ones.
+pub(crate) fn fix_encoding(text: &str) -> String {
     let mut text = text.to_owned();
     while let Some(fixed) = fix_one_layer(&text).filter(|fixed| *fixed != text) {
         text = fixed;
@@ -16,7 +16,7 @@ pub(super) fn fix_encoding(text: &str) -> String {
     text
 }
 
-/// One step of the repair, or none where there is nothing to do.
+/// One step of the repair; `None` if nothing is to be repaired.
 fn fix_one_layer(text: &str) -> Option<String> {
     if text.is_ascii() || !is_bad(text) {
         return None;
@@ -38,10 +38,10 @@ fn fix_one_layer(text: &str) -> Option<String> {
         .or_else(|| text.contains(is_c1_control).then(|| fix_c1_controls(text)))
 }
 
-/// The place of Mac Roman among the candidates.
+/// Index of Mac Roman in [`CANDIDATES`].
 const MAC_ROMAN: usize = 8;
 
-/// Repairs the parts of `text` that look like UTF-8 where the whole has no consistent reading.
+/// Repairs the parts of `text` that look like UTF-8 where the complete text has no consistent decoding.
 fn fix_embedded(text: &str) -> String {
     let characters: Vec<(usize, char)> = text.char_indices().collect();
     let clues: Vec<Clue> = characters.iter().map(|&(_, c)| Clue::of(c)).collect();
@@ -50,7 +50,7 @@ fn fix_embedded(text: &str) -> String {
     let mut fixed = String::with_capacity(text.len());
     let mut start = 0;
     while start < clues.len() {
-        // Sequences right after another continuation are part of a greater mess that is better left alone.
+        // As in ftfy: a sequence right after a continuation byte is not repaired.
         let follows = start
             .checked_sub(1)
             .and_then(|before| clues.get(before))
@@ -90,12 +90,12 @@ fn sequences_length(clues: &[Clue]) -> usize {
     length
 }
 
-/// The part that a character may have in UTF-8 read with one of the Latin-like code pages.
+/// The roles that a character can have in UTF-8 decoded with one of the Latin-like code pages.
 struct Clue {
     /// First of two, three or four bytes.
     leads: [bool; 3],
     is_continuation: bool,
-    /// A continuation that seldom stands for itself next to mojibake, as spaces, dashes and quotes do.
+    /// A continuation that is not a space, dash or quote, which also occur next to mojibake.
     is_strict: bool,
 }
 
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn wrong_decodings_are_undone() {
-        for (broken, whole) in [
+        for (broken, fixed) in [
             ("cafÃ©", "café"),
             ("voilÃ le travail", "voilà le travail"),
             ("âœ” No problems", "✔ No problems"),
@@ -142,7 +142,7 @@ mod tests {
             ("\u{82}quoted\u{91}", "‚quoted‘"),
             ("Ã\u{83}Â©", "é"),
         ] {
-            assert_eq!(fix_encoding(broken), whole);
+            assert_eq!(fix_encoding(broken), fixed);
         }
     }
 

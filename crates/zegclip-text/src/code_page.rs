@@ -9,20 +9,20 @@ macro_rules! c1_controls {
 }
 
 /// The byte that stands for U+FFFD in a [lossy](CodePage::lossy) code page.
-pub(super) const SUBSTITUTE: u8 = 0x1a;
+pub(crate) const SUBSTITUTE: u8 = 0x1a;
 
 /// A single-byte encoding whose lower half is ASCII.
 #[derive(Debug)]
-pub(super) struct CodePage {
+pub(crate) struct CodePage {
     /// Characters of the bytes 0x80 to 0xff. Bytes that the standard leaves open stand for the control character of the
     /// same number, as in Latin-1 and in browsers.
     high: &'static str,
     /// Whether the byte 0x1a, which has no use in text, stands for U+FFFD: a character lost in an earlier conversion.
-    pub(super) lossy: bool,
+    pub(crate) lossy: bool,
 }
 
 impl CodePage {
-    pub(super) const LATIN_1: Self = Self {
+    pub(crate) const LATIN_1: Self = Self {
         high: concat!(
             c1_controls!(),
             "\u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿",
@@ -33,7 +33,7 @@ impl CodePage {
     };
 
     /// Western European.
-    pub(super) const WINDOWS_1252: Self = Self {
+    pub(crate) const WINDOWS_1252: Self = Self {
         high: "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ\
                \u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿\
                ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖ×ØÙÚÛÜÝÞß\
@@ -42,7 +42,7 @@ impl CodePage {
     };
 
     /// Cyrillic.
-    pub(super) const WINDOWS_1251: Self = Self {
+    pub(crate) const WINDOWS_1251: Self = Self {
         high: "ЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—\u{98}™љ›њќћџ\
                \u{a0}ЎўЈ¤Ґ¦§Ё©Є«¬\u{ad}®Ї°±Ііґµ¶·ё№є»јЅѕї\
                АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ\
@@ -51,7 +51,7 @@ impl CodePage {
     };
 
     /// Central European.
-    pub(super) const WINDOWS_1250: Self = Self {
+    pub(crate) const WINDOWS_1250: Self = Self {
         high: "€\u{81}‚\u{83}„…†‡\u{88}‰Š‹ŚŤŽŹ\u{90}‘’“”•–—\u{98}™š›śťžź\
                \u{a0}ˇ˘Ł¤Ą¦§¨©Ş«¬\u{ad}®Ż°±˛ł´µ¶·¸ąş»Ľ˝ľż\
                ŔÁÂĂÄĹĆÇČÉĘËĚÍÎĎĐŃŇÓÔŐÖ×ŘŮÚŰÜÝŢß\
@@ -60,7 +60,7 @@ impl CodePage {
     };
 
     /// Greek.
-    pub(super) const WINDOWS_1253: Self = Self {
+    pub(crate) const WINDOWS_1253: Self = Self {
         high: "€\u{81}‚ƒ„…†‡\u{88}‰\u{8a}‹\u{8c}\u{8d}\u{8e}\u{8f}\
                \u{90}‘’“”•–—\u{98}™\u{9a}›\u{9c}\u{9d}\u{9e}\u{9f}\
                \u{a0}΅Ά£¤¥¦§¨©ª«¬\u{ad}®―°±²³΄µ¶·ΈΉΊ»Ό½ΎΏ\
@@ -70,7 +70,7 @@ impl CodePage {
     };
 
     /// Turkish.
-    pub(super) const WINDOWS_1254: Self = Self {
+    pub(crate) const WINDOWS_1254: Self = Self {
         high: "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}\u{8e}\u{8f}\
                \u{90}‘’“”•–—˜™š›œ\u{9d}\u{9e}Ÿ\
                \u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿\
@@ -80,7 +80,7 @@ impl CodePage {
     };
 
     /// Baltic.
-    pub(super) const WINDOWS_1257: Self = Self {
+    pub(crate) const WINDOWS_1257: Self = Self {
         high: "€\u{81}‚\u{83}„…†‡\u{88}‰\u{8a}‹\u{8c}¨ˇ¸\
                \u{90}‘’“”•–—\u{98}™\u{9a}›\u{9c}¯˛\u{9f}\
                \u{a0}\u{a1}¢£¤\u{a5}¦§Ø©Ŗ«¬\u{ad}®Æ°±²³´µ¶·ø¹ŗ»¼½¾æ\
@@ -90,7 +90,7 @@ impl CodePage {
     };
 
     /// Central European.
-    pub(super) const ISO_8859_2: Self = Self {
+    pub(crate) const ISO_8859_2: Self = Self {
         high: concat!(
             c1_controls!(),
             "\u{a0}Ą˘Ł¤ĽŚ§¨ŠŞŤŹ\u{ad}ŽŻ°ą˛ł´ľśˇ¸šşťź˝žż",
@@ -100,7 +100,7 @@ impl CodePage {
         lossy: false,
     };
 
-    pub(super) const MAC_ROMAN: Self = Self {
+    pub(crate) const MAC_ROMAN: Self = Self {
         high: "ÄÅÇÉÑÖÜáàâäãåçéèêëíìîïñóòôöõúùûü\
                †°¢£§•¶ß®©™´¨≠ÆØ∞±≤≥¥µ∂∑∏π∫ªºΩæø\
                ¿¡¬√ƒ≈∆«»…\u{a0}ÀÃÕŒœ–—“”‘’÷◊ÿŸ⁄€‹›ﬁﬂ\
@@ -109,7 +109,7 @@ impl CodePage {
     };
 
     /// The terminal of DOS and of Windows in the United States.
-    pub(super) const CP437: Self = Self {
+    pub(crate) const CP437: Self = Self {
         high: "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒ\
                áíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
                └┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
@@ -118,7 +118,7 @@ impl CodePage {
     };
 
     /// The byte of `c`, or none if the code page does not have it.
-    pub(super) fn byte(&self, c: char) -> Option<u8> {
+    pub(crate) fn byte(&self, c: char) -> Option<u8> {
         match c {
             '\u{fffd}' if self.lossy => Some(SUBSTITUTE),
             '\u{1a}' if self.lossy => None,
@@ -133,12 +133,12 @@ impl CodePage {
     }
 
     /// The bytes of `text`, or none if the code page lacks one of its characters.
-    pub(super) fn encode(&self, text: &str) -> Option<Vec<u8>> {
+    pub(crate) fn encode(&self, text: &str) -> Option<Vec<u8>> {
         text.chars().map(|c| self.byte(c)).collect()
     }
 
     /// What this code page has in the place of a C1 control; other characters stay.
-    pub(super) fn replace_c1_control(&self, c: char) -> char {
+    pub(crate) fn replace_c1_control(&self, c: char) -> char {
         match c {
             '\u{80}'..='\u{9f}' => self.high.chars().nth(c as usize - 0x80).unwrap_or(c),
             _ => c,
@@ -147,7 +147,7 @@ impl CodePage {
 }
 
 /// The code pages in the order in which a repair tries them: the likely ones first.
-pub(super) static CANDIDATES: [CodePage; 10] = [
+pub(crate) static CANDIDATES: [CodePage; 10] = [
     CodePage::LATIN_1,
     CodePage::WINDOWS_1252,
     CodePage::WINDOWS_1251,
@@ -161,7 +161,7 @@ pub(super) static CANDIDATES: [CodePage; 10] = [
 ];
 
 /// Those whose upper half has letters where UTF-8 has its first bytes, Latin-1 and the code pages of Windows.
-pub(super) fn latin_like() -> &'static [CodePage] {
+pub(crate) fn latin_like() -> &'static [CodePage] {
     CANDIDATES.get(..7).unwrap_or_default()
 }
 

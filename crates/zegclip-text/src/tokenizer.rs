@@ -1,7 +1,7 @@
 //! CLIP's byte-pair encoding: text to token ids.
 //!
-//! A text is cleaned (see `text_cleanup`), split into words, and each word's UTF-8 bytes are merged by CLIP's 48,894
-//! rules. The vocabulary has 49,408 tokens: 256 bytes, 256 bytes that end a word, the merges, and the two special ones.
+//! A text is [cleaned](crate::clean), split into words, and each word's UTF-8 bytes are merged by CLIP's 48,894 rules. The
+//! vocabulary has 49,408 tokens: 256 bytes, 256 bytes that end a word, the merges, and two special ones.
 
 use std::io::Read;
 use std::sync::LazyLock;
@@ -12,17 +12,17 @@ use regex::Regex;
 use tokenizers::Model;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
 
-use super::text_cleanup::clean;
+use crate::clean;
 
-/// Id of the token that every sequence starts with.
-pub(super) const START_OF_TEXT: u32 = 49_406;
+/// Id of the token that starts every sequence.
+pub const START_OF_TEXT: u32 = 49_406;
 /// Id of the token that ends every sequence, at which the text encoder reads its feature.
-pub(super) const END_OF_TEXT: u32 = 49_407;
+pub const END_OF_TEXT: u32 = 49_407;
 
 const START_WORD: &str = "<|startoftext|>";
 const END_WORD: &str = "<|endoftext|>";
-/// What CLIP takes as a word. U+0345 (iota subscript) is part of none: it is no letter, but differs from one only in
-/// case, which CLIP's pattern ignores.
+/// CLIP's pattern of a word. U+0345 (iota subscript) is in none: it is not a letter, but differs from one only in case,
+/// which CLIP's pattern ignores.
 const WORDS: &str = concat!(
     r"(?i:<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d)",
     r"|\p{L}+|\p{N}|[^\s\p{L}\p{N}\x{345}]+",
@@ -31,21 +31,20 @@ const WORDS: &str = concat!(
 const END_OF_WORD: &str = "</w>";
 
 /// CLIP's merge rules, a line each in the order of their rank, after a line with the version.
-const MERGES_FILE: &[u8] = include_bytes!("../../assets/bpe/bpe_simple_vocab_16e6.txt.gz");
-/// The file has more rules than CLIP uses; those it uses lie in this part of the compressed file, which alone is
-/// compiled in.
+const MERGES_FILE: &[u8] = include_bytes!("../assets/bpe/bpe_simple_vocab_16e6.txt.gz");
+/// The part of the compressed file that contains the rules of CLIP; the rest is not compiled in.
 static MERGES_USED: [u8; 213_000] = *match MERGES_FILE.first_chunk() {
     Some(part) => part,
-    None => panic!("the file of merges is too short"),
+    None => panic!("the merges file is too short"),
 };
 /// Bytes of the lines that CLIP uses, decompressed.
 const MERGES_LENGTH: u64 = 524_645;
 
-/// CLIP's tokenizer.
+/// CLIP's tokenizer. It can be used from several threads at once.
 ///
 /// # Example
 /// ```
-/// use zegclip_model::clip::Tokenizer;
+/// use zegclip_text::tokenizer::Tokenizer;
 ///
 /// let tokens = Tokenizer::clip().encode("a photo of a cat", 77);
 /// assert_eq!(tokens.ids, [49406, 320, 1125, 539, 320, 2368, 49407]);
@@ -62,10 +61,9 @@ pub struct Tokenizer {
 /// Token ids of one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSequence {
-    /// Ids from start-of-text (49,406) to the first end-of-text (49,407), at most as many as the context is long,
-    /// unpadded.
+    /// Ids from [`START_OF_TEXT`] to the first [`END_OF_TEXT`], at most `context_length`, unpadded.
     pub ids: Vec<u32>,
-    /// Whether the text fits into the context. Otherwise `ids` are cut, and the last one is still end-of-text.
+    /// Whether the text fits into the context. Otherwise `ids` are truncated, and the last one is still [`END_OF_TEXT`].
     pub fits: bool,
 }
 
@@ -78,7 +76,8 @@ impl Tokenizer {
 
     /// Token ids of `text` for a text encoder that reads `context_length` tokens (77 in all published models).
     ///
-    /// A text that contains `<|endoftext|>` ends there, since nothing after it has an effect on the text's feature.
+    /// A text that contains `<|endoftext|>` ends there, since later tokens do not change the text's feature.
+    /// With a `context_length` of 0 there are no ids.
     pub fn encode(&self, text: &str, context_length: usize) -> TokenSequence {
         let mut ids = vec![START_OF_TEXT];
         for word in self.words.find_iter(&clean(text)) {
@@ -118,7 +117,7 @@ impl Tokenizer {
 
     fn push_word(&self, word: &str, ids: &mut Vec<u32>) {
         let symbols: String = word.bytes().map(|byte| self.byte_symbols[usize::from(byte)]).collect();
-        // The model fails only on symbols that it does not know, and it knows those of all bytes.
+        // The model fails only on unknown symbols, and the symbols of all bytes are known.
         let tokens = self
             .model
             .tokenize(&symbols)
@@ -204,6 +203,26 @@ mod tests {
                 let Recorded { text, ids, fits } = line;
                 assert_eq!(tokens, TokenSequence { ids, fits }, "{text:?} in {name}");
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn tokens_spell_the_words_of_the_text(text in proptest::collection::vec(proptest::prelude::any::<char>(), 0..40)) {
+            let tokenizer = Tokenizer::clip();
+            let text = String::from_iter(text);
+            let tokens = tokenizer.encode(&text, 10_000);
+            proptest::prop_assert!(tokens.fits);
+            let symbols: String = tokens.ids[1..tokens.ids.len() - 1]
+                .iter()
+                .map(|id| tokenizer.model.id_to_token(*id).expect("an id of the vocabulary"))
+                .map(|token| token.trim_end_matches(END_OF_WORD).to_owned())
+                .collect();
+            let byte = |symbol: char| tokenizer.byte_symbols.iter().position(|known| *known == symbol);
+            let bytes: Vec<u8> = symbols.chars().map(|symbol| byte(symbol).expect("a byte") as u8).collect();
+            let cleaned = clean(&text);
+            let words: String = tokenizer.words.find_iter(&cleaned).map(|word| word.as_str()).collect();
+            proptest::prop_assert_eq!(bytes, words.into_bytes());
         }
     }
 

@@ -2,12 +2,12 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::code_page::CodePage;
+use crate::code_page::CodePage;
 
 /// Replaces characters that have a plainer form, in the order of ftfy: C1 controls by what Windows-1252 has in their
 /// place, Latin ligatures by letters, full- and half-width forms by normal ones, curly quotes by straight ones, and
 /// every line break by `\n`.
-pub(super) fn simplify(text: &str) -> String {
+pub(crate) fn simplify(text: &str) -> String {
     let mut simple = String::with_capacity(text.len());
     for c in text.replace("\r\n", "\n").chars() {
         let c = CodePage::WINDOWS_1252.replace_c1_control(c);
@@ -20,9 +20,9 @@ pub(super) fn simplify(text: &str) -> String {
     simple
 }
 
-/// Characters without a visible effect that text should not contain: ASCII controls other than white space, deprecated
+/// Characters without a visible effect: ASCII controls other than white space, deprecated
 /// format characters, the byte-order mark, annotation and object replacement characters.
-pub(super) fn is_control(c: char) -> bool {
+pub(crate) fn is_control(c: char) -> bool {
     matches!(
         c,
         '\0'..='\u{8}'
@@ -36,7 +36,7 @@ pub(super) fn is_control(c: char) -> bool {
 }
 
 /// What Python's `str.split` takes as space: Unicode's white space and the four ASCII separators.
-pub(super) fn is_python_space(c: char) -> bool {
+pub(crate) fn is_python_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 

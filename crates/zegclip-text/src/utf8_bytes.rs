@@ -1,4 +1,4 @@
-//! UTF-8 with bytes that were damaged on the way, and its variants CESU-8 and Java's.
+//! UTF-8 with damaged bytes, and its variants CESU-8 and Java's.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use regex::bytes::{Captures, Regex};
 /// Decodes UTF-8 in which surrogate pairs may be encoded one by one (CESU-8) and NUL as `C0 80` (Java).
 ///
 /// As in ftfy, a line break that ends the text passes for the last byte of these two sequences.
-pub(super) fn decode(bytes: Vec<u8>) -> Option<String> {
+pub(crate) fn decode(bytes: Vec<u8>) -> Option<String> {
     if !bytes.contains(&0xed) && !bytes.contains(&0xc0) {
         return String::from_utf8(bytes).ok();
     }
@@ -50,7 +50,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Option<String> {
 /// Puts back the byte A0 (a no-break space in most code pages) where a space in its place breaks a UTF-8 sequence.
 ///
 /// `C3` before a space is `à`. It is nearly always a word of its own, whose own space is kept, but for Portuguese words.
-pub(super) fn restore_byte_a0(bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn restore_byte_a0(bytes: Vec<u8>) -> Vec<u8> {
     static ALTERED: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(concat!(
             r"(?-u)[\xc2\xc3\xc5\xce\xd0\xd9] ",
@@ -71,7 +71,7 @@ pub(super) fn restore_byte_a0(bytes: Vec<u8>) -> Vec<u8> {
         with_words.push(*byte);
         rest = tail;
         if let (0xc3, [b' ', after @ ..]) = (*byte, tail)
-            && !A_GRAVE_GOES_ON.iter().any(|word| after.starts_with(word))
+            && !A_GRAVE_SUFFIXES.iter().any(|word| after.starts_with(word))
         {
             with_words.extend(b"\xa0 ");
             rest = after;
@@ -87,10 +87,10 @@ pub(super) fn restore_byte_a0(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// What follows `à ` where the space belongs to the letter: `àquele`, `àquela`, `àquilo`, `às`.
-const A_GRAVE_GOES_ON: [&[u8]; 5] = [b" ", b"quele", b"quela", b"quilo", b"s "];
+const A_GRAVE_SUFFIXES: [&[u8]; 5] = [b" ", b"quele", b"quela", b"quilo", b"s "];
 
 /// Replaces UTF-8 sequences that lost continuation bytes (now 1A, at most one `?`) by that of U+FFFD.
-pub(super) fn replace_lossy_sequences(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn replace_lossy_sequences(bytes: &[u8]) -> Vec<u8> {
     static LOSSY: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(concat!(
             r"(?-u)[\xc2-\xdf]\x1a|[\xc2-\xc3]\?",

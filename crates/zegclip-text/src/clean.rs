@@ -1,37 +1,58 @@
-//! The order of the clean-up steps.
+//! The order of the steps.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
-use super::characters::{is_control, is_python_space, simplify};
-use super::html::{unescape, unescape_unambiguous};
-use super::mojibake::fix_encoding;
+use crate::characters::{is_control, is_python_space, simplify};
+use crate::html::{unescape, unescape_unambiguous};
+use crate::mojibake::fix_encoding;
 
-/// Cleans `text` as CLIP does: [`fix_text`], HTML references twice, single spaces, lower case.
-pub(in super::super) fn clean(text: &str) -> String {
+/// Cleans `text` as CLIP does before its tokenizer: [`fix_text`], [`unescape`] twice, every run of white space to one space,
+/// no space at the ends, lower case.
+///
+/// White space is what Python's `str.split` takes as such: Unicode's, and the ASCII separators U+001C to U+001F.
+///
+/// # Example
+/// ```
+/// assert_eq!(zegclip_text::clean(" Wine&amp;amp;Cheese\tBOARD "), "wine&cheese board");
+/// ```
+pub fn clean(text: &str) -> String {
     let text = unescape(&unescape(&fix_text(text)));
     let words: Vec<&str> = text.split(is_python_space).filter(|word| !word.is_empty()).collect();
     words.join(" ").to_lowercase()
 }
 
-/// Repairs what commonly goes wrong with Unicode text, line by line, as `ftfy.fix_text` does by default.
-fn fix_text(text: &str) -> String {
+/// Repairs Unicode text as `ftfy.fix_text` of ftfy 6.3 does with its defaults, in NFC.
+///
+/// Line by line, until nothing changes: complete HTML references (until a line contains `<`), text decoded with the wrong
+/// code page, Latin ligatures, full- and half-width forms, curly quotes, line breaks, terminal escapes, control characters.
+/// Printable ASCII without `&` is returned unchanged.
+///
+/// # Example
+/// ```
+/// use zegclip_text::fix_text;
+///
+/// assert_eq!(fix_text("âœ” No problems"), "✔ No problems");
+/// assert_eq!(fix_text("ﬂuﬃest ＬＯＵＤ"), "fluffiest LOUD");
+/// assert_eq!(fix_text("Ångström – naïve"), "Ångström – naïve");
+/// ```
+pub fn fix_text(text: &str) -> String {
     if needs_no_repair(text) {
         return text.to_owned();
     }
     let mut fixed = String::with_capacity(text.len());
     let mut is_markup = false;
     for line in text.split_inclusive('\n') {
-        // A literal `<` says that the text is HTML, from this line on, whose references are meant to stay.
+        // As in ftfy, text from the first literal `<` on is HTML, whose references stay.
         is_markup |= line.contains('<');
         fixed.push_str(&fix_line(line, !is_markup));
     }
     fixed
 }
 
-/// Nearly every class name: printable ASCII without anything that could be an HTML reference.
+/// Printable ASCII without a possible HTML reference: nearly every class name.
 fn needs_no_repair(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'&')
 }
@@ -53,7 +74,7 @@ fn fix_line(line: &str, unescape_html: bool) -> String {
     }
 }
 
-/// Removes ANSI sequences such as those for colours.
+/// Removes ANSI sequences such as those for colors.
 fn remove_terminal_escapes(text: &str) -> String {
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\x1b\[[\d;]*[a-zA-Z]").expect("a constant pattern"));
     ESCAPE.replace_all(text, "").into_owned()
@@ -87,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn terminal_colours_and_controls_disappear() {
+    fn terminal_colors_and_controls_disappear() {
         assert_eq!(clean("\u{1b}[36;44mblue\u{1b}[0m\u{feff}\u{7f} sky"), "blue sky");
     }
 

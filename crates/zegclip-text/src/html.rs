@@ -6,13 +6,24 @@ use std::sync::LazyLock;
 use htmlize::ENTITIES;
 use regex::{Captures, Regex};
 
-use super::code_page::CodePage;
+use crate::code_page::CodePage;
 
 /// Control characters and the non-characters in the middle of the first plane, which `html.unescape` drops.
 const DROPPED: [RangeInclusive<u32>; 5] = [1..=8, 0xb..=0xb, 0xe..=0x1f, 0x7f..=0x9f, 0xfdd0..=0xfdef];
 
-/// Decodes every character reference, also those without a semicolon (`&amp`, `&notit;` is `¬it;`).
-pub(super) fn unescape(text: &str) -> String {
+/// Decodes HTML character references as Python's `html.unescape` does, also those without a semicolon.
+///
+/// Names are those of HTML 5; of an unknown name the longest known prefix is decoded. Numbers 128 to 159 stand for
+/// Windows-1252 characters, invalid ones for U+FFFD, control characters and non-characters for nothing.
+///
+/// # Example
+/// ```
+/// use zegclip_text::unescape;
+///
+/// assert_eq!(unescape("P&eacute;rez &amp &notit; &#x1F600; &#128;"), "Pérez & ¬it; 😀 €");
+/// assert_eq!(unescape("R&D &nosuch;"), "R&D &nosuch;");
+/// ```
+pub fn unescape(text: &str) -> String {
     static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\x0c <&#;]{1,32};?)").expect("a constant pattern")
     });
@@ -24,9 +35,9 @@ pub(super) fn unescape(text: &str) -> String {
         .into_owned()
 }
 
-/// Decodes only references that nothing else can be meant by: with a semicolon, and complete. The names of lower-case
-/// letters and signs are also known in capitals, as databases make them: `P&EACUTE;REZ`.
-pub(super) fn unescape_unambiguous(text: &str) -> String {
+/// Decodes only unambiguous references: complete, with a semicolon. As in ftfy, names of lower-case entities are also known
+/// in capitals: `P&EACUTE;REZ`.
+pub(crate) fn unescape_unambiguous(text: &str) -> String {
     static REFERENCE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new("&#?[0-9A-Za-z]{1,24};").expect("a constant pattern"));
     if !text.contains('&') {
@@ -50,14 +61,14 @@ pub(super) fn unescape_unambiguous(text: &str) -> String {
     REFERENCE.replace_all(text, decode_complete).into_owned()
 }
 
-/// The characters of a whole entity, `&` and the semicolon (if its name has one) included.
+/// The characters of a complete entity, `&` and the semicolon (if its name has one) included.
 fn entity(reference: &str) -> Option<&'static str> {
     ENTITIES
         .get(reference.as_bytes())
         .and_then(|characters| std::str::from_utf8(characters).ok())
 }
 
-/// The capitals of an entity whose name is all lower case, where the name in capitals means nothing else.
+/// The capitals of an entity with a lower-case name, unless the name in capitals is an entity itself.
 fn capital_entity(reference: &str) -> Option<String> {
     if reference.contains(|c: char| c.is_ascii_lowercase()) || decode(reference) != reference {
         return None;
@@ -78,7 +89,7 @@ fn decode_number(number: &str) -> String {
         Some(digits) => (digits, 16),
         None => (number, 10),
     };
-    // Only too large a number fails here, and it is no character either way.
+    // Only a number that is too large fails, and it is not a character either.
     let code = u32::from_str_radix(digits, radix).unwrap_or(u32::MAX);
     if let 0x80..=0x9f = code {
         return char::from_u32(code)

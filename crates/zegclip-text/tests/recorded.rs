@@ -2,13 +2,21 @@
 //!
 //! They are the rarer kinds among some 300,000 generated lines on which both sides agreed.
 
-use super::super::tokenizer::{END_OF_TEXT, START_OF_TEXT, Tokenizer};
-use super::clean;
+use zegclip_text::clean;
 
 #[test]
-fn texts_are_cleaned_and_encoded_as_in_python() {
-    for (text, cleaned, ids) in RECORDED {
+fn texts_are_cleaned_as_in_python() {
+    for (text, cleaned, _) in RECORDED {
         assert_eq!(clean(text), *cleaned, "{text:?}");
+    }
+}
+
+#[cfg(feature = "tokenizer")]
+#[test]
+fn texts_are_encoded_as_in_python() {
+    use zegclip_text::tokenizer::{END_OF_TEXT, START_OF_TEXT, Tokenizer};
+
+    for (text, _, ids) in RECORDED {
         let tokens = Tokenizer::clip().encode(text, 77);
         assert_eq!(
             tokens.ids,
