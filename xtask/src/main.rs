@@ -1,9 +1,13 @@
-//! `cargo xtask ci`: everything that has to pass. `cargo xtask kill`: a training run that is killed 20 times.
+//! `cargo xtask ci [CHECK…]`: everything that has to pass, or some of it. `cargo xtask kill`: a training run that is killed 20 times.
 //! `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`. `cargo xtask ablation`: the paper's claims, re-run
 //! on composed scenes.
 
 mod ablation;
 mod bench;
+mod checks;
+#[cfg(test)]
+mod tidy;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,13 +15,13 @@ use std::process::{Command, ExitCode};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["ci"] => ci(),
+        ["ci", only @ ..] => checks::run(only),
         ["kill"] => kill("20"),
         ["kill", "--kills", kills] => kill(kills),
         ["ablation", options @ ..] => ablation::run(options),
         ["bench", options @ ..] => bench::run(options),
         _ => Err(format!(
-            "usage: cargo xtask ci | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] \
+            "usage: cargo xtask ci [CHECK…] | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] \
              [--rounds N] [--only TITLE] | {}",
             ablation::USAGE
         )),
@@ -29,23 +33,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Format, tests, lints, the ablation's smoke form, documentation.
-fn ci() -> Result<(), String> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["test", "--release", "--workspace"])?;
-    cargo(&[
-        "clippy",
-        "--release",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
-    ablation::run(&["--smoke"])?;
-    cargo(&["doc", "--release", "--workspace", "--no-deps"])
 }
 
 /// The kill test of the suite with more kills.

@@ -1,0 +1,121 @@
+//! The one list of what has to pass before a change lands.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::tools::{CARGO_DENY, TYPOS};
+use crate::{ablation, cargo, root};
+
+type Check = fn() -> Result<(), String>;
+
+/// In order: what takes seconds first.
+const CHECKS: [(&str, Check); 10] = [
+    ("format", || cargo(&["fmt", "--all", "--check"])),
+    ("spelling", || TYPOS.run(&[])),
+    ("licenses, sources, bans", || {
+        CARGO_DENY.run(&["check", "licenses", "bans", "sources"])
+    }),
+    ("tests", || cargo(&["test", "--release", "--workspace"])),
+    ("examples", examples),
+    ("lints", || {
+        cargo(&[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    }),
+    ("documentation", documentation),
+    // A row of the paper's tables after the other, each for two iterations.
+    ("ablation", || ablation::run(&["--smoke"])),
+    ("features", features),
+    ("packages", || {
+        cargo(&["package", "--workspace", "--no-verify", "--allow-dirty", "--quiet"])
+    }),
+];
+
+/// Runs every check, or those named, and stops at the first that fails.
+pub(crate) fn run(only: &[&str]) -> Result<(), String> {
+    let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(name)) {
+        return Err(format!(
+            "there is no check `{unknown}`; the checks are {}",
+            names.join("; ")
+        ));
+    }
+    for (name, check) in CHECKS {
+        if only.is_empty() || only.contains(&name) {
+            let start = std::time::Instant::now();
+            println!("== {name}");
+            check().map_err(|error| format!("{name}: {error}"))?;
+            println!("== {name}: passed in {} s", start.elapsed().as_secs());
+        }
+    }
+    Ok(())
+}
+
+fn documentation() -> Result<(), String> {
+    command(
+        Command::new(env!("CARGO"))
+            .args(["doc", "--release", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// The program without its default features and with the other compilers at least type-checks; `cuda` needs a download that
+/// not every machine can make.
+fn features() -> Result<(), String> {
+    for features in [
+        &["--no-default-features"][..],
+        &["--no-default-features", "--features", "native-gpu"],
+    ] {
+        let package = ["check", "--release", "--package", "zegclip-cli"];
+        cargo(&[&package[..], features].concat())?;
+    }
+    Ok(())
+}
+
+/// The examples that the tests have built.
+fn examples() -> Result<(), String> {
+    let folder = std::env::temp_dir().join(format!("zegclip-examples-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(|error| format!("cannot create `{}`: {error}", folder.display()))?;
+    let (data, run) = (folder.join("data"), folder.join("run"));
+    let result = command(Command::new(built("examples/segment")).args([
+        "assets/example/random-weights.safetensors",
+        "assets/photos/chelsea.jpg",
+        "cat, grass",
+    ]))
+    .and_then(|()| {
+        command(
+            Command::new(built("zegclip"))
+                .arg("scenes")
+                .arg(&data)
+                .args(["--count", "4"]),
+        )
+    })
+    .and_then(|()| {
+        let program = built("examples/burn_train");
+        command(Command::new(program).arg(data.join("dataset.toml")).arg(&run).arg("2"))
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+/// A program in the target folder.
+fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    root().join(target).join("release").join(name)
+}
+
+fn command(command: &mut Command) -> Result<(), String> {
+    let shown = format!("{command:?}");
+    match command.current_dir(root()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{shown} ended with {status}")),
+        Err(error) => Err(format!("cannot start {shown}: {error}")),
+    }
+}
