@@ -160,7 +160,7 @@ impl Dtype {
     }
 
     /// Appends `values` as little-endian elements of this type; `None` for types that would lose more than precision.
-    pub(crate) fn encode_f32(self, values: &[f32]) -> Option<Vec<u8>> {
+    pub fn encode_f32(self, values: &[f32]) -> Option<Vec<u8>> {
         Some(match self {
             Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::F16 => {
