@@ -1,5 +1,6 @@
 //! Is a data set complete and sane? Every file is read, and what is wrong is listed rather than met in training.
 
+mod chart;
 mod check;
 mod finding;
 mod report;

@@ -1,9 +1,11 @@
 //! Scoring a data set under another vocabulary: which of its classes is which there.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::DatasetError;
-use crate::{ClassIndex, LabelMap, Vocabulary};
+use crate::toml_table::read_text;
+use crate::{ClassIndex, DataError, LabelMap, Vocabulary};
 
 /// What becomes of a class that has no counterpart in the other vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -34,7 +36,30 @@ pub struct ClassMatching {
     unmatched: Vec<String>,
 }
 
+impl From<&str> for Unmatched {
+    /// `ignore`, `refuse`, or the name of the class that they become.
+    fn from(text: &str) -> Self {
+        match text {
+            "ignore" => Self::Ignore,
+            "refuse" => Self::Refuse,
+            name => Self::Become(name.to_owned()),
+        }
+    }
+}
+
 impl ClassMatching {
+    /// Reads a table for [`Self::new`]: TOML such as `"wall-brick" = "wall"`.
+    ///
+    /// # Errors
+    /// [`DatasetError::Data`] for a file that cannot be read or is not such a table.
+    pub fn read_table(path: &Path) -> Result<BTreeMap<String, String>, DatasetError> {
+        toml::from_str(&read_text(path)?).map_err(|error| {
+            let origin = format!("`{}`", path.display());
+            let message = error.message().to_owned();
+            DataError::Toml { origin, message }.into()
+        })
+    }
+
     /// Matches the classes of `from` to those of `to`: by `table` (name to name) where it has the class, else by name or
     /// synonym, letter case, spaces and hyphens aside, else by the names that the benchmarks have for the same thing.
     ///

@@ -9,6 +9,7 @@ mod context;
 mod cross_vocabulary;
 mod dataset;
 mod detail;
+mod drawing;
 mod error;
 mod folder;
 mod label_folder;

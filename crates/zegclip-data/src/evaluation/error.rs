@@ -38,6 +38,32 @@ pub enum EvaluationError {
         /// In this evaluation.
         is: String,
     },
+    /// The folder of results has a finished evaluation.
+    #[error("`{}` exists", path.display())]
+    Finished {
+        /// Its JSON.
+        path: PathBuf,
+    },
+    /// Text that is not a shard.
+    #[error("`{text}` is not a shard K/N with K from 1 to N, such as 3/16")]
+    Shard {
+        /// The text.
+        text: String,
+    },
+    /// A file of counts is named twice.
+    #[error("`{}` is named twice", path.display())]
+    NamedTwice {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Counts that cannot be merged with those before them.
+    #[error("`{}`: {source}", path.display())]
+    Merge {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: DataError,
+    },
     /// A thread of the evaluation ended without a result.
     #[error(transparent)]
     Thread(#[from] ThreadFailed),

@@ -150,6 +150,63 @@ impl Vocabulary {
         )
     }
 
+    /// A list of names, in each of which `|` separates synonyms; other characters, commas included, belong to the name.
+    ///
+    /// ```
+    /// use zegclip_data::Vocabulary;
+    ///
+    /// let classes = Vocabulary::from_class_names(["cat", "sofa|couch"])?;
+    /// assert_eq!(classes.len(), 2);
+    /// assert!(Vocabulary::from_class_names(["cat", "Cat"]).is_err());
+    /// # Ok::<(), zegclip_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::from_names`].
+    pub fn from_class_names(names: impl IntoIterator<Item: AsRef<str>>) -> Result<Self, DataError> {
+        let classes = names.into_iter().map(|name| Class::parse(name.as_ref())).collect();
+        Self::from_classes("custom", classes, "the class list")
+    }
+
+    /// The same list with more names at its end, those that it lacks. They are seen if all classes of the list are: a list
+    /// without unseen classes stays one.
+    ///
+    /// # Errors
+    /// As [`Self::from_names`].
+    pub fn with_more_names(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Self, DataError> {
+        let mut classes = self.classes.clone();
+        let more = names.into_iter().map(|name| Class::parse(name.as_ref()));
+        classes.extend(more.filter(|class| self.find(class.name()).is_none()));
+        class_list::check(&classes, "the class list")?;
+        let seen = self.seen.seen().map(ClassIndex::index);
+        let all_seen = self.seen.unseen_count() == 0;
+        let more_seen = (self.len()..classes.len()).filter(|_| all_seen);
+        Ok(Self {
+            seen: SeenClasses::from_seen_indices(classes.len(), seen.chain(more_seen))?,
+            encoding: LabelEncoding::identity(classes.len()),
+            classes,
+            ..self.clone()
+        })
+    }
+
+    /// The same list in which those classes are seen that are seen in `trained`, the class list of a model.
+    ///
+    /// # Errors
+    /// As [`Self::with_seen`].
+    pub fn with_seen_as_in(self, trained: &Self) -> Result<Self, DataError> {
+        let is_seen = |class: &Class| {
+            trained
+                .find(class.name())
+                .is_some_and(|class| trained.seen().is_seen(class))
+        };
+        let seen: Vec<usize> = (0..)
+            .zip(&self.classes)
+            .filter_map(|(index, class)| is_seen(class).then_some(index))
+            .collect();
+        let seen = SeenClasses::from_seen_indices(self.len(), seen)?;
+        self.with_seen(seen)
+    }
+
     pub(crate) fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
         class_list::check(&classes, origin)?;
         Ok(Self {

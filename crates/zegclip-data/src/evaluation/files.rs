@@ -1,0 +1,184 @@
+//! The files of a finished evaluation: JSON, Markdown, a page, and counts that can be merged.
+
+use std::path::{Path, PathBuf};
+
+use super::{EvaluationError, EvaluationState, Example, Page, ShownExample};
+use crate::metrics::{Confusion, Scores, evaluation_json, markdown_table};
+use crate::{DataError, LabelMap, RgbImage, Vocabulary, write_atomically};
+
+/// Facts about an evaluation in the order in which reports show them: name and value.
+pub type ReportHeader = [(String, String)];
+
+/// The files of one evaluation in a folder: `STEM.json`, `STEM.md`, `STEM.html`, `STEM.confusion.json`, and `STEM.state.json`
+/// while it is unfinished.
+///
+/// ```
+/// use zegclip_data::evaluation::EvaluationFiles;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// let files = EvaluationFiles::new(folder, "evaluation");
+/// files.prepare(false)?;
+/// assert!(files.state().ends_with("evaluation.state.json"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvaluationFiles {
+    folder: PathBuf,
+    stem: String,
+}
+
+impl EvaluationFiles {
+    /// Files in `folder` whose names begin with `stem`: `evaluation`, or the [stem of a shard](super::Shard::stem).
+    pub fn new(folder: &Path, stem: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            stem: stem.to_owned(),
+        }
+    }
+
+    /// `FOLDER/STEM.ENDING`
+    pub fn path(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", self.stem))
+    }
+
+    /// The state of an unfinished evaluation.
+    pub fn state(&self) -> PathBuf {
+        self.path("state.json")
+    }
+
+    /// Creates the folder.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Finished`] if the folder has a finished evaluation of this name and `overwrite` is false,
+    /// [`EvaluationError::Data`] if the folder cannot be created.
+    pub fn prepare(&self, overwrite: bool) -> Result<(), EvaluationError> {
+        let finished = self.path("json");
+        if finished.exists() && !overwrite {
+            return Err(EvaluationError::Finished { path: finished });
+        }
+        Ok(std::fs::create_dir_all(&self.folder).map_err(DataError::io("create", &self.folder))?)
+    }
+
+    /// Removes the state of an unfinished evaluation, if there is one.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Data`] if the file cannot be removed.
+    pub fn remove_state(&self) -> Result<(), EvaluationError> {
+        let state = self.state();
+        match std::fs::remove_file(&state) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(DataError::io("remove", &state)(error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes all files. The JSON is the last one: where it exists, the others do.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Data`] if a file cannot be written.
+    pub fn write(&self, header: &ReportHeader, confusion: &Confusion, html: &str) -> Result<(), EvaluationError> {
+        write_atomically(&self.path("html"), |file| file.write_all(html.as_bytes()))?;
+        confusion.save(&self.path("confusion.json"))?;
+        self.write_scores(header, confusion)
+    }
+
+    /// Writes Markdown and JSON only: merged shards have no images to show, and their sum must not be merged again.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Data`] if a file cannot be written.
+    pub fn write_scores(&self, header: &ReportHeader, confusion: &Confusion) -> Result<(), EvaluationError> {
+        let scores = Scores::of(confusion);
+        let facts: String = header
+            .iter()
+            .map(|(name, value)| format!("- {name}: {value}\n"))
+            .collect();
+        let table = markdown_table(&scores);
+        write_atomically(&self.path("md"), |file| {
+            write!(file, "# Evaluation\n\n{facts}\n{table}")
+        })?;
+        let json = evaluation_json(&scores);
+        write_atomically(&self.path("json"), |file| {
+            writeln!(file, "{}", serde_json::to_string_pretty(&json)?)
+        })?;
+        Ok(())
+    }
+}
+
+/// The page of a finished evaluation with its worst and best images. `image` returns name, image and labels at an index.
+///
+/// # Errors
+/// Those of `image`, and [`EvaluationError::Data`] if a picture cannot be drawn.
+pub fn evaluation_page(
+    header: &ReportHeader,
+    state: &EvaluationState,
+    vocabulary: &Vocabulary,
+    image: impl Fn(usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError>,
+) -> Result<String, EvaluationError> {
+    let (worst, best) = state.examples().worst_and_best();
+    let show = |examples: Vec<&Example>| {
+        let shown = examples.into_iter().map(|example| {
+            let (name, image, labels) = image(example.index)?;
+            let prediction = example.prediction(vocabulary.len())?;
+            Ok(ShownExample::new(
+                &name,
+                example.miou,
+                image.as_ref(),
+                &labels,
+                &prediction,
+            ))
+        });
+        shown.collect::<Result<Vec<_>, EvaluationError>>()
+    };
+    let page = Page {
+        title: "ZegCLIP evaluation".to_owned(),
+        facts: header.to_vec(),
+        scores: &Scores::of(state.confusion()),
+        vocabulary,
+        images: vec![
+            ("Worst images".to_owned(), show(worst)?),
+            ("Best images".to_owned(), show(best)?),
+        ],
+    };
+    Ok(page.html()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_evaluation_is_replaced_only_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = EvaluationFiles::new(&folder.path().join("results"), "evaluation");
+        files.prepare(false).unwrap();
+        let counts = Confusion::new(&Vocabulary::from_names("cat, dog").unwrap());
+        let header = [("model".to_owned(), "a.safetensors".to_owned())];
+        files.write(&header, &counts, "<html>").unwrap();
+        for ending in ["html", "confusion.json", "md", "json"] {
+            assert!(files.path(ending).exists(), "{ending}");
+        }
+        assert!(
+            std::fs::read_to_string(files.path("md"))
+                .unwrap()
+                .contains("- model: a.safetensors\n")
+        );
+        let refused = files.prepare(false);
+        assert!(
+            matches!(&refused, Err(EvaluationError::Finished { path }) if *path == files.path("json")),
+            "{refused:?}"
+        );
+        files.prepare(true).unwrap();
+    }
+
+    #[test]
+    fn a_state_is_removed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = EvaluationFiles::new(folder.path(), "evaluation");
+        std::fs::write(files.state(), "{}").unwrap();
+        files.remove_state().unwrap();
+        assert!(!files.state().exists());
+        files.remove_state().unwrap();
+    }
+}
