@@ -1,16 +1,17 @@
-//! Class options to a vocabulary.
+//! The class list of the command line.
 
 use zegclip::{SeenClasses, Vocabulary};
 
-use crate::arguments::{ClassOptions, SettingName};
+use crate::arguments::{ClassArguments, SettingName};
 use crate::failure::Failure;
+use crate::hints;
 
-/// The class list with its seen classes. `trained` is the list that the model's file holds: words that it saw are seen.
-pub(crate) fn vocabulary(options: &ClassOptions, trained: Option<&Vocabulary>) -> Result<Vocabulary, Failure> {
+/// The class list with its seen classes; `trained` is the list of the model file, whose seen names are seen here.
+pub(crate) fn vocabulary(options: &ClassArguments, trained: Option<&Vocabulary>) -> Result<Vocabulary, Failure> {
     let list = match (&options.classes, &options.vocabulary) {
         (Some(names), _) => Vocabulary::from_names(names),
         (None, Some(vocabulary)) => Vocabulary::from_name_or_file(vocabulary),
-        (None, None) => return Err(Failure::usage("name the classes with `--classes` or `--vocabulary`")),
+        (None, None) => return Err(Failure::usage("no classes are named").hint(hints::LIST_CLASSES)),
     };
     let list = list.map_err(Failure::usage)?;
     if options.setting == Some(SettingName::Full) {

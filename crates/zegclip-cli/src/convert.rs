@@ -9,12 +9,12 @@ use zegclip_model::config::MaskActivation;
 use zegclip_model::{ModelOverrides, NativeMetadata, expand_token_embedding, text_config, zegclip_config};
 use zegclip_weights::{Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native, write_open_clip};
 
-use crate::arguments::{ConvertOptions, PrecisionName};
+use crate::arguments::{ConvertArguments, PrecisionName};
 use crate::failure::Failure;
-use crate::output;
 use crate::segment::model_overrides;
+use crate::{hints, output};
 
-pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
+pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
     let extension = options
         .output
         .extension()
@@ -26,9 +26,10 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
         "pth" | "pt" => true,
         _ => {
             return Err(Failure::usage(format!(
-                "`{}`: the output ends in `.safetensors` (native file) or `.pth` (checkpoint of the authors' code)",
+                "`{}` ends neither in `.safetensors` nor in `.pth`",
                 options.output.display()
-            )));
+            ))
+            .hint(hints::NAME_EXTENSION));
         }
     };
     let vocabulary = options
@@ -59,12 +60,12 @@ pub(crate) fn run(options: &ConvertOptions) -> Result<(), Failure> {
     let parts = input.parts();
     let plain_clip = !parts.decode_head && parts.image_encoder && parts.text_encoder;
     if to_mmseg && !plain_clip {
-        // The authors' module has no temperature.
+        // The published module has no temperature.
         tensors.retain(|tensor| tensor.name() != "logit_scale");
     }
     let count = tensors.len();
     if to_mmseg {
-        // Other programs know no token embedding with some of the rows.
+        // Other programs expect the complete token embedding.
         let text = [Some(&input), clip.as_ref()]
             .into_iter()
             .flatten()
@@ -130,7 +131,7 @@ fn metadata(
     Ok(metadata)
 }
 
-/// The tensors of the input, and those of CLIP's file that the input's encoders lack.
+/// The tensors of the input, and those of CLIP's file for encoders that the input lacks.
 fn tensors<'a>(
     input: &'a WeightFile,
     clip: Option<&'a WeightFile>,
@@ -146,7 +147,7 @@ fn tensors<'a>(
         };
         names.extend(clip.names().filter(wanted).map(|name| (name, clip)));
     }
-    // Tensors that the published forward pass never reads are left behind, and made again for the authors' code.
+    // Tensors that the published forward pass does not read are dropped, and recreated on export.
     let read = |name: &&str| !is_unread(name);
     names.extend(input.names().filter(read).map(|name| (name, input)));
     names
@@ -172,9 +173,9 @@ fn class_names(input: &WeightFile, metadata: &NativeMetadata) -> Result<Option<V
     })
 }
 
-/// Writes the authors' checkpoint, with the tensors that their modules own but never read, so that it loads strictly.
+/// Writes a checkpoint of the published code, with the unread tensors of its modules, so that it loads strictly.
 fn export(
-    options: &ConvertOptions,
+    options: &ConvertArguments,
     input: &WeightFile,
     metadata: &NativeMetadata,
     mut tensors: Vec<OutputTensor<'_>>,
@@ -182,16 +183,17 @@ fn export(
 ) -> Result<(), Failure> {
     let Some(config) = &metadata.config else {
         return Err(Failure::failed(format!(
-            "`{}` holds no trained decoder, nor both encoders of CLIP, so PyTorch code has no use for it; convert to `.safetensors` instead",
+            "`{}` contains neither a trained decoder nor both encoders of CLIP; PyTorch code cannot use it",
             input.path().display()
-        )));
+        ))
+        .hint(hints::TO_SAFETENSORS));
     };
     if config.mask_activation == MaskActivation::Softmax {
-        output::message(format_args!(
-            "`{}` was trained by cross-entropy and needs a softmax over the classes; the authors' code takes σ of each mask \
-             and will give other labels",
+        tracing::warn!(
+            "`{}` was trained with cross-entropy and needs a softmax over the classes; the published code takes σ of each \
+             mask and gives different labels",
             input.path().display()
-        ));
+        );
     }
     let width = config.embed_dim;
     let mut constant = |name: String, shape: &[usize], value: f32| {

@@ -6,11 +6,11 @@ use zegclip_data::draw::{Bar, BarChart, blend, colorize, side_by_side, with_lege
 use zegclip_data::palette::Color;
 use zegclip_data::{TrainingSetting, Vocabulary};
 
-use crate::evaluation_arguments::{DatasetCheckOptions, DatasetCommand, DatasetShowOptions};
+use crate::arguments::{DatasetCheckArguments, DatasetCommand, DatasetShowArguments};
 use crate::failure::Failure;
-use crate::output;
 use crate::progress::bar;
 use crate::segment::save_png;
+use crate::{hints, output};
 
 pub(crate) fn run(command: &DatasetCommand) -> Result<(), Failure> {
     match command {
@@ -19,16 +19,12 @@ pub(crate) fn run(command: &DatasetCommand) -> Result<(), Failure> {
     }
 }
 
-/// The data set that `NAME=DIR` or a TOML names.
+/// The data set of `NAME=DIR` or of a TOML.
 pub(crate) fn spec(text: &str) -> Result<DatasetSpec, Failure> {
-    use zegclip_data::datasets::DatasetError::{Spec, UnknownDataset};
-    DatasetSpec::parse(text).map_err(|error| match error {
-        Spec { .. } | UnknownDataset { .. } => Failure::usage(error),
-        error => Failure::failed(error),
-    })
+    Ok(DatasetSpec::parse(text)?)
 }
 
-fn run_check(options: &DatasetCheckOptions) -> Result<(), Failure> {
+fn run_check(options: &DatasetCheckArguments) -> Result<(), Failure> {
     let spec = spec(&options.dataset)?;
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
     let dataset = spec.survey(split)?;
@@ -50,15 +46,12 @@ fn run_check(options: &DatasetCheckOptions) -> Result<(), Failure> {
     let errors = report.findings.iter().filter(|found| found.finding.is_error()).count();
     match errors {
         0 => Ok(()),
-        1 => Err(Failure::failed(format!("1 thing is wrong with {}", dataset.name()))),
-        errors => Err(Failure::failed(format!(
-            "{errors} things are wrong with {}",
-            dataset.name()
-        ))),
+        1 => Err(Failure::failed(format!("{} has 1 error", dataset.name()))),
+        errors => Err(Failure::failed(format!("{} has {errors} errors", dataset.name()))),
     }
 }
 
-/// A bar a class, as long as the logarithm of its pixels.
+/// One bar per class, as long as the logarithm of its pixels.
 fn chart(report: &CheckReport, vocabulary: &Vocabulary) -> BarChart {
     let bar = |(class, color): (&ClassCount, Color)| Bar {
         name: class.name.clone(),
@@ -74,7 +67,7 @@ fn chart(report: &CheckReport, vocabulary: &Vocabulary) -> BarChart {
     BarChart {
         title: format!("{}, split {}: {} samples", report.dataset, report.split, report.samples),
         subtitle: format!(
-            "pixels of each class (logarithmic) and images that have it{}",
+            "pixels (logarithmic) and images per class{}",
             if unseen { "; ★ not seen in training" } else { "" }
         ),
         bars: report.classes.iter().zip(vocabulary.palette()).map(bar).collect(),
@@ -93,28 +86,25 @@ fn short(count: u64) -> String {
     }
 }
 
-fn run_show(options: &DatasetShowOptions) -> Result<(), Failure> {
+fn run_show(options: &DatasetShowArguments) -> Result<(), Failure> {
     if options.output.exists() && !options.overwrite {
-        return Err(Failure::usage(format!(
-            "`{}` exists; give another name, or `--overwrite` to replace it",
-            options.output.display()
-        )));
+        return Err(Failure::usage(format!("`{}` already exists", options.output.display())).hint(hints::CHOOSE_FILE));
     }
     let spec = spec(&options.dataset)?;
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
-    // A sample can be looked at whatever others lack.
+    // Missing files of other samples do not matter.
     let dataset = spec.survey(split)?;
     let labels = dataset.labels(options.index)?;
     let vocabulary = dataset.vocabulary();
     let picture = if dataset.has_images() {
-        let (photo, labels) = dataset.load(options.index)?;
-        let colored = blend(&photo, &labels, vocabulary, options.opacity)?;
-        side_by_side(&[(&title(&dataset, options.index), &photo), ("labels", &colored)])
+        let (image, labels) = dataset.load(options.index)?;
+        let colored = blend(&image, &labels, vocabulary, options.opacity)?;
+        side_by_side(&[(&title(&dataset, options.index), &image), ("labels", &colored)])
     } else {
         side_by_side(&[(&title(&dataset, options.index), &colorize(&labels, vocabulary))])
     };
     save_png(&options.output, &with_legend(&picture, &labels, vocabulary))?;
-    crate::output::message(format_args!(
+    output::message(format_args!(
         "{}, split {}, sample {} of {}: `{}`, drawn to `{}`",
         dataset.name(),
         dataset.split(),

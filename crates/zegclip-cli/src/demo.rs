@@ -12,12 +12,13 @@ use zegclip_data::metrics::{Scores, evaluation_json};
 use zegclip_data::scenes::TestSplit;
 use zegclip_data::{TrainingSetting, resize_bilinear, resize_labels_nearest, write_atomically};
 
-use crate::arguments::{DemoOptions, MethodName, ModelOptions, PrecisionName};
+use crate::arguments::DemoArguments;
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
-use crate::output;
+use crate::plan::ModelPlan;
 use crate::progress::bar;
 use crate::segment::{load, model_name, save_png};
+use crate::{hints, output};
 
 /// Scenes of each split that are drawn.
 const SHOWN: u64 = 8;
@@ -25,20 +26,11 @@ const SHOWN: u64 = 8;
 const PICTURE_SIDE: u32 = 384;
 const OPACITY: f32 = 0.75;
 
-pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
+pub(crate) fn run(options: &DemoArguments) -> Result<(), Failure> {
     let page_path = options.output.join("index.html");
     prepare(options, &page_path)?;
-    let stop = interruptible()?;
-    let segmenter = load(&ModelOptions {
-        weights: options.weights.clone(),
-        clip: None,
-        text_features: None,
-        model_config: None,
-        device: options.device,
-        precision: PrecisionName::F32,
-        batch: 1,
-        method: MethodName::ZegClip,
-    })?;
+    let stop = interruptible();
+    let segmenter = load(&ModelPlan::new(options.weights.clone(), options.device))?;
     let settings = DemoSettings {
         scenes: options.count,
         shown: options.count.min(SHOWN) as usize,
@@ -52,7 +44,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
         let result = run_split(&segmenter, split, &settings, &stop, || progress.inc(1))?;
         if stop.load(Ordering::Relaxed) {
             progress.finish_and_clear();
-            return Err(Failure::failed("interrupted; nothing was written"));
+            return Err(Failure::failed("interrupted; no results were written"));
         }
         results.push((split, result));
     }
@@ -67,23 +59,18 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-fn prepare(options: &DemoOptions, page: &Path) -> Result<(), Failure> {
+fn prepare(options: &DemoArguments, page: &Path) -> Result<(), Failure> {
     if page.exists() && !options.overwrite {
-        return Err(Failure::usage(format!(
-            "`{}` exists; give another `--output` folder, or `--overwrite` to replace it",
-            page.display()
-        )));
+        return Err(Failure::usage(format!("`{}` already exists", page.display())).hint(hints::CHOOSE_OUTPUT));
     }
     for split in TestSplit::ALL {
-        let folder = options.output.join(split.name());
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| Failure::failed(format!("cannot make the folder `{}`: {error}", folder.display())))?;
+        output::create_folder(&options.output.join(split.name()))?;
     }
     Ok(())
 }
 
 /// The scores of a split as JSON, and a picture of each shown scene.
-fn write_split(options: &DemoOptions, split: TestSplit, result: &DemoResult) -> Result<(), Failure> {
+fn write_split(options: &DemoArguments, split: TestSplit, result: &DemoResult) -> Result<(), Failure> {
     let folder = options.output.join(split.name());
     for (index, shown) in result.shown.iter().enumerate() {
         save_png(
@@ -97,7 +84,7 @@ fn write_split(options: &DemoOptions, split: TestSplit, result: &DemoResult) -> 
 }
 
 /// What `evaluation.json` holds, with the split, the model and the scenes before it.
-fn evaluation(options: &DemoOptions, split: TestSplit, result: &DemoResult) -> Value {
+fn evaluation(options: &DemoArguments, split: TestSplit, result: &DemoResult) -> Value {
     let mut entry = serde_json::Map::new();
     entry.insert("split".to_owned(), split.name().into());
     entry.insert("model".to_owned(), model_name(options.weights.as_deref()).into());
@@ -143,7 +130,7 @@ fn both(a: &LabelMap, b: &LabelMap) -> LabelMap {
 
 /// `setting`: how the model was trained, if its file says so.
 fn page(
-    options: &DemoOptions,
+    options: &DemoArguments,
     setting: Option<TrainingSetting>,
     results: &[(TestSplit, DemoResult)],
 ) -> Result<String, Failure> {
@@ -194,7 +181,7 @@ fn page(
     Ok(html_of_all("ZegCLIP demo", &introduction, &parts)?)
 }
 
-fn print(options: &DemoOptions, results: &[(TestSplit, DemoResult)]) -> Result<(), Failure> {
+fn print(options: &DemoArguments, results: &[(TestSplit, DemoResult)]) -> Result<(), Failure> {
     if options.json {
         return results
             .iter()

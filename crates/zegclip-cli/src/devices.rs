@@ -4,18 +4,18 @@ use serde_json::json;
 use zegclip::DeviceName;
 use zegclip_model::device;
 
-use crate::arguments::DevicesOptions;
+use crate::arguments::DevicesArguments;
 use crate::failure::Failure;
 use crate::output;
 
-pub(crate) fn run(options: &DevicesOptions) -> Result<(), Failure> {
+pub(crate) fn run(options: &DevicesArguments) -> Result<(), Failure> {
     let adapters = device::adapters();
-    let processor = std::thread::available_parallelism().map_or(1, usize::from);
-    let auto = device::open(DeviceName::Auto).map_err(Failure::failed)?.description;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let auto = device::open(DeviceName::Auto)?.description;
     let mut others = device::available();
     others.retain(|name| name == "ndarray" || name.starts_with("cuda"));
     if options.json {
-        output::json(&json!({ "device": "cpu", "name": "processor", "threads": processor, "f16": true }))?;
+        output::json(&json!({ "device": "cpu", "name": "CPU", "threads": threads, "f16": true }))?;
         for name in &others {
             output::json(&json!({ "device": name }))?;
         }
@@ -24,7 +24,7 @@ pub(crate) fn run(options: &DevicesOptions) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    output::line(format!("{:<12} processor, {processor} threads (burn-flex)", "cpu"))?;
+    output::line(format!("{:<12} CPU, {threads} threads (burn-flex)", "cpu"))?;
     for adapter in &adapters {
         output::line(format!(
             "{:<12} {}, {} ({}), buffers up to {:.1} GiB, f16: {}",
@@ -42,5 +42,5 @@ pub(crate) fn run(options: &DevicesOptions) -> Result<(), Failure> {
             _ => name.clone(),
         })?;
     }
-    output::line(format!("`--device auto` takes {auto}"))
+    output::line(format!("`--device auto` selects {auto}"))
 }

@@ -10,32 +10,25 @@ use zegclip_data::datasets::Dataset;
 use zegclip_data::{DataError, TrainingSetting, Vocabulary, write_label_png};
 
 use crate::arguments::MethodName;
-use crate::evaluation_arguments::EvalOptions;
 use crate::evaluation_files::{EvaluationFiles, page, print, running};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
-use crate::output;
+use crate::plan::EvalPlan;
 use crate::progress::bar;
 use crate::scored_dataset::{self, Request, ScoredDataset};
 use crate::segment::{load, model_name, warn_of_unknown_names};
+use crate::{hints, output, shell};
 
-/// The state is saved after so many images: what a power failure costs at most.
+/// Number of images between two saved states.
 const SAVE_EVERY: u64 = 20;
 
-pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
-    let options = options.resolved()?;
-    let model = options.model();
-    let Some(dataset) = &options.dataset else {
-        return Err(Failure::usage(
-            "name the data set with `--dataset NAME=DIR`, or `dataset` in the TOML",
-        ));
-    };
+pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
     let ScoredDataset {
         mut dataset,
         vocabulary,
         other_classes,
     } = scored_dataset::open(&Request {
-        dataset,
+        dataset: &options.dataset,
         split: options.split.as_deref(),
         vocabulary: options.vocabulary.as_deref(),
         table: options.table.as_deref(),
@@ -50,9 +43,8 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
         dataset = dataset.shard(shard.number - 1, shard.of);
         stem = format!("evaluation.shard-{}-of-{}", shard.number, shard.of);
     }
-    // Before the model is loaded, so that a wrong folder costs nothing.
-    let output = options.output();
-    let files = EvaluationFiles::new(&output, &stem);
+    // Before the model is loaded, so that a wrong folder is reported at once.
+    let files = EvaluationFiles::new(&options.output, &stem);
     files.prepare(options.overwrite)?;
     if options.overwrite {
         files.remove_state()?;
@@ -60,17 +52,17 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     if !dataset.is_empty() && !dataset.has_images() {
         dataset.image(0)?;
     }
-    let stop = interruptible()?;
-    let segmenter = load(&model)?;
+    let stop = interruptible();
+    let segmenter = load(&options.model)?;
     warn_of_unknown_names(&segmenter, &vocabulary)?;
-    let foreign = other_classes || is_foreign(&segmenter, &vocabulary);
+    let other_classes = other_classes || has_other_classes(&segmenter, &vocabulary);
     let setting = match options.setting {
         Some(name) => name.into(),
-        None if foreign => TrainingSetting::Full,
+        None if other_classes => TrainingSetting::Full,
         None => segmenter.setting().unwrap_or(TrainingSetting::Inductive),
     };
-    let facts = facts(&options, &dataset, &vocabulary, &segmenter, setting);
-    let identity = identity(&options, &dataset, &vocabulary, setting)?;
+    let header = report_header(options, &dataset, &vocabulary, &segmenter, setting);
+    let identity = identity(options, &dataset, &vocabulary, setting)?;
     let state_path = files.state();
     let evaluation = Evaluation {
         boundary: options.boundary,
@@ -81,11 +73,11 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     let progress = bar(dataset.len() as u64);
     let done = zegclip::evaluation::EvaluationState::load(&state_path, &identity)?.map_or(0, |state| state.done());
     if done > 0 {
-        output::message(format_args!("going on after {done} of {} images", dataset.len()));
+        output::message(format_args!("note: resuming after {done} of {} images", dataset.len()));
         progress.set_position(done);
         progress.reset_eta();
     }
-    let labels = options.save_labels.then(|| output.join("labels"));
+    let labels = options.save_labels.then(|| options.output.join("labels"));
     let scored = |image: &Scored| {
         if let Some(folder) = &labels {
             save_labels(folder, &dataset, image, &vocabulary)?;
@@ -104,45 +96,45 @@ pub(crate) fn run(options: &EvalOptions) -> Result<(), Failure> {
     let state = evaluate(&segmenter, &dataset, &evaluation, &decoding, scored)?;
     progress.finish_and_clear();
     if state.done() < dataset.len() as u64 {
-        let kept = match state.done() {
+        let interrupted = match state.done() {
             0 => "interrupted before the first image was done".to_owned(),
             done => format!(
-                "interrupted after {done} of {} images, which `{}` keeps",
+                "interrupted after {done} of {} images, which are saved in `{}`",
                 dataset.len(),
                 state_path.display()
             ),
         };
-        let command = resuming(std::env::args());
-        return Err(Failure::failed(format!("{kept}; go on with\n  {command}")));
+        let arguments = std::env::args().filter(|argument| argument != "--overwrite");
+        return Err(Failure::failed(interrupted).hint(hints::resume(&shell::command(arguments))));
     }
     let image = |index: usize| {
-        let (photo, labels) = dataset.load(index)?;
+        let (image, labels) = dataset.load(index)?;
         let name = dataset.samples().get(index).map_or("", |sample| sample.id());
-        Ok((name.to_owned(), Some(photo), labels))
+        Ok((name.to_owned(), Some(image), labels))
     };
-    let html = page(&facts, &state, &vocabulary, image)?;
-    files.write(&facts, state.confusion(), &html)?;
+    let html = page(&header, &state, &vocabulary, image)?;
+    files.write(&header, state.confusion(), &html)?;
     files.remove_state()?;
     print(state.confusion(), options.json)
 }
 
-/// Whether the model says that it was trained for other classes.
-fn is_foreign(segmenter: &Segmenter, vocabulary: &Vocabulary) -> bool {
+/// Whether the model file states other classes.
+fn has_other_classes(segmenter: &Segmenter, vocabulary: &Vocabulary) -> bool {
     segmenter
         .vocabulary()
         .is_some_and(|own| !own.names().eq(vocabulary.names()))
 }
 
-/// What people want to know of the result.
-fn facts(
-    options: &EvalOptions,
+/// The header of a report.
+fn report_header(
+    options: &EvalPlan,
     dataset: &Dataset,
     vocabulary: &Vocabulary,
     segmenter: &Segmenter,
     setting: TrainingSetting,
 ) -> Vec<(String, String)> {
-    let mut facts = vec![
-        ("model", model_name(options.weights.as_deref())),
+    let mut header = vec![
+        ("model", model_name(options.model.weights.as_deref())),
         ("data set", format!("{}, split {}", dataset.name(), dataset.split())),
         (
             "classes",
@@ -155,18 +147,18 @@ fn facts(
         ),
         ("setting", setting.name().to_owned()),
         ("device", segmenter.device().description.clone()),
-        ("precision", precision(options).to_owned()),
+        ("precision", options.model.precision.name().to_owned()),
     ];
-    if options.method == Some(MethodName::MaskClip) {
-        facts.push(("method", "maskclip, plain CLIP".to_owned()));
+    if options.model.method == MethodName::MaskClip {
+        header.push(("method", "maskclip, plain CLIP".to_owned()));
     }
     if let Some(shard) = options.shard {
-        facts.push(("part", shard.to_string()));
+        header.push(("shard", shard.to_string()));
     }
     if let Some(limit) = options.limit {
-        facts.push(("images", format!("the first {limit}")));
+        header.push(("images", format!("the first {limit}")));
     }
-    facts
+    header
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
@@ -174,7 +166,7 @@ fn facts(
 
 /// All that the scores depend on, apart from the device.
 fn identity(
-    options: &EvalOptions,
+    options: &EvalPlan,
     dataset: &Dataset,
     vocabulary: &Vocabulary,
     setting: TrainingSetting,
@@ -182,17 +174,17 @@ fn identity(
     let mut identity = BTreeMap::new();
     let mut insert = |name: &str, value: String| identity.insert(name.to_owned(), value);
     let files = [
-        ("model", &options.weights),
-        ("CLIP", &options.clip),
-        ("file of text features", &options.text_features),
-        ("model configuration", &options.model_config),
+        ("model", &options.model.weights),
+        ("CLIP", &options.model.clip),
+        ("file of text features", &options.model.text_features),
+        ("model configuration", &options.model.model_config),
     ];
     for (name, path) in files {
         if let Some(path) = path {
             insert(name, fingerprint(path)?);
         }
     }
-    if options.weights.is_none() {
+    if options.model.weights.is_none() {
         let bytes = zegclip::demo_model();
         let checksum = crc32fast::hash(bytes);
         insert("model", format!("demo model ({} bytes, {checksum:08x})", bytes.len()));
@@ -215,8 +207,8 @@ fn identity(
         .map_or_else(|| "1/1".to_owned(), |shard| shard.to_string());
     insert("part", shard);
     insert("setting", setting.name().to_owned());
-    insert("precision", precision(options).to_owned());
-    if options.method == Some(MethodName::MaskClip) {
+    insert("precision", options.model.precision.name().to_owned());
+    if options.model.method == MethodName::MaskClip {
         insert("method", "maskclip".to_owned());
     }
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
@@ -247,14 +239,6 @@ fn fingerprint(path: &Path) -> Result<String, Failure> {
     Ok(format!("{name} ({length} bytes, {:08x})", hasher.finalize()))
 }
 
-fn precision(options: &EvalOptions) -> &'static str {
-    use crate::arguments::PrecisionName;
-    match options.precision {
-        Some(PrecisionName::F16) => "f16",
-        Some(PrecisionName::F32) | None => "f32",
-    }
-}
-
 fn save_labels(folder: &Path, dataset: &Dataset, image: &Scored, vocabulary: &Vocabulary) -> Result<(), DataError> {
     let id = dataset.samples().get(image.index).map_or("", |sample| sample.id());
     let path: PathBuf = folder.join(format!("{id}.png"));
@@ -266,31 +250,4 @@ fn save_labels(folder: &Path, dataset: &Dataset, image: &Scored, vocabulary: &Vo
         })?;
     }
     write_label_png(&path, image.prediction, &vocabulary.palette())
-}
-
-/// The command that goes on: the same without `--overwrite`, quoted for a shell.
-fn resuming(arguments: impl Iterator<Item = String>) -> String {
-    let plain = |text: &str| {
-        let harmless = |letter: char| letter.is_alphanumeric() || "-_./=:,+@".contains(letter);
-        !text.is_empty() && text.chars().all(harmless)
-    };
-    let quoted = arguments
-        .filter(|argument| argument != "--overwrite")
-        .map(|argument| match plain(&argument) {
-            true => argument,
-            false => format!("'{}'", argument.replace('\'', r"'\''")),
-        });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_command_that_goes_on_can_be_pasted() {
-        let arguments = ["zegclip", "eval", "--overwrite", "--output", "my results", "it's"];
-        assert_eq!(
-            super::resuming(arguments.into_iter().map(str::to_owned)),
-            r"zegclip eval --output 'my results' 'it'\''s'"
-        );
-    }
 }

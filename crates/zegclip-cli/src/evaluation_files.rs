@@ -1,4 +1,4 @@
-//! The files that `eval` and `score` leave: JSON, Markdown, a page, counts to add up.
+//! Result files of `eval` and `score`: JSON, Markdown, a page, and the confusion to add up.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use zegclip_data::metrics::{Confusion, Scores, evaluation_json, markdown_table};
 use zegclip_data::{LabelMap, RgbImage, Vocabulary, write_atomically};
 
 use crate::failure::Failure;
-use crate::output;
+use crate::{hints, output};
 
 /// Files of one evaluation in a folder. Their names begin alike.
 #[derive(Debug, Clone)]
@@ -38,13 +38,9 @@ impl EvaluationFiles {
     pub(crate) fn prepare(&self, overwrite: bool) -> Result<(), Failure> {
         let finished = self.path("json");
         if finished.exists() && !overwrite {
-            return Err(Failure::usage(format!(
-                "`{}` exists; give another `--output` folder, or `--overwrite` to replace it",
-                finished.display()
-            )));
+            return Err(Failure::usage(format!("`{}` already exists", finished.display())).hint(hints::CHOOSE_OUTPUT));
         }
-        std::fs::create_dir_all(&self.folder)
-            .map_err(|error| Failure::failed(format!("cannot make the folder `{}`: {error}", self.folder.display())))
+        output::create_folder(&self.folder)
     }
 
     /// Removes the state of an unfinished evaluation.

@@ -1,104 +1,149 @@
-//! Failures as the user sees them.
+//! Failures as the user sees them: `error: FACT`, then `hint: FIX` on its own line.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::process::ExitCode;
 
+use crate::hints::Explain;
+use crate::notices;
+
+/// A fact, and what to do about it where that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    fact: String,
+    hint: Option<String>,
+}
+
 /// Why the program ends without success.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum Failure {
     /// The command line asks for something impossible.
-    #[error("{0}")]
-    Usage(String),
+    Usage(Message),
     /// Something could not be done.
-    #[error("{0}")]
-    Failed(String),
-    /// Single images failed and were reported; the rest is done.
-    #[error("{failed} of {total} images failed")]
+    Failed(Message),
+    /// Single images failed and were reported; the others are done.
     Partly {
         /// Images that failed.
         failed: usize,
         /// All images.
         total: usize,
     },
-    /// Nobody reads stdout any more.
-    #[error("stdout is closed")]
+    /// The reader of stdout has closed it.
     ClosedPipe,
 }
 
 impl Failure {
-    pub(crate) fn usage(message: impl Display) -> Self {
-        Self::Usage(message.to_string())
+    pub(crate) fn usage(message: impl Into<Message>) -> Self {
+        Self::Usage(message.into())
     }
 
-    pub(crate) fn failed(message: impl Display) -> Self {
-        Self::Failed(message.to_string())
+    pub(crate) fn failed(message: impl Into<Message>) -> Self {
+        Self::Failed(message.into())
     }
 
+    /// Adds a hint, in place of the one that the message has.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Self::Usage(message) | Self::Failed(message) = &mut self {
+            message.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// Prints the message on stderr.
     pub(crate) fn report(&self) {
-        report(self);
+        match self {
+            Self::Usage(message) | Self::Failed(message) => {
+                notices::line(format_args!("error: {}", message.fact));
+                if let Some(hint) = &message.hint {
+                    notices::line(format_args!("hint: {hint}"));
+                }
+            }
+            Self::Partly { failed, total } => notices::line(format_args!("error: {failed} of {total} images failed")),
+            Self::ClosedPipe => {}
+        }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::Failed(_) | Self::Partly { .. } => 1,
+            // A broken pipe is success.
             Self::ClosedPipe => 0,
         })
     }
 }
 
-/// One message on stderr.
-pub(crate) fn report(message: impl Display) {
-    crate::output::message(format_args!("error: {message}"));
-}
-
-impl From<zegclip_data::DataError> for Failure {
-    fn from(error: zegclip_data::DataError) -> Self {
-        Self::failed(error)
+impl From<String> for Message {
+    fn from(fact: String) -> Self {
+        Self { fact, hint: None }
     }
 }
 
-impl From<zegclip_data::datasets::DatasetError> for Failure {
-    fn from(error: zegclip_data::datasets::DatasetError) -> Self {
-        Self::failed(error)
+impl From<&str> for Message {
+    fn from(fact: &str) -> Self {
+        fact.to_owned().into()
     }
 }
 
-impl From<zegclip_data::evaluation::EvaluationError> for Failure {
-    fn from(error: zegclip_data::evaluation::EvaluationError) -> Self {
-        Self::failed(error)
-    }
-}
-
-impl From<zegclip_data::scenes::SceneError> for Failure {
-    fn from(error: zegclip_data::scenes::SceneError) -> Self {
-        use zegclip_data::scenes::SceneError::{FolderExists, NoArtist, NoList, NoThing, Setting, UnknownArtist};
-        match error {
-            FolderExists { .. }
-            | NoArtist { .. }
-            | NoList { .. }
-            | NoThing { .. }
-            | Setting { .. }
-            | UnknownArtist { .. } => Self::usage(error),
-            error => Self::failed(error),
+impl<E: Explain> From<E> for Message {
+    fn from(error: E) -> Self {
+        Self {
+            fact: with_sources(&error),
+            hint: error.hint(),
         }
     }
 }
 
-impl From<zegclip_model::ModelError> for Failure {
-    fn from(error: zegclip_model::ModelError) -> Self {
-        Self::failed(error)
+impl<E: Explain> From<E> for Failure {
+    fn from(error: E) -> Self {
+        if error.is_usage() {
+            Self::usage(error)
+        } else {
+            Self::failed(error)
+        }
     }
 }
 
-impl From<zegclip_weights::WeightError> for Failure {
-    fn from(error: zegclip_weights::WeightError) -> Self {
-        Self::failed(error)
+/// The error, followed by those of its sources that its own text does not contain.
+fn with_sources(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
     }
+    text
 }
 
-impl From<zegclip::Error> for Failure {
-    fn from(error: zegclip::Error) -> Self {
-        Self::failed(error)
+#[cfg(test)]
+mod tests {
+    use zegclip_data::DataError;
+    use zegclip_data::datasets::DatasetError;
+
+    use super::*;
+
+    #[test]
+    fn sources_are_named_once() {
+        let source = std::io::Error::other("no such disk");
+        let error = DataError::Io {
+            action: "read",
+            path: "a.png".into(),
+            source,
+        };
+        let text = with_sources(&DatasetError::Data(error));
+        assert_eq!(text, "cannot read `a.png`: no such disk");
+    }
+
+    #[test]
+    fn hints_come_from_the_innermost_error() {
+        let error = DataError::NotText {
+            path: "names.txt".into(),
+        };
+        let Failure::Failed(message) = Failure::from(DatasetError::Data(error)) else {
+            panic!("a wrong file is not a wrong command line");
+        };
+        assert_eq!(message.hint.as_deref(), Some("save the file as UTF-8"));
     }
 }

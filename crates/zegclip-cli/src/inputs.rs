@@ -1,4 +1,4 @@
-//! Files, folders, patterns and stdin to a list of images.
+//! The input images: files, folders, patterns and stdin.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,11 +8,12 @@ use zegclip::RgbImage;
 use zegclip_data::{ImageLimits, decode_image, read_image};
 
 use crate::failure::Failure;
+use crate::hints;
 
 /// File name extensions that count as images in folders.
 const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif"];
 
-/// One image to come.
+/// One image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Input {
     File(PathBuf),
@@ -20,7 +21,7 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// What the results are called.
+    /// Name of the results.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -28,7 +29,7 @@ impl Input {
         }
     }
 
-    /// For messages.
+    /// Name in messages.
     pub(crate) fn origin(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -51,7 +52,7 @@ impl Input {
     }
 }
 
-/// Every image that the arguments name, each once, in a stable order.
+/// The images of the arguments, each once, in a stable order.
 pub(crate) fn expand(arguments: &[String]) -> Result<Vec<Input>, Failure> {
     let mut inputs = Vec::new();
     for argument in arguments {
@@ -61,17 +62,16 @@ pub(crate) fn expand(arguments: &[String]) -> Result<Vec<Input>, Failure> {
         } else if path.is_dir() {
             let found = images_in(path)?;
             if found.is_empty() {
-                return Err(Failure::usage(format!(
-                    "the folder `{argument}` holds no image ({})",
-                    EXTENSIONS.join(", ")
-                )));
+                return Err(
+                    Failure::usage(format!("the folder `{argument}` contains no image")).hint(hints::IMAGE_EXTENSIONS)
+                );
             }
             found
         } else if path.exists() || !argument.contains(['*', '?', '[']) {
             vec![Input::File(path.to_owned())]
         } else {
             let matches = glob::glob(argument)
-                .map_err(|error| Failure::usage(format!("`{argument}` is no valid pattern: {error}")))?;
+                .map_err(|error| Failure::usage(format!("`{argument}` is not a valid pattern: {error}")))?;
             let found: Vec<Input> = matches
                 .flatten()
                 .filter(|path| path.is_file())
@@ -92,9 +92,10 @@ pub(crate) fn expand(arguments: &[String]) -> Result<Vec<Input>, Failure> {
     for input in &inputs {
         if let Some(other) = names.insert(input.name(), input.origin()) {
             return Err(Failure::usage(format!(
-                "`{other}` and `{}` would write the same results; segment them one by one with different `--output` folders",
+                "`{other}` and `{}` have the same name, and so would their results",
                 input.origin()
-            )));
+            ))
+            .hint(hints::ONE_BY_ONE));
         }
     }
     Ok(inputs)

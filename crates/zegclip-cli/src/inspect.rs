@@ -4,14 +4,14 @@ use serde_json::Value;
 use zegclip::{DEMO_MODEL_LIMITS, DEMO_MODEL_NAME};
 use zegclip_weights::WeightFile;
 
-use crate::arguments::InspectOptions;
+use crate::arguments::InspectArguments;
 use crate::failure::Failure;
 use crate::output;
 
-/// Class names that a list on the terminal shows.
+/// Number of class names that are printed.
 const SHOWN_CLASSES: usize = 12;
 
-pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
+pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
     let file = match &options.file {
         Some(path) => WeightFile::open(path)?,
         None => WeightFile::from_bytes(DEMO_MODEL_NAME, zegclip::demo_model())?,
@@ -26,7 +26,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     let number = |key: &str| description[key].as_u64().unwrap_or(0);
     output::line(format!("file          {}", file.path().display()))?;
     output::line(format!("format        {}", file.format()))?;
-    output::line(format!("holds         {}", file.parts()))?;
+    output::line(format!("contents      {}", file.parts()))?;
     output::line(format!(
         "tensors       {} with {:.1} M values in {:.1} MB",
         number("tensors"),

@@ -1,7 +1,8 @@
-//! Ctrl-C and SIGTERM: the first one asks to stop, the second one ends the program at once.
+//! Ctrl-C and SIGTERM. One thread waits for them from the start of the program; what a signal does depends on the command.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::train::Interrupter;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -9,46 +10,92 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::failure::Failure;
 use crate::training_display;
 
-/// What schedulers send is heard too.
+/// Ctrl-C, and what job schedulers send.
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
-/// A flag that the first signal sets.
-pub(crate) fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in SIGNALS {
-        // In this order: the first signal finds the flag not set yet.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone())
-            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-            .map_err(cannot_listen)?;
-    }
-    Ok(stop)
+static RESPONSE: Mutex<Response> = Mutex::new(Response::End(None));
+
+/// What the next signal does.
+enum Response {
+    /// Undoes what was begun and ends the program.
+    End(Option<Box<dyn FnOnce() + Send>>),
+    /// Sets a flag.
+    Stop(Arc<AtomicBool>),
+    /// Stops a training run after the current iteration.
+    StopRun(Interrupter),
+    /// Ends the program at once: the first signal came before.
+    EndAtOnce,
+    /// The same during a training run.
+    EndRunAtOnce,
 }
 
-/// The first signal asks a training run to stop.
-pub(crate) fn stop_on_signals(interrupter: &Interrupter) -> Result<(), Failure> {
-    let mut signals = Signals::new().map_err(cannot_listen)?;
-    let interrupter = interrupter.clone();
-    let listen = move || {
-        let Some(signal) = signals.next() else { return };
-        interrupter.stop(Some(name(signal)));
-        training_display::stopping(name(signal));
-        if signals.next().is_some() {
-            training_display::end_at_once(1);
+/// Waits for signals on a thread of its own.
+pub(crate) fn install() -> Result<(), Failure> {
+    let listen = |mut signals: Signals| {
+        while let Some(signal) = signals.next() {
+            respond(signal);
         }
     };
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(listen)
+    Signals::new()
+        .and_then(|signals| {
+            let thread = std::thread::Builder::new().name("signals".to_owned());
+            thread.spawn(move || listen(signals))
+        })
         .map(drop)
-        .map_err(cannot_listen)
+        .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
+}
+
+/// A flag that the first signal sets. The second signal ends the program.
+pub(crate) fn interruptible() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    set(Response::Stop(stop.clone()));
+    stop
+}
+
+/// The first signal stops a training run after the current iteration. The second one ends the program.
+pub(crate) fn stop_on_signals(interrupter: &Interrupter) {
+    set(Response::StopRun(interrupter.clone()));
+}
+
+/// The first signal undoes what was begun and ends the program.
+pub(crate) fn undo_on_signals(undo: impl FnOnce() + Send + 'static) {
+    set(Response::End(Some(Box::new(undo))));
+}
+
+fn set(response: Response) {
+    *RESPONSE.lock().unwrap_or_else(PoisonError::into_inner) = response;
+}
+
+fn respond(signal: i32) {
+    let mut response = RESPONSE.lock().unwrap_or_else(PoisonError::into_inner);
+    match std::mem::replace(&mut *response, Response::EndAtOnce) {
+        Response::End(undo) => {
+            if let Some(undo) = undo {
+                undo();
+            }
+            end(signal);
+        }
+        Response::Stop(flag) => flag.store(true, Ordering::Relaxed),
+        Response::StopRun(interrupter) => {
+            *response = Response::EndRunAtOnce;
+            drop(response);
+            interrupter.stop(Some(name(signal)));
+            training_display::stopping(name(signal));
+        }
+        Response::EndAtOnce => end(signal),
+        Response::EndRunAtOnce => training_display::end_at_once(1),
+    }
+}
+
+/// Ends the program as the signal would, so that shells and schedulers see it, but not silently.
+fn end(signal: i32) {
+    Failure::failed(format!("ended by {}", name(signal))).report();
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    signal_hook::low_level::exit(1)
 }
 
 fn name(signal: i32) -> &'static str {
     if signal == SIGTERM { "SIGTERM" } else { "Ctrl-C" }
-}
-
-fn cannot_listen(error: std::io::Error) -> Failure {
-    Failure::failed(format!("cannot listen for signals: {error}"))
 }
 
 #[cfg(unix)]
@@ -56,7 +103,7 @@ struct Signals(signal_hook::iterator::Signals);
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         signal_hook::iterator::Signals::new(SIGNALS).map(Self)
     }
 
@@ -71,7 +118,7 @@ struct Signals([(i32, Arc<AtomicBool>); 2]);
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let flags = SIGNALS.map(|signal| (signal, Arc::new(AtomicBool::new(false))));
         for (signal, flag) in &flags {
             signal_hook::flag::register(*signal, flag.clone())?;
@@ -80,7 +127,6 @@ impl Signals {
     }
 
     fn next(&mut self) -> Option<i32> {
-        use std::sync::atomic::Ordering;
         loop {
             let arrived = |(_, flag): &&(i32, Arc<AtomicBool>)| flag.swap(false, Ordering::Relaxed);
             if let Some((signal, _)) = self.0.iter().find(arrived) {

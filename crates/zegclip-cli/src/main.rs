@@ -1,22 +1,25 @@
-//! `zegclip`: zero-shot semantic segmentation from the command line.
+//! `zegclip`: zero-shot semantic segmentation on the command line.
 //!
-//! Results go to stdout, progress and messages to stderr. Exit code 0: all done; 1: something failed; 2: wrong usage.
+//! Results go to stdout, progress and messages to stderr. Exit code 0: success; 1: failure; 2: wrong usage.
 
 mod arguments;
 mod classes;
 mod convert;
 mod dataset;
 mod demo;
+mod device_choice;
 mod devices;
 mod eval;
-mod evaluation_arguments;
 mod evaluation_files;
 mod failure;
+mod generate;
+mod hints;
 mod inputs;
 mod inspect;
 mod interrupt;
 mod notices;
 mod output;
+mod plan;
 mod pretrain;
 mod progress;
 mod run_messages;
@@ -24,35 +27,34 @@ mod scenes;
 mod score;
 mod scored_dataset;
 mod segment;
+mod shell;
 mod tokenize;
 mod train;
 mod training_display;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
+use plan::{EvalPlan, PretrainPlan, ScorePlan, SegmentPlan, TrainPlan};
 
 /// Reuses freed tensor memory.
 #[global_allocator]
 static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
 
 fn main() -> ExitCode {
+    let listening = interrupt::install();
     let arguments = Arguments::parse();
     notices::install();
-    let work = || training_display::closed_after(|| run(arguments));
-    // What panicked has said so on stderr; nothing is used afterwards.
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(Failure::failed(
-            "internal error: the program panicked; please report this bug",
-        ))
-    });
+    let work = || training_display::closed_after(|| listening.and_then(|()| run(arguments.command)));
+    // The panic's own message is on stderr already.
+    let result = catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::failed("internal error: the program panicked").hint(hints::REPORT_BUG)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // A broken pipe is success.
-        Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();
             failure.exit_code()
@@ -60,19 +62,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
-    match arguments.command {
-        Command::Demo(options) => demo::run(&options),
-        Command::Segment(options) => segment::run(&options),
-        Command::Eval(options) => eval::run(&options),
-        Command::Score(options) => score::run(&options),
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Segment(arguments) => segment::run(&SegmentPlan::new(*arguments)?),
+        Command::Train(arguments) => train::run(&TrainPlan::new(arguments)?),
+        Command::Pretrain(arguments) => pretrain::run(&PretrainPlan::new(arguments)?),
+        Command::Eval(arguments) => eval::run(&EvalPlan::new(*arguments)?),
+        Command::Score(arguments) => score::run(&ScorePlan::new(arguments)?),
         Command::Dataset { command } => dataset::run(&command),
-        Command::Pretrain(options) => pretrain::run(&options),
-        Command::Train(options) => train::run(&options),
-        Command::Scenes(options) => scenes::run(&options),
-        Command::Inspect(options) => inspect::run(&options),
-        Command::Convert(options) => convert::run(&options),
-        Command::Tokenize(options) => tokenize::run(&options),
-        Command::Devices(options) => devices::run(&options),
+        Command::Scenes(arguments) => scenes::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
+        Command::Tokenize(arguments) => tokenize::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Completions(arguments) => generate::completions(&arguments),
+        Command::Man(arguments) => generate::man(&arguments),
     }
 }

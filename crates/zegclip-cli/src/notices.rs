@@ -1,4 +1,4 @@
-//! Messages on stderr: the program's own and what libraries log, in one place, so that none spoils a display.
+//! Lines on stderr: messages of the program and events of the libraries, in one place, so that none damages a display.
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Asks for the log of other crates, as `ZEGCLIP_LOG=wgpu_core=warn,burn_train=debug`.
+/// Enables the log of other crates, as in `ZEGCLIP_LOG=wgpu_core=warn,burn_train=debug`.
 const VARIABLE: &str = "ZEGCLIP_LOG";
 /// The beginning of the names of our crates.
 const OURS: &str = "zegclip";
@@ -25,7 +25,7 @@ enum Outlet {
     Held(Vec<String>),
 }
 
-/// Prints what is logged from now on.
+/// Prints log events from now on.
 pub(crate) fn install() {
     let setting = std::env::var(VARIABLE).ok();
     let (filter, error) = match filter(setting.as_deref().unwrap_or_default()) {
@@ -39,9 +39,9 @@ pub(crate) fn install() {
     }
 }
 
-/// Prints one line, or holds it back while the terminal belongs to a dashboard.
+/// Prints one line, or buffers it while a dashboard has the terminal.
 pub(crate) fn line(text: impl Display) {
-    // Before locking: what `Display` logs comes here too.
+    // Before locking, because `Display` may log.
     let text = text.to_string();
     match &mut *outlet() {
         Outlet::Stderr => write(&text),
@@ -60,12 +60,12 @@ pub(crate) fn above(bar: &ProgressBar) -> Redirected {
     redirect(Outlet::Above(bar.clone()))
 }
 
-/// Lines are held back.
+/// Lines are buffered.
 pub(crate) fn held() -> Redirected {
     redirect(Outlet::Held(Vec::new()))
 }
 
-/// Prints the lines held back or clears the bar; from now on lines go to stderr.
+/// Prints the buffered lines or clears the bar; from now on lines go to stderr.
 pub(crate) fn release() {
     redirect(Outlet::Stderr).forget();
 }
@@ -101,17 +101,17 @@ fn write(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Ours from INFO on, and what `setting` asks for.
+/// Our crates from INFO on, and what `setting` enables.
 fn filter(setting: &str) -> Result<Targets, ParseError> {
     let mut filter = Targets::new().with_target(OURS, LevelFilter::INFO);
     if !setting.trim().is_empty() {
-        let asked: Targets = setting.parse()?;
-        if let Some(level) = asked.default_level() {
+        let enabled: Targets = setting.parse()?;
+        if let Some(level) = enabled.default_level() {
             filter = filter
                 .with_default(level)
                 .with_target(OURS, level.max(LevelFilter::INFO));
         }
-        filter.extend(asked);
+        filter.extend(enabled);
     }
     Ok(filter)
 }
@@ -131,12 +131,12 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 fn rendered(level: Level, target: &str, text: &str) -> String {
     let name = match level {
+        Level::INFO => "note".to_owned(),
         Level::WARN => "warning".to_owned(),
         level => level.as_str().to_lowercase(),
     };
     match target.starts_with(OURS) {
-        true if level == Level::INFO => text.to_owned(),
-        true if level < Level::INFO => format!("{name}: {text}"),
+        true if level <= Level::INFO => format!("{name}: {text}"),
         _ => format!("{name}: {target}: {text}"),
     }
 }
@@ -145,7 +145,7 @@ fn rendered(level: Level, target: &str, text: &str) -> String {
 #[derive(Default)]
 struct Fields {
     text: String,
-    /// The target of what came through the crate `log`.
+    /// The target of an event of the crate `log`.
     target: Option<String>,
 }
 
@@ -175,27 +175,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ours_are_plain_and_others_name_their_crate() {
+    fn other_crates_are_named() {
         let ours = |level| rendered(level, "zegclip_train::run", "saved");
-        assert_eq!(ours(Level::INFO), "saved");
+        assert_eq!(ours(Level::INFO), "note: saved");
         assert_eq!(ours(Level::WARN), "warning: saved");
         assert_eq!(ours(Level::ERROR), "error: saved");
         assert_eq!(ours(Level::DEBUG), "debug: zegclip_train::run: saved");
-        assert_eq!(rendered(Level::INFO, "wgpu_core", "ready"), "info: wgpu_core: ready");
+        assert_eq!(rendered(Level::INFO, "wgpu_core", "ready"), "note: wgpu_core: ready");
     }
 
     #[test]
-    fn other_crates_are_silent_unless_asked_for() {
+    fn other_crates_are_silent_unless_enabled() {
         let plain = filter("").expect("nothing to parse");
         assert!(plain.would_enable("zegclip_train::run", &Level::INFO));
         assert!(!plain.would_enable("zegclip_train::run", &Level::DEBUG));
         assert!(!plain.would_enable("wgpu_core", &Level::ERROR));
 
-        let asked = filter("wgpu_core=warn,zegclip_train=debug").expect("two directives");
-        assert!(asked.would_enable("wgpu_core::device", &Level::WARN));
-        assert!(!asked.would_enable("burn_train", &Level::ERROR));
-        assert!(asked.would_enable("zegclip_train::run", &Level::DEBUG));
-        assert!(asked.would_enable("zegclip_model", &Level::INFO));
+        let enabled = filter("wgpu_core=warn,zegclip_train=debug").expect("two directives");
+        assert!(enabled.would_enable("wgpu_core::device", &Level::WARN));
+        assert!(!enabled.would_enable("burn_train", &Level::ERROR));
+        assert!(enabled.would_enable("zegclip_train::run", &Level::DEBUG));
+        assert!(enabled.would_enable("zegclip_model", &Level::INFO));
 
         let all = filter("warn").expect("a level");
         assert!(all.would_enable("burn_train", &Level::WARN));

@@ -1,6 +1,7 @@
-//! What goes to stdout.
+//! Lines on stdout and stderr, and folders of results.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -8,8 +9,14 @@ use crate::failure::Failure;
 
 /// Writes one line to stdout.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes to stdout.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{text}")
+    stdout
+        .write_all(bytes)
         .and_then(|()| stdout.flush())
         .map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::ClosedPipe,
@@ -24,5 +31,11 @@ pub(crate) fn message(text: impl std::fmt::Display) {
 
 /// Writes one JSON value on one line to stdout.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    line(serde_json::to_string(value).map_err(Failure::failed)?)
+    line(serde_json::to_string(value)?)
+}
+
+/// Creates a folder of results and those above it.
+pub(crate) fn create_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::failed(format!("cannot create the folder `{}`: {error}", folder.display())))
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar with time left and a message, on a terminal; nothing elsewhere.
+/// A bar with remaining time and a message on a terminal; nothing elsewhere.
 pub(crate) fn bar(length: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,30 +1,29 @@
-//! What `zegclip train` and `zegclip pretrain` say of a run that can be resumed.
+//! What `zegclip train` and `zegclip pretrain` report of a run that can be resumed.
 
 use zegclip::{DeviceName, OpenDevice};
 use zegclip_train::{Configuration, RunDirectory, TrainError};
 
 use crate::failure::Failure;
+use crate::{hints, shell};
 
-/// The command that goes on with a run.
+/// The command that resumes a run.
 #[derive(Debug)]
-pub(crate) struct Resuming<'a> {
+pub(crate) struct ResumeCommand<'a> {
     /// `train` or `pretrain`.
     pub(crate) command: &'static str,
     pub(crate) run: &'a RunDirectory,
     pub(crate) devices: &'a [DeviceName],
 }
 
-impl Resuming<'_> {
-    /// A run that was interrupted.
+impl ResumeCommand<'_> {
+    /// The failure of a run that was interrupted.
     pub(crate) fn interrupted(&self, iteration: u64) -> Failure {
-        Failure::failed(format!(
-            "interrupted after iteration {iteration}, which is saved; go on with\n  {}",
-            self.line()
-        ))
+        Failure::failed(format!("interrupted after iteration {iteration}, which is saved"))
+            .hint(hints::resume(&self.line()))
     }
 
-    /// An error of a run, with the way on where the run still has one.
-    pub(crate) fn advise(&self, error: TrainError) -> Failure {
+    /// The failure of a run, which can be resumed where its files or data were at fault.
+    pub(crate) fn failed(&self, error: TrainError) -> Failure {
         let last = self
             .run
             .checkpoints()
@@ -32,10 +31,7 @@ impl Resuming<'_> {
             .and_then(|iterations| iterations.last().copied());
         match (&error, last) {
             (TrainError::Io { .. } | TrainError::Data(_) | TrainError::Weights(_), Some(iteration)) => {
-                Failure::failed(format!(
-                    "{error}; the state after iteration {iteration} is whole, go on from it with\n  {}",
-                    self.line()
-                ))
+                Failure::failed(error).hint(hints::resume_from(iteration, &self.line()))
             }
             _ => Failure::failed(error),
         }
@@ -43,28 +39,34 @@ impl Resuming<'_> {
 
     fn line(&self) -> String {
         let devices: Vec<String> = self.devices.iter().map(DeviceName::to_string).collect();
-        format!(
-            "zegclip {} --resume {} --device {}",
-            self.command,
-            self.run.path().display(),
-            devices.join(",")
+        let run = self.run.path().display().to_string();
+        shell::command(
+            [
+                "zegclip",
+                self.command,
+                "--resume",
+                &run,
+                "--device",
+                &devices.join(","),
+            ]
+            .map(str::to_owned),
         )
     }
 }
 
-/// What a resumed run promises on these devices.
-pub(crate) fn promise(devices: &[OpenDevice]) -> &'static str {
+/// How exactly a run is resumed on these devices.
+pub(crate) fn resume_exactness(devices: &[OpenDevice]) -> &'static str {
     if devices.iter().all(|device| !device.gpu) {
-        "a resumed run goes on bit for bit"
+        "note: an interrupted run resumes bit-exactly"
     } else {
-        "a resumed run restores every number, but goes on bit for bit only where autotuning chooses the same kernels again, \
-         which it does by timing; on `cpu` it always does"
+        "note: an interrupted run resumes from its exact state, but bit-exactly only if autotuning, which measures time, \
+         selects the same kernels again; on `cpu` it always resumes bit-exactly"
     }
 }
 
-/// The configuration of a run that is resumed, with values that may change beside `--resume`.
+/// The configuration of a run that is resumed, with the values that may change.
 pub(crate) fn resumed_config<C: Configuration>(run: &RunDirectory, overrides: &[String]) -> Result<C, Failure> {
-    let recorded: C = run.config().map_err(Failure::failed)?;
+    let recorded: C = run.config()?;
     if overrides.is_empty() {
         return Ok(recorded);
     }

@@ -3,14 +3,14 @@
 use zegclip_data::Vocabulary;
 use zegclip_data::scenes::{Artists, DATASET_FILE, SceneSettings, Scenes, check_free};
 
-use crate::arguments::{ScenesOptions, SplitName};
+use crate::arguments::{ScenesArguments, SplitName};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::output;
 use crate::progress::bar;
 
-pub(crate) fn run(options: &ScenesOptions) -> Result<(), Failure> {
-    // Before pictures are read, so that a wrong folder costs nothing.
+pub(crate) fn run(options: &ScenesArguments) -> Result<(), Failure> {
+    // Before pictures are read, so that a wrong folder is reported at once.
     check_free(&options.output)?;
     let mut settings = match options.split {
         SplitName::Train => SceneSettings::train(options.size, options.seed),
@@ -26,7 +26,7 @@ pub(crate) fn run(options: &ScenesOptions) -> Result<(), Failure> {
         Some(folder) => Scenes::from_dir(folder, settings)?,
         None => Scenes::embedded(settings)?,
     };
-    let stop = interruptible()?;
+    let stop = interruptible();
     let progress = bar(options.count);
     let written = scenes.write_dataset(&options.output, options.count, &stop, |made| {
         progress.set_position(made)

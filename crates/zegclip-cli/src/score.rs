@@ -1,7 +1,7 @@
 //! `zegclip score`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -10,29 +10,41 @@ use zegclip_data::evaluation::{Evaluation, EvaluationError, EvaluationState, Sco
 use zegclip_data::metrics::Confusion;
 use zegclip_data::{LabelDepth, LabelMap, RgbImage, Vocabulary, encoding_of_written};
 
-use crate::evaluation_arguments::ScoreOptions;
 use crate::evaluation_files::{EvaluationFiles, page, print, running};
 use crate::failure::Failure;
+use crate::plan::{self, Comparison, ScorePlan};
 use crate::progress::bar;
 use crate::scored_dataset::{self, Request, ScoredDataset};
 
-pub(crate) fn run(options: &ScoreOptions) -> Result<(), Failure> {
-    let files = options
-        .output
-        .as_deref()
-        .map(|output| EvaluationFiles::new(output, "evaluation"));
-    if let Some(files) = &files {
-        files.prepare(options.overwrite)?;
+pub(crate) fn run(plan: &ScorePlan) -> Result<(), Failure> {
+    match plan {
+        ScorePlan::Compare(options) => compare(options),
+        ScorePlan::Merge {
+            shards,
+            output,
+            overwrite,
+            json,
+        } => merge(shards, prepared(output.as_deref(), *overwrite)?.as_ref(), *json),
     }
-    let (Some(predictions), false) = (&options.predictions, !options.merge.is_empty()) else {
-        return merge(options, files.as_ref());
-    };
+}
+
+/// The files of the result, if there is a folder for them.
+fn prepared(output: Option<&Path>, overwrite: bool) -> Result<Option<EvaluationFiles>, Failure> {
+    let files = output.map(|output| EvaluationFiles::new(output, "evaluation"));
+    if let Some(files) = &files {
+        files.prepare(overwrite)?;
+    }
+    Ok(files)
+}
+
+fn compare(options: &Comparison) -> Result<(), Failure> {
+    let files = prepared(options.output.as_deref(), options.overwrite)?;
     let (truth, vocabulary) = truth(options)?;
     let truth = Arc::new(truth);
     let (encoding, depth) = encoding_of_written(vocabulary.len());
-    let folder = Arc::new(LabelFolder::open(predictions, encoding, depth)?);
+    let folder = Arc::new(LabelFolder::open(&options.predictions, encoding, depth)?);
     let count = truth.len();
-    // Before anything is scored, so that a wrong folder costs nothing.
+    // Before anything is scored, so that a wrong folder is reported at once.
     for index in 0..count {
         folder.path(&truth.id(index))?;
     }
@@ -56,22 +68,25 @@ pub(crate) fn run(options: &ScoreOptions) -> Result<(), Failure> {
     let state = evaluation.run(load, Ok::<LabelMap, EvaluationError>, scored)?;
     progress.finish_and_clear();
     if let Some(files) = &files {
-        let labels = options.labels.as_deref().map(|path| path.display().to_string());
-        let facts = [
-            ("predictions", predictions.display().to_string()),
-            ("labels", labels.or_else(|| options.dataset.clone()).unwrap_or_default()),
+        let labels = match &options.truth {
+            plan::Truth::Folder { labels, .. } => labels.display().to_string(),
+            plan::Truth::Dataset { dataset, .. } => dataset.clone(),
+        };
+        let header = [
+            ("predictions", options.predictions.display().to_string()),
+            ("labels", labels),
             (
                 "classes",
                 format!("{}: {} classes", vocabulary.name(), vocabulary.len()),
             ),
         ];
-        let facts = facts.map(|(name, value)| (name.to_owned(), value));
-        write(files, &facts, &state, &vocabulary, |index| truth.shown(index))?;
+        let header = header.map(|(name, value)| (name.to_owned(), value));
+        write(files, &header, &state, &vocabulary, |index| truth.shown(index))?;
     }
     print(state.confusion(), options.json)
 }
 
-/// What predictions are compared with.
+/// Labels to compare predictions with.
 enum Truth {
     Dataset(Dataset),
     Folder { labels: LabelFolder, ids: Vec<String> },
@@ -107,35 +122,39 @@ impl Truth {
         }
     }
 
-    /// Name, photo and labels.
+    /// Name, image and labels.
     fn shown(&self, index: usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError> {
-        let photo = match self {
+        let image = match self {
             Self::Dataset(dataset) if dataset.has_images() => Some(dataset.load(index)?.0),
             _ => None,
         };
-        Ok((self.id(index), photo, self.labels(index)?))
+        Ok((self.id(index), image, self.labels(index)?))
     }
 }
 
-/// The labels that the options name, and the classes.
-fn truth(options: &ScoreOptions) -> Result<(Truth, Vocabulary), Failure> {
-    if let Some(dataset) = &options.dataset {
-        let ScoredDataset {
-            dataset, vocabulary, ..
-        } = scored_dataset::open(&Request {
+/// The true labels and the classes.
+fn truth(options: &Comparison) -> Result<(Truth, Vocabulary), Failure> {
+    let (folder, name) = match &options.truth {
+        plan::Truth::Dataset {
             dataset,
-            split: options.split.as_deref(),
-            vocabulary: options.vocabulary.as_deref(),
-            table: options.table.as_deref(),
-            unmatched: options.unmatched.as_deref(),
-            seen: options.seen.as_deref(),
-        })?;
-        return Ok((Truth::Dataset(dataset), vocabulary));
-    }
-    let (Some(folder), Some(name)) = (&options.labels, &options.vocabulary) else {
-        return Err(Failure::usage(
-            "name the true labels with `--labels DIR --vocabulary V` or `--dataset NAME=DIR`",
-        ));
+            split,
+            vocabulary,
+            table,
+            unmatched,
+        } => {
+            let ScoredDataset {
+                dataset, vocabulary, ..
+            } = scored_dataset::open(&Request {
+                dataset,
+                split: split.as_deref(),
+                vocabulary: vocabulary.as_deref(),
+                table: table.as_deref(),
+                unmatched: unmatched.as_deref(),
+                seen: options.seen.as_deref(),
+            })?;
+            return Ok((Truth::Dataset(dataset), vocabulary));
+        }
+        plan::Truth::Folder { labels, vocabulary } => (labels, vocabulary),
     };
     let vocabulary = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
     let vocabulary = scored_dataset::with_seen(&vocabulary, options.seen.as_deref())?;
@@ -163,36 +182,36 @@ fn load(truth: &Truth, predictions: &LabelFolder, index: usize) -> Result<(Label
 
 fn write(
     files: &EvaluationFiles,
-    facts: &[(String, String)],
+    header: &[(String, String)],
     state: &EvaluationState,
     vocabulary: &Vocabulary,
     image: impl Fn(usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError>,
 ) -> Result<(), Failure> {
-    files.write(facts, state.confusion(), &page(facts, state, vocabulary, image)?)
+    files.write(header, state.confusion(), &page(header, state, vocabulary, image)?)
 }
 
 /// `score --merge`
-fn merge(options: &ScoreOptions, files: Option<&EvaluationFiles>) -> Result<(), Failure> {
+fn merge(shards: &[PathBuf], files: Option<&EvaluationFiles>, json: bool) -> Result<(), Failure> {
     let mut total: Option<Confusion> = None;
-    let mut met = BTreeSet::new();
-    for path in &options.merge {
+    let mut read = BTreeSet::new();
+    for path in shards {
         let identity = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        if !met.insert(identity) {
+        if !read.insert(identity) {
             return Err(Failure::usage(format!("`{}` is named twice", path.display())));
         }
-        let part = Confusion::load(path)?;
+        let shard = Confusion::load(path)?;
         match &mut total {
-            None => total = Some(part),
+            None => total = Some(shard),
             Some(total) => total
-                .merge(&part)
+                .merge(&shard)
                 .map_err(|error| Failure::failed(format!("`{}`: {error}", path.display())))?,
         }
     }
     let Some(total) = total else {
-        return Err(Failure::usage("name the files to add up after `--merge`"));
+        return Err(Failure::usage("`--merge` names no file"));
     };
     if let Some(files) = files {
-        files.write_scores(&[("parts".to_owned(), options.merge.len().to_string())], &total)?;
+        files.write_scores(&[("shards".to_owned(), shards.len().to_string())], &total)?;
     }
-    print(&total, options.json)
+    print(&total, json)
 }

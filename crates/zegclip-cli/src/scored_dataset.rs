@@ -1,4 +1,4 @@
-//! The images and classes that `eval` and `score` work on.
+//! Images and classes of `eval` and `score`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use zegclip_data::datasets::{Dataset, Unmatched};
 use crate::dataset::spec;
 use crate::failure::Failure;
 
-/// What the options of either command say.
+/// The data set and the classes to score.
 pub(crate) struct Request<'a> {
     pub(crate) dataset: &'a str,
     pub(crate) split: Option<&'a str>,
@@ -22,7 +22,7 @@ pub(crate) struct Request<'a> {
 /// A split with labels under the classes to score.
 pub(crate) struct ScoredDataset {
     pub(crate) dataset: Dataset,
-    /// The classes, with the seen ones that were asked for.
+    /// The classes, of which the requested ones are seen.
     pub(crate) vocabulary: Vocabulary,
     /// Whether the classes are not the data set's own.
     pub(crate) other_classes: bool,
@@ -45,12 +45,12 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
         };
         let (under, matching) = dataset.under(vocabulary, &table, &unmatched).map_err(Failure::usage)?;
         if !matching.unmatched().is_empty() {
-            let what = match &unmatched {
+            let treatment = match &unmatched {
                 Unmatched::Become(name) => format!("become `{name}`"),
                 _ => "are ignored".to_owned(),
             };
             crate::output::message(format_args!(
-                "note: {} classes of {} have no counterpart in {name} and {what}: {}",
+                "note: {} classes of {} have no counterpart in {name} and {treatment}: {}",
                 matching.unmatched().len(),
                 dataset.name(),
                 shortened(matching.unmatched()),
@@ -66,7 +66,7 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
     })
 }
 
-/// The classes with the seen ones that `--seen` names.
+/// The classes, of which the named ones are seen.
 pub(crate) fn with_seen(vocabulary: &Vocabulary, seen: Option<&str>) -> Result<Vocabulary, Failure> {
     match seen {
         None => Ok(vocabulary.clone()),

@@ -6,86 +6,76 @@ use indicatif::ProgressBar;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use zegclip::{
-    ClassIndex, DEMO_MODEL_LIMITS, DEMO_MODEL_NAME, Method, Precision, RgbImage, SegmentOptions, Segmentation,
-    Segmenter, SegmenterBuilder, Vocabulary,
+    ClassIndex, DEMO_MODEL_LIMITS, DEMO_MODEL_NAME, RgbImage, SegmentOptions, Segmentation, Segmenter,
+    SegmenterBuilder, Vocabulary,
 };
 use zegclip_data::draw::overlay;
 use zegclip_data::{write_atomically, write_label_png};
 use zegclip_model::ModelOverrides;
 
-use crate::arguments::{self, MethodName, ModelOptions, PrecisionName, SettingName};
+use crate::arguments::SettingName;
 use crate::classes::vocabulary;
-use crate::failure::{Failure, report};
-use crate::inputs::{Input, expand};
-use crate::output;
+use crate::failure::Failure;
+use crate::inputs::Input;
+use crate::plan::{ModelPlan, SegmentPlan};
 use crate::progress::bar;
+use crate::{device_choice, hints, output};
 
-/// What `--background` asks for.
-#[derive(Debug, Default)]
-struct Background {
-    threshold: Option<f32>,
-    names: Vec<String>,
-}
-
-/// Everything that is the same for all images of a run.
+/// What all images share.
 struct Run<'a> {
-    options: &'a arguments::SegmentOptions,
+    options: &'a SegmentPlan,
     segmenter: Segmenter,
-    /// The classes that results name.
+    /// The classes of the results.
     listed: Vocabulary,
-    /// `listed` and background names that are not in it.
+    /// `listed`, followed by background classes that it lacks.
     scored: Vocabulary,
     background: Vec<ClassIndex>,
     decoding: SegmentOptions,
 }
 
-pub(crate) fn run(options: &arguments::SegmentOptions) -> Result<(), Failure> {
-    let inputs = expand(&options.inputs)?;
-    let background = background(&options.background)?;
-    // Before the weights are read, so that a wrong word costs nothing.
+pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
+    // Before the weights are read, so that a wrong class list is reported at once.
     vocabulary(&options.classes, None)?;
-    prepare_output(options, &inputs)?;
+    prepare_output(options)?;
     let segmenter = load(&options.model)?;
     let listed = vocabulary(&options.classes, segmenter.vocabulary())?;
-    let scored = with_background(&listed, &background.names)?;
+    let scored = with_background(&listed, &options.background_classes)?;
     let run = Run {
         options,
-        background: background.names.iter().filter_map(|name| scored.find(name)).collect(),
+        background: options
+            .background_classes
+            .iter()
+            .filter_map(|name| scored.find(name))
+            .collect(),
         decoding: SegmentOptions {
             seen_class_bias: options
                 .classes
                 .setting
                 .map(|setting| setting != SettingName::Transductive),
-            threshold: background.threshold,
+            threshold: options.min_score,
             scores: options.scores,
         },
         segmenter,
         listed,
         scored,
     };
-    // Class names that the text encoder cannot take are one failure, not one an image.
+    // Class names that the text encoder cannot encode are one failure, not one per image.
     run.segmenter.text_features(&run.scored)?;
     warn_of_unknown_names(&run.segmenter, &run.scored)?;
-    run.all(&inputs)
+    run.all(&options.inputs)
 }
 
-/// Loads the model that the options name and says where it runs.
-pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
+/// Loads a model and reports where it runs.
+pub(crate) fn load(options: &ModelPlan) -> Result<Segmenter, Failure> {
     let builder = match &options.weights {
         Some(path) => SegmenterBuilder::new(path),
         None => SegmenterBuilder::demo(),
     };
     let mut builder = builder
         .device(options.device)
-        .batch(usize::from(options.batch))
-        .method(match options.method {
-            MethodName::ZegClip => Method::ZegClip,
-            MethodName::MaskClip => Method::MaskClip,
-        })
-        .precision(match options.precision {
-            PrecisionName::F32 => Precision::F32,
-            PrecisionName::F16 => Precision::F16,
-        });
+        .batch(options.batch)
+        .method(options.method.into())
+        .precision(options.precision.into());
     if let Some(clip) = &options.clip {
         builder = builder.clip(clip);
     }
@@ -98,27 +88,27 @@ pub(crate) fn load(options: &ModelOptions) -> Result<Segmenter, Failure> {
     let segmenter = builder.load()?;
     if options.weights.is_none() {
         output::message(format_args!(
-            "model: {DEMO_MODEL_NAME}; {DEMO_MODEL_LIMITS}; `--weights FILE` takes another"
+            "model: {DEMO_MODEL_NAME}; {DEMO_MODEL_LIMITS}; `--weights FILE` selects another"
         ));
     }
-    output::message(format_args!("device: {}", segmenter.device().description));
+    device_choice::report(options.device, segmenter.device());
     Ok(segmenter)
 }
 
-/// Says which names the weights cannot know.
+/// Warns of class names with words that the model was not trained on.
 pub(crate) fn warn_of_unknown_names(segmenter: &Segmenter, classes: &Vocabulary) -> Result<(), Failure> {
     let unknown = segmenter.unknown_names(classes)?;
     if !unknown.is_empty() {
-        output::message(format_args!(
-            "warning: the model never saw all words of `{}` in its training, so what it finds under {} means nothing",
+        tracing::warn!(
+            "the model was not trained on all words of `{}`; its results for {} are meaningless",
             unknown.join("`, `"),
             if unknown.len() == 1 { "this name" } else { "these names" },
-        ));
+        );
     }
     Ok(())
 }
 
-/// What results call a model.
+/// Name of a model in results.
 pub(crate) fn model_name(weights: Option<&Path>) -> String {
     weights.map_or_else(
         || format!("{DEMO_MODEL_NAME}; {DEMO_MODEL_LIMITS}"),
@@ -147,7 +137,7 @@ impl Run<'_> {
                 Err(failure) if inputs.len() == 1 => return Err(failure),
                 Err(failure) => {
                     failed += 1;
-                    progress.suspend(|| report(failure));
+                    progress.suspend(|| failure.report());
                 }
             }
             progress.inc(1);
@@ -164,8 +154,8 @@ impl Run<'_> {
 
     /// Segments one image and writes its files. The JSON is written last: where it is, everything else is.
     fn one(&self, input: &Input) -> Result<Value, Failure> {
-        let photo = input.read()?;
-        let mut result = self.segmenter.segment_with(&photo, &self.scored, &self.decoding)?;
+        let image = input.read()?;
+        let mut result = self.segmenter.segment_with(&image, &self.scored, &self.decoding)?;
         if !self.background.is_empty() {
             let labels = result
                 .labels
@@ -175,18 +165,18 @@ impl Run<'_> {
         let path = |suffix: &str| self.options.output.join(format!("{}.{suffix}", input.name()));
         let palette = self.listed.palette();
         write_label_png(&path("labels.png"), &result.labels, &palette)?;
-        let picture = overlay(&photo, &result.labels, &self.listed, self.options.overlay_opacity)?;
+        let picture = overlay(&image, &result.labels, &self.listed, self.options.overlay_opacity)?;
         save_png(&path("overlay.png"), &picture)?;
         if let Some(scores) = &result.scores {
             save_scores(&path("scores.safetensors"), scores, self.listed.len(), &result)?;
         }
-        let description = self.describe(input, &photo, &result);
+        let description = self.describe(input, &image, &result);
         let text = serde_json::to_string_pretty(&description).map_err(Failure::failed)?;
         write_atomically(&path("json"), |file| writeln!(file, "{text}"))?;
         Ok(description)
     }
 
-    fn describe(&self, input: &Input, photo: &RgbImage, result: &Segmentation) -> Value {
+    fn describe(&self, input: &Input, image: &RgbImage, result: &Segmentation) -> Value {
         let shares = result.shares();
         let seen: Vec<bool> = self.listed.seen().flags().collect();
         let classes: Vec<Value> = self
@@ -202,13 +192,13 @@ impl Run<'_> {
         let timings = result.timings;
         json!({
             "image": input.origin(),
-            "width": photo.width(),
-            "height": photo.height(),
+            "width": image.width(),
+            "height": image.height(),
             "classes": classes,
             "unlabelled_share": 1.0 - shares.iter().take(self.listed.len()).sum::<f64>(),
             "model": model_name(self.options.model.weights.as_deref()),
             "device": self.segmenter.device().description,
-            "precision": match self.options.model.precision { PrecisionName::F32 => "f32", PrecisionName::F16 => "f16" },
+            "precision": self.options.model.precision.name(),
             "windows": result.windows,
             "milliseconds": {
                 "preparation": milliseconds(timings.preparation),
@@ -246,26 +236,7 @@ impl Run<'_> {
     }
 }
 
-fn background(arguments: &[String]) -> Result<Background, Failure> {
-    let mut background = Background::default();
-    for argument in arguments {
-        match argument.trim().parse::<f32>() {
-            Ok(threshold) if (-1.0..=1.0).contains(&threshold) => background.threshold = Some(threshold),
-            Ok(_) => {
-                return Err(Failure::usage(format!(
-                    "`--background {argument}`: scores lie between -1 and 1"
-                )));
-            }
-            Err(_) if argument.trim().is_empty() => {
-                return Err(Failure::usage("`--background` needs a class name or a threshold"));
-            }
-            Err(_) => background.names.push(argument.trim().to_owned()),
-        }
-    }
-    Ok(background)
-}
-
-/// The class list with background names that it lacks at its end.
+/// The class list, followed by background classes that it lacks.
 fn with_background(listed: &Vocabulary, names: &[String]) -> Result<Vocabulary, Failure> {
     let missing: Vec<&String> = names.iter().filter(|name| listed.find(name).is_none()).collect();
     if missing.is_empty() {
@@ -273,34 +244,31 @@ fn with_background(listed: &Vocabulary, names: &[String]) -> Result<Vocabulary, 
     }
     let mut all: Vec<String> = listed.classes().iter().map(|class| class.written()).collect();
     all.extend(missing.iter().map(|name| (*name).clone()));
-    // Where no class is unseen all are alike, and so is the background.
-    let alike = listed.seen().unseen_count() == 0;
+    // The background is seen if all other classes are.
+    let all_seen = listed.seen().unseen_count() == 0;
     let names = listed.names().zip(listed.seen().flags());
     let mut seen: Vec<&str> = names.filter_map(|(name, seen)| seen.then_some(name)).collect();
-    seen.extend(missing.iter().filter(|_| alike).map(|name| name.as_str()));
+    seen.extend(missing.iter().filter(|_| all_seen).map(|name| name.as_str()));
     Vocabulary::from_names(&all.join(","))
         .and_then(|list| list.with_seen_names(seen))
         .and_then(|list| list.with_templates(listed.templates().to_vec()))
         .map_err(Failure::usage)
 }
 
-fn prepare_output(options: &arguments::SegmentOptions, inputs: &[Input]) -> Result<(), Failure> {
+fn prepare_output(options: &SegmentPlan) -> Result<(), Failure> {
     let folder = &options.output;
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Failure::failed(format!("cannot make the folder `{}`: {error}", folder.display())))?;
+    output::create_folder(folder)?;
     if options.overwrite {
         return Ok(());
     }
     let suffixes = ["labels.png", "overlay.png", "json", "scores.safetensors"];
-    let existing: Option<PathBuf> = inputs
+    let existing: Option<PathBuf> = options
+        .inputs
         .iter()
         .flat_map(|input| suffixes.map(|suffix| folder.join(format!("{}.{suffix}", input.name()))))
         .find(|path| path.exists());
     match existing {
-        Some(path) => Err(Failure::usage(format!(
-            "`{}` exists; give another `--output` folder, or `--overwrite` to replace it",
-            path.display()
-        ))),
+        Some(path) => Err(Failure::usage(format!("`{}` already exists", path.display())).hint(hints::CHOOSE_OUTPUT)),
         None => Ok(()),
     }
 }
@@ -313,7 +281,7 @@ pub(crate) fn save_png(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
 fn save_scores(path: &Path, scores: &[f32], classes: usize, result: &Segmentation) -> Result<(), Failure> {
     let (width, height) = result.labels.dimensions();
     let (width, height) = (width as usize, height as usize);
-    // Background names that are not in the list come last and are left out.
+    // Background classes that are not in the list are last and are left out.
     let scores: Vec<u8> = scores[..classes * height * width]
         .iter()
         .flat_map(|score| score.to_le_bytes())

@@ -4,11 +4,11 @@ use std::io::BufRead;
 
 use zegclip_model::clip::Tokenizer;
 
-use crate::arguments::TokenizeOptions;
+use crate::arguments::TokenizeArguments;
 use crate::failure::Failure;
 use crate::output;
 
-pub(crate) fn run(options: &TokenizeOptions) -> Result<(), Failure> {
+pub(crate) fn run(options: &TokenizeArguments) -> Result<(), Failure> {
     let context = usize::from(options.context_length);
     let print = |text: &str| output::json(&Tokenizer::clip().encode(text, context).ids);
     if options.texts.is_empty() || options.texts == ["-"] {

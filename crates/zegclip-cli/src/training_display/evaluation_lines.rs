@@ -1,9 +1,9 @@
-//! The scores of an evaluation as lines that stay.
+//! The scores of an evaluation as lines.
 
 use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
 use burn::train::renderer::MetricState;
 
-/// What separates the evaluated data from the score in the name of a metric, as in `known_artists: top-1`.
+/// Separates the evaluated data from the score in the name of a metric, as in `known_artists: top-1`.
 const SEPARATOR: &str = ": ";
 
 /// Collects the final values of an evaluation.

@@ -1,4 +1,4 @@
-//! A run as lines on stderr: a bar that stays in place on a terminal, a line now and then elsewhere.
+//! A run as lines on stderr: a progress bar on a terminal, periodic lines elsewhere.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ enum Output {
 }
 
 impl LineDisplay {
-    /// `from` iterations were done before.
+    /// The run starts at iteration `from`.
     pub(crate) fn new(from: u64, interrupter: &Interrupter) -> Self {
         let bar = progress::bar(0);
         if bar.is_hidden() {
@@ -169,7 +169,7 @@ impl Output {
     }
 }
 
-/// Joins `parts` to lines of at most `width` characters where that is possible.
+/// Joins `parts` to lines of at most `width` characters where possible.
 fn wrapped(parts: &[String], width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
@@ -349,7 +349,7 @@ mod tests {
             std::mem::take(&mut *self.lines.lock().expect("no panic"))
         }
 
-        /// As if the last line were old.
+        /// Makes the last line old.
         fn wait(&mut self) {
             self.display.last_shown -= LINE_EVERY;
         }

@@ -3,10 +3,10 @@
 use burn::train::metric::{MetricAttributes, MetricDefinition, MetricId, NumericEntry};
 use burn::train::renderer::MetricState;
 
-/// Metrics that a mean would blur: the newest value is shown.
+/// Metrics whose newest value is shown instead of the mean.
 const NEWEST: [&str; 3] = ["Learning rate", "Memory", "Device memory"];
 
-/// One entry a metric, in order of registration.
+/// One entry per metric, in order of registration.
 #[derive(Debug, Default)]
 pub(super) struct MetricMeans(Vec<Metric>);
 
@@ -46,7 +46,7 @@ impl MetricMeans {
                 aggregated_value,
                 count,
             } => (*aggregated_value, *count),
-            // Repeats what came one by one.
+            // Repeats the single values.
             NumericEntry::Final(_) => return,
         };
         let Some(metric) = self.0.iter_mut().find(|metric| metric.id == entry.metric_id) else {
@@ -59,7 +59,7 @@ impl MetricMeans {
         metric.count += count;
     }
 
-    /// The metrics that had a value, as text; the next ones count from now.
+    /// The metrics with values since the last call, as text.
     pub(super) fn take(&mut self) -> Vec<String> {
         let shown = self.0.iter().filter_map(Metric::shown).collect();
         for metric in &mut self.0 {

@@ -1,7 +1,6 @@
-//! What `zegclip train` and `zegclip pretrain` show of a run: burn-train's dashboard on a terminal, lines on
-//! stderr elsewhere.
+//! Display of a training run: burn-train's dashboard on a terminal, lines on stderr elsewhere.
 //!
-//! Nothing here writes to stdout but the dashboard, which is shown only where stdout is a terminal.
+//! Only the dashboard writes to stdout, and only where stdout is a terminal.
 
 mod evaluation_lines;
 mod line_display;

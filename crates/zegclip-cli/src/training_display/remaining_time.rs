@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Counts the iterations of this process only, and the first one only until there is a second: it compiles kernels.
+/// Counts the iterations of this process, and the first one only until there is a second, because it compiles kernels.
 #[derive(Debug)]
 pub(super) struct RemainingTime {
     from: u64,
@@ -11,7 +11,7 @@ pub(super) struct RemainingTime {
 }
 
 impl RemainingTime {
-    /// `from` iterations were done before.
+    /// The run starts at iteration `from`.
     pub(super) fn new(from: u64) -> Self {
         Self {
             from,
@@ -24,7 +24,7 @@ impl RemainingTime {
         self.started.get_or_insert(now);
     }
 
-    /// The rest of `total` iterations, of which `done` are done.
+    /// Time of the iterations from `done` to `total`.
     pub(super) fn after(&mut self, done: u64, total: u64, now: Instant) -> Option<Duration> {
         let here = done.saturating_sub(self.from);
         let (since, counted) = match here {

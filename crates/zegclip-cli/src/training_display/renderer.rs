@@ -8,28 +8,29 @@ use burn::train::renderer::MetricsRenderer;
 use super::line_display::LineDisplay;
 use super::terminal;
 use super::terminal_dashboard::{self, TerminalDashboard};
-use crate::{failure, notices};
+use crate::arguments::DisplayArguments;
+use crate::failure::Failure;
+use crate::notices;
 
-/// The display of a run of which `from` iterations were done before: burn-train's dashboard where stdout and stderr are
-/// terminals and neither `no_tui` nor `json` is set, else lines on stderr.
+/// The display of a run from iteration `from` on: burn-train's dashboard where stdout and stderr are terminals and the
+/// arguments allow it, else lines on stderr.
 pub(crate) fn renderer(
     command: &'static str,
-    no_tui: bool,
-    json: bool,
+    arguments: DisplayArguments,
     from: u64,
     interrupter: &Interrupter,
 ) -> Box<dyn MetricsRenderer> {
     let terminals = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-    if terminals && !no_tui && !json && terminal::can_be_drawn_on() {
+    if terminals && !arguments.no_tui && !arguments.json && terminal::can_be_drawn_on() {
         match TerminalDashboard::open(command, from, interrupter) {
             Ok(dashboard) => return Box::new(dashboard),
-            Err(error) => notices::line(format_args!("no dashboard: {error}")),
+            Err(error) => tracing::warn!("the dashboard cannot be shown: {error}"),
         }
     }
     Box::new(LineDisplay::new(from, interrupter))
 }
 
-/// Does `work` and closes what it left open on the terminal, also if it panics.
+/// Does `work` and closes the dashboard that it left open, also if it panics.
 pub(crate) fn closed_after<T>(work: impl FnOnce() -> T) -> T {
     struct Closing;
     impl Drop for Closing {
@@ -45,7 +46,7 @@ pub(crate) fn closed_after<T>(work: impl FnOnce() -> T) -> T {
 pub(crate) fn stopping(reason: &str) {
     if !terminal_dashboard::show_stopping() {
         notices::line(format_args!(
-            "{reason}: the run stops after this iteration; once more ends it at once"
+            "{reason}: the run stops after this iteration; another signal ends it at once"
         ));
     }
 }
@@ -54,6 +55,6 @@ pub(crate) fn stopping(reason: &str) {
 pub(crate) fn end_at_once(code: i32) -> ! {
     terminal_dashboard::close();
     notices::release();
-    failure::report("the run was ended at once; what came after its last checkpoint is lost");
+    Failure::failed("the run was ended at once; iterations after its last checkpoint are lost").report();
     signal_hook::low_level::exit(code)
 }

@@ -7,7 +7,7 @@ use crossterm::event::DisableMouseCapture;
 use crossterm::execute;
 use crossterm::terminal::{LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 
-/// Columns, of 80 where the terminal does not tell.
+/// Columns; 80 if the terminal's width is unknown.
 pub(super) fn width() -> usize {
     crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns))
 }
@@ -19,16 +19,16 @@ pub(super) fn can_be_drawn_on() -> bool {
     !dumb && !is_in_background().unwrap_or(false)
 }
 
-/// As Linux tells it.
+/// Known on Linux only.
 fn is_in_background() -> Option<bool> {
     let status = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may hold anything; after it come state, parent, group, session, terminal, its group.
+    // The name in parentheses may contain anything; it is followed by state, parent, group, session, terminal, its group.
     let (_, fields) = status.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     Some(fields.get(2)? != fields.get(5)?)
 }
 
-/// Raw mode in which Ctrl-C is a signal all the same. A later `enable_raw_mode` of burn's dashboard changes nothing.
+/// Raw mode in which Ctrl-C remains a signal. A later `enable_raw_mode` of burn's dashboard changes nothing.
 pub(super) fn enable_raw_mode_with_interrupt() -> io::Result<()> {
     enable_raw_mode()?;
     keep_interrupt_key().inspect_err(|_| {
@@ -49,7 +49,7 @@ fn keep_interrupt_key() -> io::Result<()> {
     };
     let stdin = io::stdin();
     let opened;
-    // The one that crossterm takes.
+    // The terminal that crossterm takes.
     let terminal = if isatty(&stdin) {
         stdin.as_fd()
     } else {
@@ -71,16 +71,16 @@ fn keep_interrupt_key() -> io::Result<()> {
     Ok(())
 }
 
-/// How the run is stopped, where Ctrl-C does not do it.
+/// How to stop the run where Ctrl-C does not.
 pub(super) const HOW_TO_STOP: Option<&str> = if cfg!(unix) { None } else { Some("q, s: stop") };
 
-/// Undoes what the dashboard did to the terminal.
+/// Restores the modes that the dashboard changed.
 pub(super) fn restore() {
     let _ = disable_raw_mode();
     let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
 }
 
-/// The dashboard leaves it hidden now and then.
+/// The dashboard sometimes leaves it hidden.
 pub(super) fn show_cursor() {
     let _ = execute!(io::stdout(), Show);
 }

@@ -19,16 +19,16 @@ use burn::train::{Interrupter, LearnerSummary};
 
 use super::evaluation_lines::EvaluationLines;
 use super::terminal;
-use crate::failure;
+use crate::failure::Failure;
 use crate::notices::{self, Redirected};
 
-/// With what burn-train's dashboard panics when its key `k` is pressed.
+/// The panic of burn-train's dashboard when its key `k` is pressed.
 const KILLED: &str = "Killing training from user input.";
-/// The name of the thread that draws.
+/// Name of the drawing thread.
 const DRAWING_THREAD: &str = "train-renderer";
-/// It installs its panic hook in a fraction of this; ours comes after it.
+/// Longer than it takes to install its panic hook, which ours must follow.
 const HOOK_DELAY: Duration = Duration::from_millis(50);
-/// Time for the dashboard to close by itself; it looks ten times a second.
+/// Time for the dashboard to close by itself; it checks ten times a second.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// The dashboard of this process, which signals and panics close from other threads.
@@ -43,7 +43,7 @@ struct Open {
 
 /// Forwards burn-train's events; iterations count from where this process started, so that the remaining time is right.
 ///
-/// It closes when the training ends, although burn-train keeps it longer: what is printed afterward is seen.
+/// It closes when the training ends, earlier than burn-train's own, so that later lines are visible.
 pub(crate) struct TerminalDashboard {
     interrupter: Interrupter,
     label: String,
@@ -54,7 +54,7 @@ pub(crate) struct TerminalDashboard {
 }
 
 impl TerminalDashboard {
-    /// Takes the terminal. `from` iterations were done before.
+    /// Takes the terminal. The run starts at iteration `from`.
     pub(crate) fn open(command: &str, from: u64, interrupter: &Interrupter) -> io::Result<Self> {
         let from = usize::try_from(from).map_err(io::Error::other)?;
         terminal::enable_raw_mode_with_interrupt()?;
@@ -112,7 +112,7 @@ pub(super) fn close() {
     drop(held);
 }
 
-/// Says so on the dashboard; `false` where none is open.
+/// Shows on the dashboard that the run stops; `false` where none is open.
 pub(super) fn show_stopping() -> bool {
     let text = "stopping after this iteration";
     with_dashboard(|dashboard| show_label(dashboard, text)).is_some()
@@ -148,7 +148,7 @@ fn with_dashboard<T>(forward: impl FnOnce(&mut TuiMetricsRendererWrapper) -> T) 
     }
 }
 
-/// Holds the report of a panic back until the dashboard is closed, which the end of the program does.
+/// Buffers the report of a panic until the dashboard is closed.
 fn install_panic_hook() {
     let earlier = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -156,7 +156,7 @@ fn install_panic_hook() {
         if is_kill(panic.payload()) {
             end_killed();
         } else if draws {
-            // Nothing draws any more; the training goes on.
+            // Nothing draws any more; the training continues.
             terminal::restore();
             notices::release();
             notices::line(report(panic));
@@ -182,13 +182,14 @@ fn is_kill(payload: &(dyn Any + Send)) -> bool {
     payload.downcast_ref::<&str>() == Some(&KILLED)
 }
 
-/// What `k` promises: at once, without waiting for the iteration.
+/// Ends at once, without waiting for the iteration, as the key `k` promises.
 fn end_killed() -> ! {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         terminal::restore();
         notices::release();
-        failure::report("the run was killed from the dashboard; what came after its last checkpoint is lost");
+        Failure::failed("the run was killed from the dashboard; iterations after its last checkpoint are lost")
+            .report();
         signal_hook::low_level::exit(1)
     });
     unreachable!("the program has ended")
@@ -250,7 +251,7 @@ impl TrainingProgressLogger for TerminalDashboard {
             let lines = self.scores.take(self.done as u64);
             // Scores of some of the images are not the scores of the data set.
             if images >= total || !self.interrupter.should_stop() {
-                // They stay on the terminal when the dashboard is closed.
+                // They remain on the terminal after the dashboard is closed.
                 lines.iter().for_each(notices::line);
             }
         }

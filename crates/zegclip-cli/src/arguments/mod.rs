@@ -1,0 +1,23 @@
+//! The command line as clap parses it. [`crate::plan`] checks it and fills in what it leaves open.
+
+mod dataset;
+mod evaluation;
+mod files;
+mod generate;
+mod model;
+mod program;
+mod scenes;
+mod segment;
+mod training;
+mod values;
+
+pub(crate) use dataset::{DatasetCheckArguments, DatasetCommand, DatasetShowArguments};
+pub(crate) use evaluation::{EvalArguments, ScoreArguments};
+pub(crate) use files::{ConvertArguments, DevicesArguments, InspectArguments, TokenizeArguments};
+pub(crate) use generate::{CompletionsArguments, ManArguments};
+pub(crate) use model::{ClassArguments, ModelArguments};
+pub(crate) use program::{Arguments, Command};
+pub(crate) use scenes::{DemoArguments, ScenesArguments};
+pub(crate) use segment::SegmentArguments;
+pub(crate) use training::{DisplayArguments, PretrainArguments, TrainArguments};
+pub(crate) use values::{MethodName, PrecisionName, SettingName, Shard, SplitName};

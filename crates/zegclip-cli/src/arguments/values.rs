@@ -1,0 +1,146 @@
+//! Values of arguments.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Deserializer};
+use zegclip::{DeviceName, Method, Precision};
+use zegclip_data::TrainingSetting;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrecisionName {
+    #[default]
+    F32,
+    F16,
+}
+
+impl PrecisionName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::F16 => Self::F16,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub(crate) enum MethodName {
+    #[default]
+    ZegClip,
+    MaskClip,
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Self {
+        match name {
+            MethodName::ZegClip => Self::ZegClip,
+            MethodName::MaskClip => Self::MaskClip,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    Train,
+    Test,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SettingName {
+    /// 0.1 is subtracted from the scores of seen classes
+    Inductive,
+    /// Scores are used as they are
+    Transductive,
+    /// Every class is seen
+    Full,
+}
+
+impl From<SettingName> for TrainingSetting {
+    fn from(name: SettingName) -> Self {
+        match name {
+            SettingName::Inductive => Self::Inductive,
+            SettingName::Transductive => Self::Transductive,
+            SettingName::Full => Self::Full,
+        }
+    }
+}
+
+/// The `number`-th of `of` shards, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shard = text.split_once('/').and_then(|(number, of)| {
+            Some(Self {
+                number: number.trim().parse().ok()?,
+                of: of.trim().parse().ok()?,
+            })
+        });
+        match shard {
+            Some(shard) if (1..=shard.of).contains(&shard.number) => Ok(shard),
+            _ => Err("a shard is K/N with K from 1 to N, such as 3/16".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.number, self.of)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shard {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+pub(super) fn parse_device(text: &str) -> Result<DeviceName, String> {
+    text.parse()
+        .map_err(|error: zegclip_model::device::DeviceError| error.to_string())
+}
+
+/// A device in a TOML.
+pub(super) fn deserialize_device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DeviceName>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_device(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+pub(super) fn parse_opacity(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("an opacity is a number from 0 to 1".to_owned()),
+    }
+}
+
+pub(crate) fn parse_score(text: &str) -> Result<f32, String> {
+    match text.trim().parse::<f32>() {
+        Ok(value) if (-1.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("a score is a number from -1 to 1".to_owned()),
+    }
+}
+
+pub(super) fn parse_class_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the class name is empty".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}

@@ -1,0 +1,254 @@
+//! What to do about an error: every `hint:` line of the program.
+
+use std::error::Error;
+
+use zegclip_data::datasets::DatasetError;
+use zegclip_data::evaluation::EvaluationError;
+use zegclip_data::scenes::SceneError;
+use zegclip_data::{DataError, ThreadFailed};
+use zegclip_model::ModelError;
+use zegclip_model::device::DeviceError;
+use zegclip_train::TrainError;
+use zegclip_weights::WeightError;
+
+pub(crate) const CHOOSE_OUTPUT: &str =
+    "choose another folder with `--output`, or replace the results with `--overwrite`";
+pub(crate) const CHOOSE_FILE: &str = "choose another name, or replace the file with `--overwrite`";
+pub(crate) const CHOOSE_EXPORT: &str = "choose another file with `--output`";
+pub(crate) const CHOOSE_EXPORTED_FILE: &str = "choose another file name";
+pub(crate) const LIST_CLASSES: &str = "list the classes with `--classes`, or name a class list with `--vocabulary`";
+pub(crate) const NAME_CHECKPOINT: &str = "a checkpoint is `best`, `half-way`, `latest`, an iteration, or a folder";
+pub(crate) const NAME_DATASET: &str = "name one with `--dataset NAME=DIR`, or as `dataset` in the TOML";
+pub(crate) const NAME_EXTENSION: &str = "`.safetensors` is a native file, `.pth` a checkpoint of the published code";
+pub(crate) const NAME_LABELS: &str = "name them with `--labels DIR --vocabulary NAME`, or with `--dataset NAME=DIR`";
+pub(crate) const NAME_RUN: &str = "start a run with `CONFIG`, or resume one with `--resume RUN`";
+pub(crate) const ONE_BY_ONE: &str = "segment them separately, with different `--output` folders";
+pub(crate) const REPORT_BUG: &str = "this is a bug in zegclip; please report it with the lines above";
+pub(crate) const TO_SAFETENSORS: &str = "convert to `.safetensors`, which stores any part of a model";
+pub(crate) const IMAGE_EXTENSIONS: &str = "images in a folder are recognized by their extension: \
+     jpg, jpeg, jfif, png, webp, bmp, tif, tiff or gif";
+
+/// The command that resumes an interrupted run.
+pub(crate) fn resume(command: &str) -> String {
+    format!("resume with `{command}`")
+}
+
+/// The command that resumes a run from a checkpoint, once the reason of its end is gone.
+pub(crate) fn resume_from(iteration: u64, command: &str) -> String {
+    format!("the checkpoint of iteration {iteration} is complete; once the cause is removed, resume with `{command}`")
+}
+
+/// An error with a fix.
+pub(crate) trait Explain: Error {
+    /// What the user can do, as an imperative.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether the command line is at fault.
+    fn is_usage(&self) -> bool {
+        false
+    }
+}
+
+impl Explain for serde_json::Error {}
+impl Explain for safetensors::SafeTensorError {}
+impl Explain for ThreadFailed {
+    fn hint(&self) -> Option<String> {
+        some(REPORT_BUG)
+    }
+}
+
+impl Explain for DataError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotText { .. } => some("save the file as UTF-8"),
+            Self::NoClasses { .. } => some("name at least one class, as in `cat, dog, grass`"),
+            Self::EmptyClassName { .. } => some("remove a separator, or add the name"),
+            Self::DuplicateClass { .. } => some("remove one of the two names"),
+            Self::UnknownVocabulary { .. } => some("name a built-in vocabulary, or the path of a file"),
+            Self::ImageTooLarge { .. } => some("reduce the size of the image"),
+            Self::ImageFormat { .. } => some("convert the image to PNG, JPEG, WebP, BMP, TIFF or GIF"),
+            Self::ConfusionFile { .. } => some("confusion files are written by `zegclip eval`"),
+            _ => None,
+        }
+    }
+}
+
+impl Explain for DatasetError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::Scenes(error) => error.hint(),
+            Self::Thread(error) => error.hint(),
+            Self::Spec { .. } | Self::UnknownDataset { .. } => {
+                some("a data set is NAME=DIR with one of the known names, or the path of a TOML that describes one")
+            }
+            Self::Incomplete { .. } => some("`zegclip dataset check` lists everything that is missing"),
+            Self::SameName { .. } => some("narrow the pattern"),
+            Self::Unmatched { .. } => {
+                some("map the class with `--table`, or ignore such classes with `--unmatched ignore`")
+            }
+            Self::NoPrediction { .. } => some("a prediction has the name of its image, as `zegclip segment` writes it"),
+            _ => None,
+        }
+    }
+
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::Spec { .. } | Self::UnknownDataset { .. })
+    }
+}
+
+impl Explain for EvaluationError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Dataset(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Thread(error) => error.hint(),
+            Self::StateFile { .. } => some("start again with `--overwrite`"),
+            Self::ForeignState { .. } => some(
+                "resume with the options of that evaluation, choose another folder with `--output`, or start again with \
+                 `--overwrite`",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Explain for SceneError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::NoList { .. } => some("a folder of pictures has `pictures.json`, and PNG files at `STYLE/NAME.png`"),
+            Self::GroundName { .. } => some("give the picture another name"),
+            Self::NoThing { .. } => some("`zegclip scenes` without `--vocabulary` draws every picture"),
+            Self::FolderExists { .. } => some("name a new folder"),
+            _ => None,
+        }
+    }
+
+    fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::FolderExists { .. }
+                | Self::NoArtist { .. }
+                | Self::NoList { .. }
+                | Self::NoThing { .. }
+                | Self::Setting { .. }
+                | Self::UnknownArtist { .. }
+        )
+    }
+}
+
+impl Explain for WeightError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exists { .. } => some(CHOOSE_FILE),
+            Self::NotAFile { .. } => {
+                some("name a weight file, the index of a sharded model, or a folder that contains either")
+            }
+            Self::NoModelInFolder { .. } => some("name the weight file itself"),
+            Self::Empty { .. } | Self::Damaged { .. } | Self::Checksum { .. } | Self::Safetensors { .. } => {
+                some("download or copy the file again")
+            }
+            Self::MissingShard { .. } => some("download all files of the model into one folder"),
+            Self::MissingInShard { .. } => some("download index and shards of the same model"),
+            Self::UnknownFormat { .. } => some(
+                "weights are OpenAI's TorchScript `.pt`, PyTorch checkpoints, and safetensors of OpenCLIP, Hugging Face or \
+                 zegclip",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Explain for DeviceError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotBuilt { feature, available, .. } => Some(format!(
+                "build zegclip with `--features {feature}`, or use one of: {available}"
+            )),
+            Self::NoAdapter { available, .. } | Self::Refused { available, .. } => {
+                Some(format!("use one of: {available}"))
+            }
+            Self::UnknownName(_) => some("`zegclip devices` lists the devices of this machine"),
+            #[allow(unreachable_patterns)]
+            _ => None,
+        }
+    }
+}
+
+impl Explain for ModelError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Weights(error) => error.hint(),
+            Self::Device(error) => error.hint(),
+            Self::Shape { .. } => some("use weights and configuration of the same model"),
+            Self::MissingPart { part, .. } => some(match *part {
+                "text encoder" => NAME_TEXT_SOURCE,
+                "decoder" => "name a trained ZegCLIP model with `--weights`, and CLIP's own weights with `--clip`",
+                _ => "name CLIP's own weights with `--clip`",
+            }),
+            Self::NameTooLong { .. } => some("shorten the name"),
+            _ => None,
+        }
+    }
+}
+
+const NAME_TEXT_SOURCE: &str = "name CLIP's own weights with `--clip`, text features with `--text-features`, or a \
+     vocabulary with published text features: `--vocabulary voc20` or `coco171`";
+
+impl Explain for zegclip::Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Model(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Scenes(error) => error.hint(),
+            Self::Evaluation(error) => error.hint(),
+            Self::NoF16 { .. } => some("use `--precision f32`, or another device"),
+            Self::NoTextEncoder { .. } => some(NAME_TEXT_SOURCE),
+            Self::Execution(_) => some("reduce `--batch`, or use `--device cpu`"),
+            _ => None,
+        }
+    }
+
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::Scenes(error) if error.is_usage())
+    }
+}
+
+impl Explain for TrainError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Dataset(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Model(error) => error.hint(),
+            Self::Weights(error) => error.hint(),
+            Self::Scenes(error) => error.hint(),
+            Self::Segmentation(error) => error.hint(),
+            Self::NoSeenClass { .. } => some("mark classes as seen, or set `setting = \"full\"`"),
+            Self::Pairs { .. } => some("each line of the list is `{\"image\": PATH, \"captions\": [TEXT, …]}`"),
+            Self::Device(_) => some("resume from the last checkpoint with more micro-batches, or on another device"),
+            Self::NotFinite { .. } => {
+                some("check these samples, or start a new run with a lower learning rate: `--set optimizer.lr=…`")
+            }
+            Self::GradientNotFinite { .. } => some("use a lower learning rate"),
+            Self::RunInUse { .. } => some("wait until the other process ends, or use another run"),
+            Self::OldCheckpoint { .. } => {
+                some("finish the run with the version of zegclip that started it, or start a new run")
+            }
+            Self::ChangedInput { .. } => some("restore the former input, or start a new run"),
+            Self::RunExists { path } => Some(format!(
+                "resume it with `--resume {}`, or choose another folder with `--output`",
+                path.display()
+            )),
+            Self::OtherConfig { .. } => some("resume with the recorded value, or start a new run"),
+            Self::NoRun { .. } => some("`--resume` takes the folder of a run"),
+            _ => None,
+        }
+    }
+}
+
+fn some(hint: &str) -> Option<String> {
+    Some(hint.to_owned())
+}

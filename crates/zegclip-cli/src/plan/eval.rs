@@ -1,0 +1,128 @@
+//! `zegclip eval`: the command line, and the TOML behind it.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use zegclip::DeviceName;
+use zegclip_foundation::nearest_name;
+
+use super::ModelPlan;
+use crate::arguments::{EvalArguments, SettingName, Shard};
+use crate::failure::Failure;
+use crate::hints;
+
+const DEFAULT_OUTPUT: &str = "zegclip-evaluation";
+
+#[derive(Debug)]
+pub(crate) struct EvalPlan {
+    pub(crate) dataset: String,
+    pub(crate) split: Option<String>,
+    pub(crate) model: ModelPlan,
+    pub(crate) vocabulary: Option<String>,
+    pub(crate) table: Option<PathBuf>,
+    pub(crate) unmatched: Option<String>,
+    pub(crate) seen: Option<String>,
+    pub(crate) setting: Option<SettingName>,
+    pub(crate) output: PathBuf,
+    pub(crate) shard: Option<Shard>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) boundary: bool,
+    pub(crate) save_labels: bool,
+    pub(crate) overwrite: bool,
+    pub(crate) json: bool,
+}
+
+impl EvalPlan {
+    /// The command line takes precedence over the TOML.
+    pub(crate) fn new(arguments: EvalArguments) -> Result<Self, Failure> {
+        let file = arguments.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let Some(dataset) = arguments.dataset.or(file.dataset) else {
+            return Err(Failure::usage("no data set is named").hint(hints::NAME_DATASET));
+        };
+        Ok(Self {
+            dataset,
+            split: arguments.split.or(file.split),
+            model: ModelPlan {
+                weights: arguments.weights.or(file.weights),
+                clip: arguments.clip.or(file.clip),
+                text_features: arguments.text_features.or(file.text_features),
+                model_config: arguments.model_config.or(file.model_config),
+                device: arguments.device.or(file.device).unwrap_or(DeviceName::Auto),
+                precision: arguments.precision.or(file.precision).unwrap_or_default(),
+                method: arguments.method.or(file.method).unwrap_or_default(),
+                batch: arguments.batch.or(file.batch).map_or(1, usize::from),
+            },
+            vocabulary: arguments.vocabulary.or(file.vocabulary),
+            table: arguments.table.or(file.table),
+            unmatched: arguments.unmatched.or(file.unmatched),
+            seen: arguments.seen.or(file.seen),
+            setting: arguments.setting.or(file.setting),
+            output: arguments
+                .output
+                .or(file.output)
+                .unwrap_or_else(|| PathBuf::from(DEFAULT_OUTPUT)),
+            shard: arguments.shard.or(file.shard),
+            limit: arguments.limit.or(file.limit),
+            boundary: arguments.boundary || file.boundary,
+            save_labels: arguments.save_labels || file.save_labels,
+            overwrite: arguments.overwrite,
+            json: arguments.json,
+        })
+    }
+}
+
+/// The options of a TOML, whose paths are relative to its folder.
+fn read(path: &Path) -> Result<EvalArguments, Failure> {
+    let shown = path.display();
+    let wrong = |reason: String| Failure::failed(format!("`{shown}`: {}", reason.replace('\n', ", ")));
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::failed(format!("cannot read `{shown}`: {error}")))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+    let known = keys();
+    if let Some(key) = table.keys().find(|key| !known.contains(key)) {
+        let nearest = nearest_name(key, known.iter().map(String::as_str)).map_or_else(
+            || format!("; known keys are {}", known.join(", ")),
+            |near| format!(" (did you mean `{near}`?)"),
+        );
+        return Err(wrong(format!("unknown key `{key}`{nearest}")));
+    }
+    let options: EvalArguments = table
+        .try_into()
+        .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+    if options.batch.is_some_and(|batch| !(1..=256).contains(&batch)) {
+        return Err(wrong("`batch` is not a number from 1 to 256".to_owned()));
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let at_folder = |path: PathBuf| folder.join(path);
+    Ok(EvalArguments {
+        dataset: options.dataset.map(|dataset| match dataset.split_once('=') {
+            Some((name, root)) => format!("{name}={}", folder.join(root).display()),
+            None => folder.join(dataset).display().to_string(),
+        }),
+        weights: options.weights.map(at_folder),
+        clip: options.clip.map(at_folder),
+        text_features: options.text_features.map(at_folder),
+        model_config: options.model_config.map(at_folder),
+        table: options.table.map(at_folder),
+        output: options.output.map(at_folder),
+        vocabulary: options.vocabulary.map(|name| {
+            let file = folder.join(&name);
+            if file.is_file() {
+                file.display().to_string()
+            } else {
+                name
+            }
+        }),
+        ..options
+    })
+}
+
+/// The keys of a TOML: the options that do not belong to a single run of the program.
+fn keys() -> Vec<String> {
+    let command = EvalArguments::augment_args(clap::Command::new("eval"));
+    let ids = command.get_arguments().map(|argument| argument.get_id().to_string());
+    ids.filter(|id| !["config", "overwrite", "json"].contains(&id.as_str()))
+        .collect()
+}

@@ -1,0 +1,52 @@
+//! Which model, and where it runs.
+
+use std::path::PathBuf;
+
+use zegclip::DeviceName;
+
+use crate::arguments::{MethodName, ModelArguments, PrecisionName};
+
+#[derive(Debug, Clone)]
+pub(crate) struct ModelPlan {
+    /// The built-in demo model where there is none.
+    pub(crate) weights: Option<PathBuf>,
+    pub(crate) clip: Option<PathBuf>,
+    pub(crate) text_features: Option<PathBuf>,
+    pub(crate) model_config: Option<PathBuf>,
+    pub(crate) device: DeviceName,
+    pub(crate) precision: PrecisionName,
+    pub(crate) method: MethodName,
+    /// Windows per forward pass.
+    pub(crate) batch: usize,
+}
+
+impl ModelPlan {
+    /// The model of `weights` alone, with the defaults of everything else.
+    pub(crate) fn new(weights: Option<PathBuf>, device: DeviceName) -> Self {
+        Self {
+            weights,
+            clip: None,
+            text_features: None,
+            model_config: None,
+            device,
+            precision: PrecisionName::default(),
+            method: MethodName::default(),
+            batch: 1,
+        }
+    }
+}
+
+impl From<ModelArguments> for ModelPlan {
+    fn from(arguments: ModelArguments) -> Self {
+        Self {
+            weights: arguments.weights,
+            clip: arguments.clip,
+            text_features: arguments.text_features,
+            model_config: arguments.model_config,
+            device: arguments.device,
+            precision: arguments.precision,
+            method: arguments.method,
+            batch: usize::from(arguments.batch),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `zegclip segment`
+
+use std::path::PathBuf;
+
+use super::ModelPlan;
+use crate::arguments::{ClassArguments, SegmentArguments};
+use crate::failure::Failure;
+use crate::inputs::{Input, expand};
+
+#[derive(Debug)]
+pub(crate) struct SegmentPlan {
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) classes: ClassArguments,
+    pub(crate) model: ModelPlan,
+    pub(crate) output: PathBuf,
+    pub(crate) overwrite: bool,
+    pub(crate) scores: bool,
+    /// Classes whose pixels have no label.
+    pub(crate) background_classes: Vec<String>,
+    /// Pixels whose best score is lower have no label.
+    pub(crate) min_score: Option<f32>,
+    pub(crate) overlay_opacity: f32,
+    pub(crate) json: bool,
+}
+
+impl SegmentPlan {
+    pub(crate) fn new(arguments: SegmentArguments) -> Result<Self, Failure> {
+        let mut plan = Self {
+            inputs: expand(&arguments.inputs)?,
+            classes: arguments.classes,
+            model: arguments.model.into(),
+            output: arguments.output,
+            overwrite: arguments.overwrite,
+            scores: arguments.scores,
+            background_classes: arguments.background_class,
+            min_score: arguments.min_score,
+            overlay_opacity: arguments.overlay_opacity,
+            json: arguments.json,
+        };
+        for value in &arguments.background {
+            plan.add_background(value.trim())?;
+        }
+        Ok(plan)
+    }
+
+    /// Reads a value of the former option `--background`: a score or a class.
+    fn add_background(&mut self, value: &str) -> Result<(), Failure> {
+        let option = match value.parse::<f32>() {
+            Ok(score) if (-1.0..=1.0).contains(&score) => {
+                self.min_score = Some(score);
+                "--min-score"
+            }
+            Ok(_) => {
+                return Err(Failure::usage(format!(
+                    "`--background {value}`: a score is a number from -1 to 1"
+                )));
+            }
+            Err(_) if value.is_empty() => return Err(Failure::usage("`--background`: the class name is empty")),
+            Err(_) => {
+                self.background_classes.push(value.to_owned());
+                "--background-class"
+            }
+        };
+        tracing::info!("`--background {value}` is now `{option} {value}`");
+        Ok(())
+    }
+}
