@@ -1,4 +1,4 @@
-//! `eval` and `score`: the same numbers whole, in parts, interrupted, and from label maps; and what users get wrong.
+//! `eval` and `score`: the same scores in one run, in shards, interrupted, and from label maps; and wrong inputs.
 
 mod program;
 
@@ -137,7 +137,7 @@ fn the_scores_are_those_of_the_label_maps() {
 }
 
 #[test]
-fn parts_add_up_to_the_whole() {
+fn shards_add_up() {
     let bench = Bench::new();
     let limit = ["--limit", "7", "--json"];
     let whole = bench.eval(&coco(), "whole", &limit);
@@ -171,7 +171,7 @@ fn parts_add_up_to_the_whole() {
 
 #[cfg(unix)]
 #[test]
-fn interrupted_it_goes_on_to_the_same_result() {
+fn an_interrupted_evaluation_resumes_to_the_same_result() {
     use std::io::{BufRead, BufReader, Read};
     use std::process::{Command, Stdio};
 
@@ -199,7 +199,7 @@ fn interrupted_it_goes_on_to_the_same_result() {
     let status = child.wait().expect("the end");
     assert_eq!(status.code(), Some(1), "{rest}");
     assert!(
-        rest.contains("error: interrupted") && rest.contains("go on with"),
+        rest.contains("error: interrupted") && rest.contains("hint: resume with `"),
         "{rest}"
     );
     assert!(!bench.path("interrupted/evaluation.json").exists());
@@ -221,7 +221,7 @@ fn interrupted_it_goes_on_to_the_same_result() {
     assert_eq!(page("interrupted"), page("undisturbed"));
     bench
         .eval(&coco(), "interrupted", &[])
-        .check(2, &["evaluation.json` exists", "--overwrite"]);
+        .check(2, &["evaluation.json` already exists", "--overwrite"]);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_toml_stands_for_the_options() {
     by_toml.check(0, &[]);
     assert_eq!(by_toml.stdout, plain.stdout);
     assert!(farm.path("by-toml/evaluation.md").exists(), "paths start at the TOML");
-    // The command line goes first.
+    // The command line takes precedence.
     let other = zegclip(&["eval", &farm.text("eval.toml"), "--limit", "2", "--overwrite", "--json"]);
     other.check(0, &[]);
     assert_eq!(json(&other.stdout)["images"], 2);
@@ -283,10 +283,10 @@ fn bad_data_is_one_message_with_the_file() {
         break_it(&farm);
         let outcome = bench.eval(&farm.toml(), "out", &[]);
         outcome.check(1, words);
-        assert_eq!(outcome.stderr.matches("error").count(), 1, "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);
         assert!(!bench.path("out/evaluation.json").exists());
     }
-    // Once mended, the evaluation goes on after the images before.
+    // Once repaired, the evaluation resumes after the images before.
     let (bench, farm) = (Bench::new(), Farm::new());
     let whole = bench.eval(&farm.toml(), "whole", &["--json"]);
     let mask = std::fs::read(farm.path("masks/c.png")).expect("a mask");
@@ -294,7 +294,7 @@ fn bad_data_is_one_message_with_the_file() {
     bench.eval(&farm.toml(), "mended", &[]).check(1, &["masks/c.png"]);
     farm.write("masks/c.png", mask);
     let mended = bench.eval(&farm.toml(), "mended", &["--json"]);
-    mended.check(0, &["going on after 2 of 3 images"]);
+    mended.check(0, &["note: resuming after 2 of 3 images"]);
     assert_eq!(mended.stdout, whole.stdout);
 
     bench

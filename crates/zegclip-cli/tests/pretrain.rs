@@ -39,7 +39,7 @@ fn a_run_makes_a_clip_and_a_page() {
         0,
         &[
             "device: cpu",
-            "goes on bit for bit",
+            "resumes bit-exactly",
             "Contrastive loss ",
             "iteration 6 saved in ",
             scores,
@@ -66,7 +66,7 @@ fn a_run_makes_a_clip_and_a_page() {
         assert!(report.contains(part), "{part}: {report}");
     }
     // A run is never written over, and one that is done has nothing to do.
-    zegclip(&arguments).check(1, &["holds a run already", "--resume"]);
+    zegclip(&arguments).check(1, &["hint: resume it with `--resume "]);
     zegclip(&["pretrain", "--resume", &run, "--device", "cpu"]).check(0, &[]);
 }
 
@@ -84,19 +84,22 @@ fn what_is_wrong_is_named_and_leaves_no_run() {
     started(&["model.initial=no-such.safetensors"]).check(1, &["no-such.safetensors"]);
     zegclip(&["pretrain", &config, "--output", &run, "--device", "vulkan:99"]).check(1, &["vulkan"]);
     zegclip(&["pretrain", "--resume", &run]).check(1, &["run"]);
+    let exported = format!("{run}.safetensors");
+    let export = ["pretrain", "--resume", &run, "--export", &exported];
+    zegclip(&[&export[..], &["--set", "run.log_interval=5"]].concat()).check(2, &["--set", "cannot be used with"]);
     assert!(!Path::new(&run).exists());
 }
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_saves_reports_and_tells_how_to_go_on() {
+fn ctrl_c_saves_reports_and_hints_at_resuming() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = asset("pretraining/tiny.toml");
     let run = folder.path().join("run");
     let run_text = run.display().to_string();
     let arguments = pretraining(&config, &run_text, &["stages.0.iterations=100000"]);
     let outcome = program::interrupted(&arguments, &run.join("metrics.jsonl"));
-    let resume = format!("go on with\n  zegclip pretrain --resume {run_text} --device cpu");
+    let resume = format!("hint: resume with `zegclip pretrain --resume {run_text} --device cpu`");
     outcome.check(1, &["error: interrupted after iteration", "which is saved", &resume]);
     let report = text(&run.join("report.html"));
     assert!(report.contains("(not finished)") && report.contains("<svg"), "{report}");

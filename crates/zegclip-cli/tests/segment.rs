@@ -1,4 +1,4 @@
-//! The program on photos: what it writes, on which device, and that converting changes nothing.
+//! `segment`: its files, its devices, and that converting changes nothing.
 
 mod program;
 
@@ -22,7 +22,7 @@ fn json(path: &Path) -> Value {
 /// Indices of an indexed PNG.
 fn labels(path: &Path) -> Vec<u8> {
     let bytes = std::fs::read(path).expect("the file");
-    assert_eq!(bytes[25], 3, "{}: colour type of an indexed PNG", path.display());
+    assert_eq!(bytes[25], 3, "{}: color type of an indexed PNG", path.display());
     let limits = zegclip_data::ImageLimits::default();
     let raw = zegclip_data::read_label_png(path, &limits, zegclip_data::LabelDepth::Eight).expect("a label file");
     raw.values().iter().map(|value| *value as u8).collect()
@@ -166,12 +166,12 @@ fn clip_brings_the_text_encoder() {
 }
 
 #[test]
-fn backgrounds_leave_pixels_without_class() {
+fn backgrounds_have_no_label() {
     let folder = tempfile::tempdir().expect("a folder");
     let (photo, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
-    let run = |name: &str, background: &str| {
+    let run = |name: &str, option: &str, value: &str, notes: &[&str]| {
         let output = folder.path().join(name);
-        segment(
+        let outcome = segment(
             &output,
             &[
                 &photo,
@@ -181,22 +181,29 @@ fn backgrounds_leave_pixels_without_class() {
                 &weights,
                 "--device",
                 "cpu",
-                "--background",
-                background,
+                option,
+                value,
             ],
-        )
-        .check(0, &[]);
+        );
+        outcome.check(0, notes);
+        assert_eq!(outcome.stderr.contains("note: `--background"), !notes.is_empty());
         json(&output.join("chelsea.json"))["unlabelled_share"]
             .as_f64()
             .expect("a share")
     };
-    assert_eq!(run("none", "-1"), 0.0);
-    assert_eq!(run("all", "1"), 1.0);
-    assert!(run("word", "wall") < 1.0);
+    assert_eq!(run("none", "--min-score", "-1", &[]), 0.0);
+    assert_eq!(run("all", "--min-score", "1", &[]), 1.0);
+    let wall = run("class", "--background-class", "wall", &[]);
+    assert!(wall < 1.0);
+    // The former option.
+    let note = ["note: `--background 1` is now `--min-score 1`"];
+    assert_eq!(run("former-score", "--background", "1", &note), 1.0);
+    let note = ["note: `--background wall` is now `--background-class wall`"];
+    assert_eq!(run("former-class", "--background", "wall", &note), wall);
 }
 
 #[test]
-fn a_photo_from_stdin_and_a_folder_of_photos() {
+fn an_image_from_stdin_and_a_folder_of_images() {
     let folder = tempfile::tempdir().expect("a folder");
     let weights = asset("example/random-weights.safetensors");
     let output = Command::new(env!("CARGO_BIN_EXE_zegclip"))
@@ -293,7 +300,7 @@ fn cpu_and_gpu_agree() {
 }
 
 #[test]
-fn tokens_one_array_a_line() {
+fn tokens_are_one_array_per_line() {
     let outcome = zegclip(&["tokenize", "a photo of a cat", "dog"]);
     outcome.check(0, &[]);
     assert_eq!(

@@ -69,7 +69,7 @@ fn a_run_makes_a_model_that_segments() {
     ];
     zegclip(&segment).check(0, &[]);
     // A run is never written over.
-    zegclip(&arguments).check(1, &["holds a run already", "--resume"]);
+    zegclip(&arguments).check(1, &["hint: resume it with `--resume "]);
     zegclip(&["train", "--resume", &run, "--device", "cpu"]).check(0, &[]);
 }
 
@@ -146,7 +146,7 @@ fn devices_are_named_once_and_share_the_batch() {
     zegclip(&arguments).check(1, &["no-such.safetensors"]);
     // The run directory exists only from the first run that can start.
     assert!(!farm.path("run").exists());
-    start("cpu").check(0, &["a resumed run goes on bit for bit"]);
+    start("cpu").check(0, &["an interrupted run resumes bit-exactly"]);
 }
 
 #[test]
@@ -179,13 +179,13 @@ fn a_model_remembers_its_setting() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_saves_reports_and_tells_how_to_go_on() {
+fn ctrl_c_saves_reports_and_hints_at_resuming() {
     let (farm, config, set) = farm_run();
     let run = farm.text("run");
     let many = ["--set", "iterations=100000", "--set", "run.checkpoint_interval=100000"];
     let start = ["train", &config, "--set", &set, "--output", &run, "--device", "cpu"];
     let outcome = program::interrupted(&[&start[..], &many].concat(), &farm.path("run/metrics.jsonl"));
-    let resume = format!("go on with\n  zegclip train --resume {run} --device cpu");
+    let resume = format!("hint: resume with `zegclip train --resume {run} --device cpu`");
     outcome.check(1, &["error: interrupted after iteration", "which is saved", &resume]);
     let report = std::fs::read_to_string(farm.path("run/report.html")).expect("the report");
     // Three photos of the only split, each with labels, prediction and errors.
@@ -273,7 +273,7 @@ fn checkpoints_become_model_files() {
     let latest = export(&["latest"]);
     latest.check(0, &[]);
     assert!(bytes(Path::new(latest.stdout.trim())) == bytes(&farm.path("run/model.safetensors")));
-    export(&["latest"]).check(1, &["iteration-6.safetensors` exists already", "--output"]);
+    export(&["latest"]).check(1, &["iteration-6.safetensors` already exists", "--output"]);
     export(&["best"]).check(0, &[]);
     let other = farm.text("other.safetensors");
     export(&["half-way", "--output", &other]).check(0, &[]);
@@ -317,14 +317,14 @@ fn a_file_that_grows_too_large_stops_the_run_with_its_state_whole() {
     // Every file but the model with its text encoder is small enough.
     let limited = "trap '' XFSZ; ulimit -f 2000; exec \"$@\"";
     let outcome = shell(limited, &training(&[&config, "--set", &set, "--output", &run]));
-    let resume = format!("go on from it with\n  zegclip train --resume {run} --device cpu");
+    let resume = format!("resume with `zegclip train --resume {run} --device cpu`");
     outcome.check(
         1,
         &[
             "error: ",
             "model.safetensors",
             "File too large",
-            "the state after iteration 6 is whole",
+            "the checkpoint of iteration 6 is complete",
             &resume,
         ],
     );
@@ -384,7 +384,7 @@ fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
         &[
             "error: cannot write `",
             "No space left on device",
-            "the state after iteration 4 is whole",
+            "the checkpoint of iteration 4 is complete",
         ],
     );
     assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);

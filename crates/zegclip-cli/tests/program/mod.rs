@@ -1,4 +1,4 @@
-//! Running the program and judging how it ended.
+//! Running the program and checking how it ended.
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part")]
 
 pub mod data;
@@ -46,14 +46,57 @@ impl Outcome {
             assert!(self.stderr.contains("error"), "{}", self.stderr);
         }
     }
+
+    /// Exit code and message as in the snapshot `name`; `folder` is the test's own.
+    #[track_caller]
+    pub fn snapshot(&self, name: &str, folder: &Path) {
+        let code = self.code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+        snapshot(name, &format!("exit code: {code}\n{}", portable(&self.stderr, folder)));
+    }
+}
+
+/// Compares with `tests/snapshots/NAME.snap`. `INSTA_UPDATE=always` writes it.
+#[track_caller]
+pub fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// The text without paths and devices of this machine.
+pub fn portable(text: &str, folder: &Path) -> String {
+    const DEVICES: &str = "use one of: ";
+    let repository = test_support::repository();
+    let mut text = text.to_owned();
+    for (path, name) in [
+        (folder, "[FOLDER]"),
+        (&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), "[REPOSITORY]"),
+        (&repository, "[REPOSITORY]"),
+    ] {
+        text = text.replace(&path.display().to_string(), name);
+    }
+    let lines = text.lines().map(|line| match line.split_once(DEVICES) {
+        Some((before, _)) => format!("{before}{DEVICES}[DEVICES]"),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The program with an environment that does not depend on the machine.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zegclip"));
+    command
+        .env("COLUMNS", "100")
+        .env_remove("ZEGCLIP_LOG")
+        .stdin(Stdio::null());
+    command
 }
 
 /// Runs the program.
 pub fn zegclip(arguments: &[&str]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_zegclip"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output();
+    let output = command().args(arguments).output();
     output.expect("zegclip starts").into()
 }
 
