@@ -40,9 +40,9 @@ pub(crate) fn man(arguments: &ManArguments) -> Result<(), Failure> {
 /// The pages of a command and of those below it.
 fn pages(command: &clap::Command) -> Vec<Man> {
     let below = command.get_subcommands().filter(|command| !command.is_hide_set());
-    let mut pages = vec![Man::new(command.clone())];
-    pages.extend(below.flat_map(pages));
-    pages
+    std::iter::once(Man::new(command.clone()))
+        .chain(below.flat_map(pages))
+        .collect()
 }
 
 fn write(man: &Man, path: &Path) -> Result<(), Failure> {
