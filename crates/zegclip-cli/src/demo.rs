@@ -7,10 +7,10 @@ use serde_json::Value;
 use zegclip::demo::{DemoResult, DemoScene, DemoSettings, run as run_split};
 use zegclip::{LabelMap, RgbImage, Vocabulary};
 use zegclip_data::draw::{blend, side_by_side, with_legend};
-use zegclip_data::evaluation::{Page, html_of_all};
 use zegclip_data::metrics::{Scores, evaluation_json};
 use zegclip_data::scenes::TestSplit;
 use zegclip_data::{TrainingSetting, resize_bilinear, resize_labels_nearest, write_atomically};
+use zegclip_report::{EvaluationPage, Example, ExampleFigure, ExampleGroup, evaluation_collection};
 
 use crate::arguments::DemoArguments;
 use crate::failure::Failure;
@@ -152,13 +152,24 @@ fn page(
             ),
             ("time", format!("{:.0} ms a scene", result.milliseconds)),
         ];
-        let shown = result.shown.iter().map(|shown| shown.example(&result.vocabulary));
-        Ok(Page {
+        let figure = |shown: &DemoScene| {
+            ExampleFigure::new(&Example {
+                name: shown.caption(),
+                image: Some(&shown.scene.image),
+                labels: &shown.scene.labels,
+                prediction: &shown.prediction,
+                vocabulary: &result.vocabulary,
+            })
+        };
+        Ok(EvaluationPage {
             title: format!("Scenes by {}", split.title()),
             facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
             scores,
             vocabulary: &result.vocabulary,
-            images: vec![("The first scenes".to_owned(), shown.collect::<Result<_, _>>()?)],
+            examples: vec![ExampleGroup {
+                title: "First scenes".to_owned(),
+                examples: result.shown.iter().map(figure).collect::<Result<_, _>>()?,
+            }],
         })
     });
     let parts = parts.collect::<Result<Vec<_>, Failure>>()?;
@@ -178,7 +189,7 @@ fn page(
         model_name(options.weights.as_deref()),
         results.first().map_or(0, |(_, result)| result.vocabulary.len()),
     );
-    Ok(html_of_all("ZegCLIP demo", &introduction, &parts)?)
+    Ok(evaluation_collection("ZegCLIP demo", &introduction, &parts))
 }
 
 fn print(options: &DemoArguments, results: &[(TestSplit, DemoResult)]) -> Result<(), Failure> {

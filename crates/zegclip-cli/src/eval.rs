@@ -8,9 +8,10 @@ use zegclip::evaluation::{Evaluation, Scored};
 use zegclip::{SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
 use zegclip_data::{DataError, TrainingSetting, Vocabulary, write_label_png};
+use zegclip_report::evaluation_page;
 
 use crate::arguments::MethodName;
-use crate::evaluation_files::{EvaluationFiles, page, print, running};
+use crate::evaluation_files::{EvaluationFiles, print, running};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::plan::EvalPlan;
@@ -112,7 +113,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         let name = dataset.samples().get(index).map_or("", |sample| sample.id());
         Ok((name.to_owned(), Some(image), labels))
     };
-    let html = page(&header, &state, &vocabulary, image)?;
+    let html = evaluation_page(&header, &state, &vocabulary, image)?;
     files.write(&header, state.confusion(), &html)?;
     files.remove_state()?;
     print(state.confusion(), options.json)

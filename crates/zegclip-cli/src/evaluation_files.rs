@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use zegclip_data::evaluation::{EvaluationError, EvaluationState, Page, ShownExample};
 use zegclip_data::metrics::{Confusion, Scores, evaluation_json, markdown_table};
-use zegclip_data::{LabelMap, RgbImage, Vocabulary, write_atomically};
+use zegclip_data::write_atomically;
 
 use crate::failure::Failure;
 use crate::{hints, output};
@@ -75,41 +74,6 @@ impl EvaluationFiles {
         write_atomically(&self.path("json"), |file| writeln!(file, "{text}"))?;
         Ok(())
     }
-}
-
-/// The page of a finished evaluation. `image` gives name, photo and labels of an image.
-pub(crate) fn page(
-    facts: &[(String, String)],
-    state: &EvaluationState,
-    vocabulary: &Vocabulary,
-    image: impl Fn(usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError>,
-) -> Result<String, Failure> {
-    let (worst, best) = state.examples().worst_and_best();
-    let show = |examples: Vec<&zegclip_data::evaluation::Example>| {
-        let shown = examples.into_iter().map(|example| {
-            let (name, photo, labels) = image(example.index)?;
-            let prediction = example.prediction(vocabulary.len())?;
-            Ok(ShownExample::new(
-                &name,
-                example.miou,
-                photo.as_ref(),
-                &labels,
-                &prediction,
-            ))
-        });
-        shown.collect::<Result<Vec<_>, EvaluationError>>()
-    };
-    let page = Page {
-        title: "ZegCLIP evaluation".to_owned(),
-        facts: facts.to_vec(),
-        scores: &Scores::of(state.confusion()),
-        vocabulary,
-        images: vec![
-            ("Worst images".to_owned(), show(worst)?),
-            ("Best images".to_owned(), show(best)?),
-        ],
-    };
-    Ok(page.html()?)
 }
 
 /// Prints scores to stdout: JSON on one line, or tables.

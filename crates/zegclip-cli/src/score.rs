@@ -9,8 +9,9 @@ use zegclip_data::datasets::{Dataset, DatasetError, LabelFolder};
 use zegclip_data::evaluation::{Evaluation, EvaluationError, EvaluationState, Scored};
 use zegclip_data::metrics::Confusion;
 use zegclip_data::{LabelDepth, LabelMap, RgbImage, Vocabulary, encoding_of_written};
+use zegclip_report::evaluation_page;
 
-use crate::evaluation_files::{EvaluationFiles, page, print, running};
+use crate::evaluation_files::{EvaluationFiles, print, running};
 use crate::failure::Failure;
 use crate::plan::{self, Comparison, ScorePlan};
 use crate::progress::bar;
@@ -187,7 +188,11 @@ fn write(
     vocabulary: &Vocabulary,
     image: impl Fn(usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError>,
 ) -> Result<(), Failure> {
-    files.write(header, state.confusion(), &page(header, state, vocabulary, image)?)
+    files.write(
+        header,
+        state.confusion(),
+        &evaluation_page(header, state, vocabulary, image)?,
+    )
 }
 
 /// `score --merge`

@@ -61,7 +61,7 @@ fn a_run_makes_a_clip_and_a_page() {
         "<td>loss of patches</td>",
         "<td>unknown artist, top-5</td>",
         "aria-label=\"Zero-shot classification, top-1\"",
-        ">known artists</text>",
+        "</i>known artists</span>",
     ] {
         assert!(report.contains(part), "{part}: {report}");
     }

@@ -1,12 +1,13 @@
 //! The result of an evaluation: mean scores, scores per class, example images.
 
 use maud::{Markup, html};
+use zegclip_data::evaluation::{EvaluationError, EvaluationState, ReportHeader};
 use zegclip_data::metrics::{ClassScores, Scores};
-use zegclip_data::{ClassIndex, Vocabulary};
+use zegclip_data::{ClassIndex, LabelMap, RgbImage, Vocabulary};
 
-use crate::ExampleGroup;
 use crate::class_chip::{class_chip, percent};
 use crate::document::document;
+use crate::{Example, ExampleFigure, ExampleGroup};
 
 /// A page about one evaluation.
 #[derive(Clone, Debug)]
@@ -21,6 +22,46 @@ pub struct EvaluationPage<'a> {
     pub vocabulary: &'a Vocabulary,
     /// Images such as the worst and the best ones.
     pub examples: Vec<ExampleGroup>,
+}
+
+/// The page of a finished evaluation with its worst and best images. `image` returns name, image and labels at an index.
+///
+/// # Errors
+/// Those of `image`, and [`EvaluationError::Data`] if an example cannot be drawn.
+pub fn evaluation_page(
+    header: &ReportHeader,
+    state: &EvaluationState,
+    vocabulary: &Vocabulary,
+    image: impl Fn(usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError>,
+) -> Result<String, EvaluationError> {
+    let figure = |example: &zegclip_data::evaluation::Example| {
+        let (name, image, labels) = image(example.index)?;
+        let figure = ExampleFigure::new(&Example {
+            name: &name,
+            image: image.as_ref(),
+            labels: &labels,
+            prediction: &example.prediction(vocabulary.len())?,
+            vocabulary,
+        });
+        Ok::<_, EvaluationError>(figure?)
+    };
+    let group = |title: &str, examples: Vec<_>| {
+        let title = title.to_owned();
+        let examples = examples
+            .into_iter()
+            .map(figure)
+            .collect::<Result<_, EvaluationError>>()?;
+        Ok::<_, EvaluationError>(ExampleGroup { title, examples })
+    };
+    let (worst, best) = state.examples().worst_and_best();
+    let page = EvaluationPage {
+        title: "ZegCLIP evaluation".to_owned(),
+        facts: header.to_vec(),
+        scores: &Scores::of(state.confusion()),
+        vocabulary,
+        examples: vec![group("Worst images", worst)?, group("Best images", best)?],
+    };
+    Ok(page.html())
 }
 
 /// Several evaluations on one page, each under its own title, below an introduction.

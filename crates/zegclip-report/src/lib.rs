@@ -1,7 +1,7 @@
 //! HTML reports as single files: evaluations, training runs, example segmentations.
 //!
-//! - [`EvaluationPage`]: scores of a data set with its best and worst images; [`evaluation_collection`] puts several on
-//!   one page.
+//! - [`evaluation_page`]: the page of a finished evaluation with its worst and best images.
+//! - [`EvaluationPage`]: its template; [`evaluation_collection`] puts several on one page.
 //! - [`RunPage`]: loss curves, scores and examples of a training run.
 //! - [`ExampleFigure`]: an image, its labels, a prediction and the errors side by side.
 //! - [`LinePlot`]: curves over iterations as inline SVG.
@@ -41,7 +41,7 @@ mod example_figure;
 mod line_plot;
 mod run_page;
 
-pub use evaluation_page::{EvaluationPage, evaluation_collection};
+pub use evaluation_page::{EvaluationPage, evaluation_collection, evaluation_page};
 pub use example_figure::{Example, ExampleFigure, ExampleGroup};
 pub use line_plot::{Curve, LinePlot, VerticalScale};
 pub use run_page::{Number, RunPage};

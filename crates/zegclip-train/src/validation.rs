@@ -5,12 +5,12 @@ use std::sync::Arc;
 use burn::data::dataloader::DataLoader;
 use zegclip::{SegmentOptions, Segmenter};
 use zegclip_data::datasets::{Dataset, DatasetError, DatasetSpec};
-use zegclip_data::evaluation::ShownExample;
 use zegclip_data::metrics::{Confusion, Scores};
 use zegclip_data::{LabelMap, Prefetch, RgbImage, ThreadFailed, TrainingSetting, Vocabulary};
+use zegclip_report::{Example, ExampleFigure, ExampleGroup};
 
 use crate::training::{Evaluated, FailureSlot, ScoreColumn, ScoreMetric, ordered_loader};
-use crate::{ExampleMasks, TrainConfig, TrainError};
+use crate::{TrainConfig, TrainError};
 
 /// Images of a split in the report.
 const EXAMPLES: usize = 3;
@@ -102,18 +102,23 @@ impl ValidationData {
     }
 
     /// A few images of each split with their masks.
-    pub(crate) fn examples(&self, segmenter: &Segmenter) -> Result<Vec<ExampleMasks>, TrainError> {
+    pub(crate) fn examples(&self, segmenter: &Segmenter) -> Result<Vec<ExampleGroup>, TrainError> {
         let masks = |(title, dataset): &(String, Dataset)| {
             let images = dataset.samples().iter().enumerate().map(|(index, sample)| {
                 let (photo, labels) = dataset.load(index)?;
                 let prediction = segmenter.segment_with(&photo, &self.vocabulary, &self.decoding)?;
-                let shown = ShownExample::scored(sample.id(), &photo, &labels, &prediction.labels.0, &self.vocabulary);
-                Ok(shown?)
+                let figure = ExampleFigure::new(&Example {
+                    name: sample.id(),
+                    image: Some(&photo),
+                    labels: &labels,
+                    prediction: &prediction.labels.0,
+                    vocabulary: &self.vocabulary,
+                });
+                Ok(figure?)
             });
-            Ok(ExampleMasks {
+            Ok(ExampleGroup {
                 title: title.clone(),
-                vocabulary: self.vocabulary.clone(),
-                images: images.collect::<Result<_, TrainError>>()?,
+                examples: images.collect::<Result<_, TrainError>>()?,
             })
         };
         self.shown.iter().map(masks).collect()

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use zegclip_data::evaluation::{Evaluation, ShownExample};
+use zegclip_data::evaluation::Evaluation;
 use zegclip_data::metrics::Confusion;
 use zegclip_data::scenes::{Scene, SceneSettings, Scenes, TestSplit};
-use zegclip_data::{DataError, LabelMap, Vocabulary};
+use zegclip_data::{LabelMap, Vocabulary};
 
 use crate::{Error, SegmentOptions, Segmenter};
 
@@ -122,14 +122,5 @@ impl DemoScene {
     /// The scene's plainest caption.
     pub fn caption(&self) -> &str {
         self.scene.captions.first().map_or("", String::as_str)
-    }
-
-    /// The scene for a page.
-    ///
-    /// # Errors
-    /// [`DataError::PredictionSize`] if the prediction is not of the scene.
-    pub fn example(&self, vocabulary: &Vocabulary) -> Result<ShownExample, DataError> {
-        let Scene { image, labels, .. } = &self.scene;
-        ShownExample::scored(self.caption(), image, labels, &self.prediction, vocabulary)
     }
 }

@@ -1,12 +1,11 @@
-//! The worst and the best images so far: a bounded number, with their predictions.
+//! The worst and the best images of an evaluation: a bounded number of each, with their predictions.
 
 use serde::{Deserialize, Serialize};
 
-use super::base64;
 use crate::metrics::{Confusion, Scores};
 use crate::{DataError, ImageLimits, LabelMap, Vocabulary, decode_label_png, encode_label_png, encoding_of_written};
 
-/// An image that is shown, and its prediction as a label PNG.
+/// One of the worst or best images, with its prediction as a label PNG.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
@@ -15,7 +14,7 @@ pub struct Example {
     /// Mean IoU over the classes of its labels and prediction, 0 to 1.
     #[serde(with = "exact")]
     pub miou: f64,
-    #[serde(with = "base64::text")]
+    #[serde(with = "base64_text")]
     prediction: Vec<u8>,
 }
 
@@ -23,7 +22,7 @@ impl Example {
     /// The prediction, `[height, width]`, for a list of `classes` classes.
     ///
     /// # Errors
-    /// [`DataError`] if it was damaged while it was saved.
+    /// [`DataError`] if the saved PNG is damaged.
     pub fn prediction(&self, classes: usize) -> Result<LabelMap, DataError> {
         let (encoding, depth) = encoding_of_written(classes);
         let raw = decode_label_png(&self.prediction, "a saved prediction", &ImageLimits::default(), depth)?;
@@ -51,11 +50,29 @@ mod exact {
     }
 }
 
-/// At most `most` of either kind. Which ones does not depend on where an evaluation was interrupted.
+/// For serde: bytes as Base64 text with padding (RFC 4648, §4).
+mod base64_text {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let invalid = |error| D::Error::custom(format_args!("a prediction is not Base64: {error}"));
+        BASE64_STANDARD.decode(text).map_err(invalid)
+    }
+}
+
+/// The worst and the best images, at most `capacity` of each. Which ones does not depend on where an evaluation was
+/// interrupted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Examples {
-    most: usize,
+    #[serde(rename = "most")]
+    capacity: usize,
     /// The lowest score first.
     worst: Vec<Example>,
     /// The highest score first.
@@ -63,15 +80,15 @@ pub struct Examples {
 }
 
 impl Examples {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
-            most,
+            capacity,
             worst: Vec::new(),
             best: Vec::new(),
         }
     }
 
-    /// Takes an image up if it is worse or better than one of those kept. `image` counts this image only.
+    /// Keeps an image if it is among the worst or best so far. `image` counts this image only.
     pub(super) fn offer(
         &mut self,
         index: usize,
@@ -83,13 +100,13 @@ impl Examples {
         let Some(miou) = Scores::of(image).miou else {
             return Ok(());
         };
-        let place = |kept: &[Example], before: fn(f64, f64) -> bool| {
-            let place = kept.iter().take_while(|other| !before(miou, other.miou)).count();
-            (place < self.most).then_some(place)
+        let rank = |kept: &[Example], precedes: fn(f64, f64) -> bool| {
+            let rank = kept.iter().take_while(|other| !precedes(miou, other.miou)).count();
+            (rank < self.capacity).then_some(rank)
         };
         // Of equal scores the earlier image is the worse one, so that few images are all in one of the lists.
-        let worst = place(&self.worst, |a, b| a < b);
-        let best = place(&self.best, |a, b| a >= b);
+        let worst = rank(&self.worst, |a, b| a < b);
+        let best = rank(&self.best, |a, b| a >= b);
         if worst.is_none() && best.is_none() {
             return Ok(());
         }
@@ -98,21 +115,21 @@ impl Examples {
             miou,
             prediction: encode_label_png(prediction, &vocabulary.palette())?,
         };
-        for (kept, place) in [(&mut self.worst, worst), (&mut self.best, best)] {
-            if let Some(place) = place {
-                kept.insert(place, example.clone());
-                kept.truncate(self.most);
+        for (kept, rank) in [(&mut self.worst, worst), (&mut self.best, best)] {
+            if let Some(rank) = rank {
+                kept.insert(rank, example.clone());
+                kept.truncate(self.capacity);
             }
         }
         Ok(())
     }
 
-    /// The worst images, the worst first, and the best ones, the best first; none is both.
+    /// The worst images in ascending order of mean IoU and the best ones in descending order; no image is in both lists.
     pub fn worst_and_best(&self) -> (Vec<&Example>, Vec<&Example>) {
         let mut all: Vec<&Example> = self.worst.iter().chain(&self.best).collect();
         all.sort_by(|a, b| a.miou.total_cmp(&b.miou).then(a.index.cmp(&b.index)));
         all.dedup_by_key(|example| example.index);
-        // Few images are in both lists: then the lower half of them are the worst.
+        // With few images both lists have the same ones: the lower half is the worst.
         let best = all.split_off(all.len().div_ceil(2));
         (all, best.into_iter().rev().collect())
     }
@@ -122,7 +139,7 @@ impl Examples {
 mod tests {
     use super::*;
 
-    fn offered(scores: &[u16]) -> Examples {
+    fn examples_of(scores: &[u16]) -> Examples {
         let vocabulary = Vocabulary::from_names("cat, dog").unwrap();
         let mut examples = Examples::new(3);
         for (index, &right) in scores.iter().enumerate() {
@@ -140,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn the_extremes_are_kept_in_order() {
-        let examples = offered(&[50, 10, 90, 30, 70, 20, 95, 60]);
+    fn extremes_are_kept_in_order() {
+        let examples = examples_of(&[50, 10, 90, 30, 70, 20, 95, 60]);
         let (worst, best) = examples.worst_and_best();
         assert_eq!((indices(&worst), indices(&best)), (vec![1, 5, 3], vec![6, 2, 4]));
         let prediction = worst.first().unwrap().prediction(2).unwrap();
@@ -151,15 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn equal_scores_leave_nobody_out() {
-        let examples = offered(&[50, 50, 50, 50, 50, 60]);
+    fn equal_scores_omit_no_image() {
+        let examples = examples_of(&[50, 50, 50, 50, 50, 60]);
         let (worst, best) = examples.worst_and_best();
         assert_eq!((indices(&worst), indices(&best)), (vec![0, 1, 2], vec![5, 4, 3]));
     }
 
     #[test]
-    fn of_few_images_none_is_both() {
-        let (examples, none) = (offered(&[50, 10, 90]), offered(&[]));
+    fn few_images_are_in_one_list_each() {
+        let (examples, none) = (examples_of(&[50, 10, 90]), examples_of(&[]));
         let (worst, best) = examples.worst_and_best();
         assert_eq!((indices(&worst), indices(&best)), (vec![1, 0], vec![2]));
         assert!(none.worst_and_best().0.is_empty());

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{EvaluationError, EvaluationState, Example, Page, ShownExample};
+use super::EvaluationError;
 use crate::metrics::{Confusion, Scores, evaluation_json, markdown_table};
-use crate::{DataError, LabelMap, RgbImage, Vocabulary, write_atomically};
+use crate::{DataError, write_atomically};
 
 /// Facts about an evaluation in the order in which reports show them: name and value.
 pub type ReportHeader = [(String, String)];
@@ -106,47 +106,10 @@ impl EvaluationFiles {
     }
 }
 
-/// The page of a finished evaluation with its worst and best images. `image` returns name, image and labels at an index.
-///
-/// # Errors
-/// Those of `image`, and [`EvaluationError::Data`] if a picture cannot be drawn.
-pub fn evaluation_page(
-    header: &ReportHeader,
-    state: &EvaluationState,
-    vocabulary: &Vocabulary,
-    image: impl Fn(usize) -> Result<(String, Option<RgbImage>, LabelMap), EvaluationError>,
-) -> Result<String, EvaluationError> {
-    let (worst, best) = state.examples().worst_and_best();
-    let show = |examples: Vec<&Example>| {
-        let shown = examples.into_iter().map(|example| {
-            let (name, image, labels) = image(example.index)?;
-            let prediction = example.prediction(vocabulary.len())?;
-            Ok(ShownExample::new(
-                &name,
-                example.miou,
-                image.as_ref(),
-                &labels,
-                &prediction,
-            ))
-        });
-        shown.collect::<Result<Vec<_>, EvaluationError>>()
-    };
-    let page = Page {
-        title: "ZegCLIP evaluation".to_owned(),
-        facts: header.to_vec(),
-        scores: &Scores::of(state.confusion()),
-        vocabulary,
-        images: vec![
-            ("Worst images".to_owned(), show(worst)?),
-            ("Best images".to_owned(), show(best)?),
-        ],
-    };
-    Ok(page.html()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Vocabulary;
 
     #[test]
     fn a_finished_evaluation_is_replaced_only_on_request() {

@@ -3,25 +3,20 @@
 //! [`Evaluation`] reads ahead, predicts and scores at the same time in memory that does not grow with the number of
 //! images, and can go on where it was stopped. [`Page`] shows the result to people.
 
-mod base64;
 mod error;
 mod examples;
 mod files;
 mod label_comparison;
 mod merge;
-mod page;
 mod run;
 mod shard;
-mod shown_example;
 mod state;
 
 pub use error::EvaluationError;
 pub use examples::{Example, Examples};
-pub use files::{EvaluationFiles, ReportHeader, evaluation_page};
+pub use files::{EvaluationFiles, ReportHeader};
 pub use label_comparison::{LabelComparison, TrueLabels};
 pub use merge::merge_confusion_files;
-pub use page::{Page, html_of_all};
 pub use run::{Evaluation, Scored};
 pub use shard::Shard;
-pub use shown_example::{EXAMPLE_STYLE, ShownExample, escape};
 pub use state::EvaluationState;

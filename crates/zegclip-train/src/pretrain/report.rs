@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use zegclip_report::{Curve, RunPage};
+
 use super::PretrainConfig;
-use crate::line_plot::Curve;
-use crate::report_page::{Page, Plot, Row, curve, write_page};
+use crate::report::{curve, iterations_done, learning_rate_plot, loss_plot, number, plot, write_page};
 use crate::{ClipScores, Configuration, MetricsLine, RunDirectory, TrainError};
 
 /// Writes the report of a run, finished or not, from its metrics.
@@ -15,21 +16,17 @@ pub(super) fn write_report(run: &RunDirectory, config: &PretrainConfig) -> Resul
 fn report(lines: &[MetricsLine], config: &PretrainConfig) -> Result<String, TrainError> {
     let newest = lines.iter().rev().find(|line| line.loss_contrastive.is_some());
     let splits: BTreeSet<&String> = lines.iter().flat_map(|line| line.clip_scores.keys()).collect();
-    let mut rows = vec![
-        Row::new("contrastive loss", newest.and_then(|line| line.loss_contrastive), 4),
-        Row::new("loss of patches", newest.and_then(|line| line.loss_patches), 4),
-        Row::new("scale of similarities", newest.and_then(|line| line.logit_scale), 1),
-        Row::new("seconds an iteration", newest.and_then(|line| line.seconds), 3),
-        Row::new("images a second", newest.and_then(|line| line.images_per_second), 1),
+    let mut numbers = vec![
+        number("contrastive loss", newest.and_then(|line| line.loss_contrastive), 4),
+        number("loss of patches", newest.and_then(|line| line.loss_patches), 4),
+        number("similarity scale", newest.and_then(|line| line.logit_scale), 1),
+        number("seconds per iteration", newest.and_then(|line| line.seconds), 3),
+        number("images per second", newest.and_then(|line| line.images_per_second), 1),
     ];
     for split in &splits {
         let scores = lines.iter().rev().find_map(|line| line.clip_scores.get(*split));
         let mut row = |name: &str, value: fn(&ClipScores) -> Option<f64>| {
-            rows.push(Row::new(
-                format!("{}, {name}", spaced(split)),
-                scores.and_then(value),
-                1,
-            ));
+            numbers.push(number(format!("{}, {name}", spaced(split)), scores.and_then(value), 1));
         };
         row("top-1", |scores| scores.top1);
         row("top-5", |scores| scores.top5);
@@ -38,7 +35,7 @@ fn report(lines: &[MetricsLine], config: &PretrainConfig) -> Result<String, Trai
         row("R@5 of captions", |scores| Some(scores.image_to_text_r5));
         row("R@5 of images", |scores| Some(scores.text_to_image_r5));
     }
-    // For each split a curve.
+    // One curve per split.
     let by_split = |value: fn(&ClipScores) -> Option<f64>| -> Vec<Curve> {
         let of_split = |split: &&String| {
             let split = *split;
@@ -46,47 +43,41 @@ fn report(lines: &[MetricsLine], config: &PretrainConfig) -> Result<String, Trai
         };
         splits.iter().map(of_split).collect()
     };
-    let page = Page {
-        title: "CLIP pre-training",
-        about: format!("Images and captions of {}", config.data.source),
+    let losses = vec![
+        curve("contrastive loss", lines, |line| line.loss_contrastive),
+        curve("loss of patches", lines, |line| line.loss_patches),
+    ];
+    let scale = vec![curve("inverse temperature", lines, |line| line.logit_scale)];
+    let page = RunPage {
+        title: "CLIP pre-training".to_owned(),
+        description: format!("Images and captions of {}", config.data.source),
+        iterations_done: iterations_done(lines),
         iterations: config.iterations(),
-        lines,
-        rows,
+        numbers,
         plots: vec![
-            Plot {
-                title: "Losses",
-                unit: "loss",
-                curves: vec![
-                    curve("contrastive loss", lines, |line| line.loss_contrastive),
-                    curve("loss of patches", lines, |line| line.loss_patches),
-                ],
-            },
-            Plot {
-                title: "Zero-shot classification, top-1",
-                unit: "percent",
-                curves: by_split(|scores| scores.top1),
-            },
-            Plot {
-                title: "Captions found for images, R@1",
-                unit: "percent",
-                curves: by_split(|scores| Some(scores.image_to_text_r1)),
-            },
-            Plot {
-                title: "Images found for captions, R@1",
-                unit: "percent",
-                curves: by_split(|scores| Some(scores.text_to_image_r1)),
-            },
-            Plot {
-                title: "Scale of similarities",
-                unit: "scale",
-                curves: vec![curve("inverse temperature", lines, |line| line.logit_scale)],
-            },
-            Plot::learning_rate(lines),
+            loss_plot("Losses", losses),
+            plot(
+                "Zero-shot classification, top-1",
+                "percent",
+                by_split(|scores| scores.top1),
+            ),
+            plot(
+                "Captions retrieved for images, R@1",
+                "percent",
+                by_split(|scores| Some(scores.image_to_text_r1)),
+            ),
+            plot(
+                "Images retrieved for captions, R@1",
+                "percent",
+                by_split(|scores| Some(scores.text_to_image_r1)),
+            ),
+            plot("Similarity scale", "scale", scale),
+            learning_rate_plot(lines),
         ],
         examples: &[],
         config: config.to_toml()?,
     };
-    page.html()
+    Ok(page.html())
 }
 
 /// The name of a split as words.
@@ -120,13 +111,13 @@ mod tests {
         };
         let lines = [loss(1), loss(2), loss(3), scored];
         let html = report(&lines, &PretrainConfig::default()).unwrap();
-        // No patches, no learning rate: nothing is drawn of them.
+        // Without a loss of patches or a learning rate, neither is drawn.
         assert_eq!(html.matches("<svg").count(), 5, "{html}");
         assert!(!html.contains("loss of patches") && !html.contains("Learning rate"));
         for expected in [
-            "<tr><td>known artists, top-1</td><td>31.5</td></tr>",
-            "unknown &lt;artist&gt;, R@1 of captions</td><td>40.0",
-            ">known artists</text>",
+            "<tr><td>known artists, top-1</td><td class=\"number\">31.5</td></tr>",
+            "unknown &lt;artist&gt;, R@1 of captions</td><td class=\"number\">40.0",
+            "</i>known artists</span>",
             "3 of ",
         ] {
             assert!(html.contains(expected), "{expected}: {html}");
@@ -134,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_lines_has_a_report() {
+    fn a_run_without_metrics_has_a_report() {
         let html = report(&[], &PretrainConfig::default()).unwrap();
         assert!(!html.contains("<svg") && html.ends_with("</html>\n"));
     }
