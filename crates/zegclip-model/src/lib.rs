@@ -29,6 +29,7 @@ pub mod relation;
 mod zegclip;
 
 pub use config::{ClipConfig, ZegClipConfig};
+pub use dense_clip::PatchFeatures;
 pub use dropout::Dropout;
 pub use error::ModelError;
 pub use load::{

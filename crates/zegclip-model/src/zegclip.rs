@@ -88,7 +88,13 @@ impl ZegClip {
             .unwrap_or_default()
     }
 
-    fn decode(&self, features: ImageFeatures, text_features: Tensor<2>) -> Tensor<4> {
+    /// Masks at patch grid, before σ, of images that are encoded: the words enter here only.
+    ///
+    /// # Shapes
+    /// - `features`: `patches` `[batch, height · width, embed_dim]`, `class` `[batch, embed_dim]`
+    /// - `text_features`: `[classes, embed_dim]`
+    /// - output: `[batch, classes, height, width]`, one value a patch
+    pub fn decode(&self, features: ImageFeatures, text_features: Tensor<2>) -> Tensor<4> {
         let [height, width] = features.grid;
         let queries = self.relation_descriptor.forward(features.class, text_features);
         let [batch, classes, _] = queries.dims();

@@ -4,19 +4,36 @@ use burn::tensor::Tensor;
 
 use crate::clip::{ClassToken, ImageEncoder, l2_normalize};
 
+/// Patch features in the joint embedding of images and texts.
+#[derive(Debug, Clone)]
+pub struct PatchFeatures {
+    /// Of unit length, row by row: `[batch, height · width, embed_dim]`.
+    pub patches: Tensor<3>,
+    /// Patches `[height, width]`.
+    pub grid: [usize; 2],
+}
+
 impl ImageEncoder {
     /// Cosine similarity of patch and text features, without training.
-    ///
-    /// The last block has no attention between tokens: each token's value passes through the output projection. The class
-    /// token is trained to aggregate these values, so they are in the joint embedding of images and texts.
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
     /// - `text_features`: `[classes, embed_dim]`, of unit length
     /// - output: `[batch, classes, height, width]`, one cosine per patch, in `[-1, 1]`
     pub fn maskclip_logits(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
+        self.maskclip_features(image).logits(text_features)
+    }
+
+    /// What [`maskclip_logits`](Self::maskclip_logits) compares with texts.
+    ///
+    /// The last block has no attention between tokens: each token's value passes through the output projection. The class
+    /// token is trained to aggregate these values, so they are in the joint embedding of images and texts.
+    ///
+    /// # Shapes
+    /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
+    pub fn maskclip_features(&self, image: Tensor<4>) -> PatchFeatures {
         let embedded = self.embed(image, ClassToken::Once);
-        let [height, width] = embedded.grid;
+        let grid = embedded.grid;
         let mut tokens = embedded.tokens;
         if let Some((last, blocks)) = self.blocks.split_last() {
             for block in blocks {
@@ -24,8 +41,20 @@ impl ImageEncoder {
             }
             tokens = last.forward_values(tokens);
         }
-        let patches = l2_normalize(self.project(tokens.narrow(1, 1, height * width))); // [batch, patches, embed_dim]
-        let similarity = text_features.unsqueeze::<3>().matmul(patches.swap_dims(1, 2)); // [batch, classes, patches]
+        let patches = l2_normalize(self.project(tokens.narrow(1, 1, grid[0] * grid[1]))); // [batch, patches, embed_dim]
+        PatchFeatures { patches, grid }
+    }
+}
+
+impl PatchFeatures {
+    /// Cosine similarity of patch and text features.
+    ///
+    /// # Shapes
+    /// - `text_features`: `[classes, embed_dim]`, of unit length
+    /// - output: `[batch, classes, height, width]`, one cosine per patch, in `[-1, 1]`
+    pub fn logits(self, text_features: Tensor<2>) -> Tensor<4> {
+        let [height, width] = self.grid;
+        let similarity = text_features.unsqueeze::<3>().matmul(self.patches.swap_dims(1, 2)); // [batch, classes, patches]
         let [batch, classes, _] = similarity.dims();
         similarity.reshape([batch, classes, height, width])
     }
