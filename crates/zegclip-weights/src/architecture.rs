@@ -1,12 +1,14 @@
+//! Parts and sizes of the model in a file, from the shapes of its tensors.
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::names::{DECODE_HEAD, IMAGE_ENCODER};
-use crate::{WeightError, WeightFile, config};
+use crate::{ArchitectureDefect, WeightError, WeightFile, config};
 
-/// Which parts of the model a file holds.
+/// Which parts of the model a file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Parts {
     /// CLIP's image encoder.
@@ -19,8 +21,8 @@ pub struct Parts {
     pub decode_head: bool,
 }
 
-/// Sizes of the model, as far as shapes tell. Numbers of heads leave no trace in shapes: they are known only from a
-/// configuration beside the file (OpenAI's models have heads of 64 channels).
+/// Sizes of the model, as far as shapes determine them. Numbers of heads are known only from a configuration beside the
+/// file (heads of OpenAI's models have 64 channels).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Architecture {
     /// The image encoder.
@@ -31,7 +33,7 @@ pub struct Architecture {
     pub prompts: Option<PromptArchitecture>,
     /// Relation descriptor and decoder.
     pub decoder: Option<DecoderArchitecture>,
-    /// Activation of both encoders, where a configuration tells; OpenAI's models and ZegCLIP use QuickGELU.
+    /// Activation of both encoders, if a configuration states it; OpenAI's models and ZegCLIP use QuickGELU.
     pub activation: Option<Activation>,
 }
 
@@ -52,7 +54,7 @@ pub struct VisionArchitecture {
     pub width: usize,
     /// Transformer blocks.
     pub layers: usize,
-    /// Attention heads, if a configuration tells.
+    /// Attention heads, if a configuration states them.
     pub heads: Option<usize>,
     /// Channels inside the blocks' MLPs.
     pub mlp_width: usize,
@@ -60,7 +62,7 @@ pub struct VisionArchitecture {
     pub patch_size: usize,
     /// Stored positions, without the class token's.
     pub positions: usize,
-    /// Side of the square grid of positions; `None` if it is no square.
+    /// Side of the grid of positions; `None` if it is not a square.
     pub position_grid: Option<usize>,
     /// Channels of the features after the projection; `None` without one.
     pub embed_dim: Option<usize>,
@@ -73,28 +75,29 @@ pub struct TextArchitecture {
     pub width: usize,
     /// Transformer blocks.
     pub layers: usize,
-    /// Attention heads, if a configuration tells.
+    /// Attention heads, if a configuration states them.
     pub heads: Option<usize>,
     /// Channels inside the blocks' MLPs.
     pub mlp_width: usize,
     /// Tokens of a text.
     pub context_length: usize,
-    /// Known tokens.
+    /// Rows of the token embedding.
     pub vocab_size: usize,
     /// Channels of the features after the projection; `None` without one.
     pub embed_dim: Option<usize>,
 }
 
-/// Which prompts there are. Both kinds: deep; only `prompt_embeddings`: shallow; only `deep_prompt_embeddings`: reverse.
+/// Prompts of the image encoder. Both tensors: deep; only `prompt_embeddings`: shallow; only `deep_prompt_embeddings`:
+/// reverse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PromptArchitecture {
-    /// Prompt tokens a layer.
+    /// Prompt tokens per layer.
     pub count: usize,
     /// Whether the first layer has prompts (`prompt_embeddings`).
     pub first_layer: bool,
-    /// Rows of `deep_prompt_embeddings`: later layers with prompts of their own.
+    /// Rows of `deep_prompt_embeddings`: number of later layers with prompts.
     pub deep_layers: usize,
-    /// Whether there is a `prompt_norm`.
+    /// Whether the file contains `prompt_norm`.
     pub norm: bool,
 }
 
@@ -105,7 +108,7 @@ pub struct DecoderArchitecture {
     pub layers: usize,
     /// Channels of a class query.
     pub width: usize,
-    /// Channels of the relation descriptor, twice the features' unless it is ablated.
+    /// Channels of the relation descriptor; twice `width` as published.
     pub descriptor_width: usize,
     /// Channels inside the feed-forward part.
     pub ffn_width: usize,
@@ -122,19 +125,18 @@ impl WeightFile {
         }
     }
 
-    /// The sizes that the tensors' shapes tell.
+    /// The sizes that the tensors' shapes determine.
     ///
     /// # Errors
-    /// A present part whose shapes contradict each other, lacks a tensor or is no vision transformer.
+    /// [`WeightError::Architecture`] if a present part lacks a tensor, has contradicting shapes or is not a vision
+    /// transformer.
     pub fn architecture(&self) -> Result<Architecture, WeightError> {
         let parts = self.parts();
         if let Some(name) = self
             .names()
             .find(|name| name.starts_with("backbone.layer1.") || name.starts_with("backbone.trunk."))
         {
-            return Err(self.contradiction(format!(
-                "its image encoder is no CLIP vision transformer (it has `{name}`)"
-            )));
+            return Err(self.defect(ArchitectureDefect::ImageEncoder(name.to_owned())));
         }
         let config = self.meta().get(config::KEY);
         Ok(Architecture {
@@ -147,16 +149,20 @@ impl WeightFile {
     }
 
     fn vision(&self, config: Option<&Json>) -> Result<VisionArchitecture, WeightError> {
-        let [width, channels, patch_size, patch_width] = self.shape("backbone.conv1.weight")?;
+        let name = "backbone.conv1.weight";
+        let [width, channels, patch_size, patch_width] = self.shape(name)?;
         if channels != 3 || patch_size != patch_width {
-            return Err(self.contradiction(format!(
-                "`backbone.conv1.weight` cuts patches of {channels}×{patch_size}×{patch_width}, not of RGB squares"
-            )));
+            return Err(self.defect(ArchitectureDefect::Patches {
+                name: name.to_owned(),
+                channels,
+                height: patch_size,
+                width: patch_width,
+            }));
         }
         let [rows, _] = self.shape("backbone.positional_embedding")?;
         let positions = rows
             .checked_sub(1)
-            .ok_or_else(|| self.contradiction("it stores no positions".into()))?;
+            .ok_or_else(|| self.defect(ArchitectureDefect::Positions))?;
         let grid = positions.isqrt();
         let [mlp_width, _] = self.shape("backbone.transformer.resblocks.0.mlp.c_fc.weight")?;
         Ok(VisionArchitecture {
@@ -192,7 +198,7 @@ impl WeightFile {
         let deep = size("backbone.deep_prompt_embeddings")?;
         let count = match (first, deep) {
             (Some([_, first, _]), Some([_, deep, _])) if first != deep => {
-                return Err(self.contradiction(format!("its first layer has {first} prompts, the later ones {deep}")));
+                return Err(self.defect(ArchitectureDefect::Prompts { first, deep }));
             }
             (Some([_, count, _]), _) | (None, Some([_, count, _])) => count,
             (None, None) => 0,
@@ -217,10 +223,15 @@ impl WeightFile {
     }
 
     fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N], WeightError> {
-        let missing = || self.contradiction(format!("it lacks `{name}`, so its sizes are unknown"));
+        let missing = || self.defect(ArchitectureDefect::MissingTensor(name.to_owned()));
         let shape = &self.info(name).ok_or_else(missing)?.shape;
-        <[usize; N]>::try_from(shape.as_slice())
-            .map_err(|_| self.contradiction(format!("`{name}` has shape {shape:?} instead of {N} extents")))
+        <[usize; N]>::try_from(shape.as_slice()).map_err(|_| {
+            self.defect(ArchitectureDefect::Rank {
+                name: name.to_owned(),
+                shape: shape.clone(),
+                axes: N,
+            })
+        })
     }
 
     fn columns(&self, name: &str) -> Result<Option<usize>, WeightError> {
@@ -231,7 +242,7 @@ impl WeightFile {
         })
     }
 
-    /// Layers `{prefix}0.` up to the last one.
+    /// Number of layers `{prefix}0.`, `{prefix}1.`, ….
     fn layers(&self, prefix: &str) -> Result<usize, WeightError> {
         let index = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
         let indices: BTreeSet<usize> = self.names().filter_map(index).collect();
@@ -240,15 +251,15 @@ impl WeightFile {
             .enumerate()
             .find(|(expected, index)| *expected != **index)
         {
-            Some((missing, _)) => Err(self.contradiction(format!("it lacks the layer `{prefix}{missing}`"))),
+            Some((missing, _)) => Err(self.defect(ArchitectureDefect::MissingLayer(format!("{prefix}{missing}")))),
             None => Ok(indices.len()),
         }
     }
 
-    fn contradiction(&self, reason: String) -> WeightError {
+    fn defect(&self, source: ArchitectureDefect) -> WeightError {
         WeightError::Architecture {
             path: self.path().to_owned(),
-            reason,
+            source,
         }
     }
 }
@@ -274,8 +285,8 @@ impl std::fmt::Display for Parts {
     }
 }
 
-/// Whether a configuration's activation can be told. Hugging Face writes `hidden_act` into both encoders' parts, OpenCLIP
-/// `quick_gelu` where it is used and nothing where it is not.
+/// The activation that a configuration states: `hidden_act` of both encoders for Hugging Face, `quick_gelu` (absent: false)
+/// for OpenCLIP.
 fn activation(config: &Json) -> Option<Activation> {
     if let Some(model) = config.get("model_cfg") {
         let quick = model.get("quick_gelu").and_then(Json::as_bool).unwrap_or(false);
@@ -284,7 +295,7 @@ fn activation(config: &Json) -> Option<Activation> {
     let part = ["vision_config", "text_config"]
         .iter()
         .find_map(|part| config.get(part)?.get("hidden_act")?.as_str());
-    // What transformers assumes for CLIP where nothing is written.
+    // The default of transformers for CLIP.
     match part.unwrap_or("quick_gelu") {
         "quick_gelu" => Some(Activation::QuickGelu),
         "gelu" => Some(Activation::Gelu),
@@ -292,15 +303,15 @@ fn activation(config: &Json) -> Option<Activation> {
     }
 }
 
-/// `part` is `vision` or `text`. Values that equal transformers' defaults for CLIP may be left out of its files, so nothing
-/// is concluded from an absent entry there.
+/// The heads that a configuration states; `part` is `vision` or `text`. An absent entry of Hugging Face means nothing, since
+/// default values may be left out.
 fn heads(config: &Json, part: &str, width: usize) -> Option<usize> {
     let number = |value: &Json| value.as_u64().and_then(|value| usize::try_from(value).ok());
     let heads = if let Some(model) = config.get("model_cfg") {
         let part = model.get(format!("{part}_cfg"))?;
         match part.get("heads") {
             Some(heads) => number(heads),
-            // OpenCLIP's own default for the image encoder; its text encoders always state their heads.
+            // OpenCLIP's default for the image encoder; its text encoders always state their heads.
             None => width.checked_div(part.get("head_width").map_or(Some(64), number)?),
         }
     } else {
@@ -309,7 +320,7 @@ fn heads(config: &Json, part: &str, width: usize) -> Option<usize> {
     heads.filter(|heads| *heads > 0 && width.is_multiple_of(*heads))
 }
 
-/// Whether a canonical name belongs to the frozen encoder or to what ZegCLIP trains: prompts and the decode head.
+/// Whether a canonical name is a parameter that ZegCLIP trains: prompts and the decode head.
 pub fn is_trained(name: &str) -> bool {
     name.starts_with(DECODE_HEAD)
         || name

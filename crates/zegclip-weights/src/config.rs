@@ -1,21 +1,21 @@
-//! The configuration that Hugging Face and OpenCLIP put beside their weights.
+//! The configuration that Hugging Face and OpenCLIP publish beside their weights.
 
 use std::path::Path;
 
 use serde_json::Value as Json;
 
-/// Where [`super::WeightFile::meta`] holds it.
+/// Its key in [`super::WeightFile::meta`].
 pub(crate) const KEY: &str = "config";
-/// File names, and the entry by which the content is known.
+/// File names, and the entry that identifies the content.
 const FILES: [(&str, &str); 3] = [
     ("config.json", "vision_config"),
     ("config.json", "text_config"),
     ("open_clip_config.json", "model_cfg"),
 ];
-/// Bytes of a configuration.
+/// Limit of a configuration in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
 
-/// The configuration of the model in the same folder; other files of the name do not count.
+/// The configuration of the model in the same folder; other files of these names are ignored.
 pub(crate) fn beside(weights: &Path) -> Option<Json> {
     let folder = weights.parent()?;
     FILES.iter().find_map(|(name, entry)| {

@@ -1,10 +1,10 @@
-//! What the containers have in common.
+//! The content of a container.
 
 use serde_json::{Map, Value as Json};
 
 use crate::view::View;
 
-/// What any container holds once it is open: tensors under the file's own names, and what is said about them.
+/// Tensors under the file's own names, and plain values beside them.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) kind: Content,
@@ -12,7 +12,7 @@ pub(crate) struct Contents {
     pub(crate) meta: Map<String, Json>,
 }
 
-/// The kind of container, where it decides how names are read.
+/// The kind of container, on which the meaning of names depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     TorchScript,

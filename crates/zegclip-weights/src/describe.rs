@@ -1,3 +1,5 @@
+//! A weight file described as JSON.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
@@ -6,9 +8,9 @@ use crate::names::{DECODE_HEAD, IMAGE_ENCODER, TEXT_ENCODER};
 use crate::{Dtype, WeightFile};
 
 impl WeightFile {
-    /// What the file is and holds, as one JSON object: `path`, `format`, `parts`, `architecture` (or `architecture_error`),
-    /// `classes`, `tensors`, `parameters`, `bytes`, `dtypes` (tensors of each element type), `unknown` (names that belong to
-    /// no part of the model), `meta`.
+    /// Format and content of the file as one JSON object: `path`, `format`, `parts`, `architecture` (or `architecture_error`),
+    /// `classes`, `tensors`, `parameters`, `bytes`, `dtypes` (tensors of each element type), `unknown` (names that are not part of
+    /// the model), `meta`.
     pub fn describe(&self) -> Json {
         let mut dtypes: BTreeMap<Dtype, usize> = BTreeMap::new();
         let (mut tensors, mut parameters, mut bytes) = (0usize, 0usize, 0usize);

@@ -1,3 +1,5 @@
+//! Element types, and their conversion to and from `f32`.
+
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use serde::Serialize;
@@ -60,7 +62,7 @@ impl Dtype {
         }
     }
 
-    /// `None` for element types that no model here uses.
+    /// `None` for element types that no CLIP uses.
     pub(crate) const fn from_safetensors(dtype: safetensors::Dtype) -> Option<Self> {
         use safetensors::Dtype as Other;
         Some(match dtype {
@@ -78,7 +80,7 @@ impl Dtype {
         })
     }
 
-    /// The storage class of PyTorch's pickles, `FloatStorage` and so on.
+    /// The storage class in pickles of PyTorch, such as `FloatStorage`.
     pub(crate) const fn storage_class(self) -> &'static str {
         match self {
             Self::F64 => "DoubleStorage",
@@ -111,7 +113,7 @@ impl Dtype {
         ALL.into_iter().find(|dtype| dtype.storage_class() == name)
     }
 
-    /// One little-endian element as `f32`; `bytes` holds [`Self::size`] bytes, anything else reads as zero.
+    /// One little-endian element as `f32`; `bytes` has [`Self::size`] bytes; fewer read as zero.
     pub(crate) fn read_f32(self, bytes: &[u8]) -> f32 {
         fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
             bytes.first_chunk().copied().unwrap_or([0; N])
@@ -132,7 +134,7 @@ impl Dtype {
 
     /// Converts contiguous little-endian elements; stops at the shorter of the two.
     pub(crate) fn convert_f32(self, bytes: &[u8], out: &mut [f32]) {
-        /// Elements converted at once: the vector instructions of `half` want slices.
+        /// Elements of a block, since `half` converts slices with vector instructions.
         const BLOCK: usize = 512;
         match self {
             Self::F16 => {

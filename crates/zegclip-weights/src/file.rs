@@ -1,3 +1,5 @@
+//! An open weight file.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ use crate::sniff::{Container, sniff};
 use crate::source::Source;
 use crate::torch::{read_legacy, read_zip};
 use crate::view::{Entry, TensorInfo};
-use crate::{Dtype, OutputTensor, WeightError, config, naming};
+use crate::{Dtype, ForeignFile, OutputTensor, WeightError, config, naming};
 
 /// Names that models are published under, in the order in which a folder is searched.
 const IN_FOLDERS: [&str; 7] = [
@@ -28,11 +30,10 @@ const IN_FOLDERS: [&str; 7] = [
     "model.pth",
 ];
 
-/// A weight file that is open: its tensors under canonical names, which are those of the authors' checkpoints
-/// (`backbone.*`, `text_encoder.*`, `decode_head.*`, `logit_scale`), whatever the file calls them.
+/// An open weight file: its tensors under canonical names, those of the authors' checkpoints (`backbone.*`,
+/// `text_encoder.*`, `decode_head.*`, `logit_scale`). Tensors that are not part of the model keep the file's names.
 ///
-/// The file stays open; a tensor is mapped into memory, and converted where it must be, when it is asked for. Tensors of other origin keep the file's
-/// names.
+/// The file stays open. A tensor is mapped into memory, and converted if needed, when it is read.
 ///
 /// ```no_run
 /// # use zegclip_weights::{WeightError, WeightFile};
@@ -54,13 +55,13 @@ pub struct WeightFile {
 }
 
 impl WeightFile {
-    /// Opens a weight file, the `*.index.json` of a model in several files, or a folder that holds either under its usual
-    /// name. What it is, the content decides. Hugging Face's `config.json` or OpenCLIP's `open_clip_config.json` beside it
-    /// becomes the value `config` of [`Self::meta`].
+    /// Opens a weight file, the `*.index.json` of a sharded model, or a folder that contains either under its usual name. The
+    /// content decides the format. Hugging Face's `config.json` or OpenCLIP's `open_clip_config.json` beside it becomes the
+    /// value `config` of [`Self::meta`].
     ///
     /// # Errors
-    /// Everything that [`WeightError`] lists; the description of all tensors is checked here, so that reading a tensor can
-    /// fail only for a wrong checksum or a missing name.
+    /// Most variants of [`WeightError`]. The descriptions of all tensors are checked here, so that reading a tensor can fail
+    /// only for a wrong checksum, a missing name or an error of the operating system.
     pub fn open(path: &Path) -> Result<Self, WeightError> {
         let path = if path.is_dir() {
             find_in_folder(path)?
@@ -81,10 +82,10 @@ impl WeightFile {
         Ok(file)
     }
 
-    /// Reads weights that are in memory, such as compiled-in ones; `name` stands for the path in messages.
+    /// Reads weights in memory, such as compiled-in ones; `name` stands for the path in errors.
     ///
     /// # Errors
-    /// As [`Self::open`]; an index of shards is refused, as there is no folder to find them in.
+    /// As [`Self::open`]; an index of shards is refused, since there is no folder to find them in.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, WeightError> {
         let source = Arc::new(Source::from_memory(Path::new(name), bytes.into())?);
         let contents = read_container(&source)?;
@@ -104,21 +105,20 @@ impl WeightFile {
         })
     }
 
-    /// Lets models use the file's own pages where they hold what the model needs: nothing is copied, and a file in the
-    /// system's cache is loaded at once. The file must then stay as it is for as long as the model lives; replacing it by
-    /// renaming another one is fine.
+    /// Lets models use the file's own pages instead of copies, where element type and order fit. The file must then not be
+    /// modified for as long as the model lives; to replace it by renaming another one is allowed.
     #[must_use]
     pub fn stays_mapped(mut self) -> Self {
         self.stays_mapped = true;
         self
     }
 
-    /// Where the names and the container come from.
+    /// The published format.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The file that was opened: the one in the folder if a folder was given.
+    /// The opened file; of a folder, the file in it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -147,8 +147,8 @@ impl WeightFile {
         Ok((entry.info().shape.clone(), entry.to_f32()?))
     }
 
-    /// The elements of an f32 tensor in the file's own pages, if [`Self::stays_mapped`] allows it and they lie there as the
-    /// processor wants them: in row-major order, aligned, in its order of bytes.
+    /// The elements of an f32 tensor in the file's own pages, if [`Self::stays_mapped`] allows it and they are in row-major
+    /// order, aligned, and in the byte order of the CPU.
     ///
     /// # Errors
     /// As [`Self::tensor_f32`].
@@ -159,7 +159,7 @@ impl WeightFile {
         self.entry(name)?.mapped_f32()
     }
 
-    /// As [`Self::tensor_f32`], for a tensor that has to have a given shape.
+    /// As [`Self::tensor_f32`], for a tensor of a required shape.
     ///
     /// # Errors
     /// Also [`WeightError::Shape`] for another shape.
@@ -177,7 +177,7 @@ impl WeightFile {
         entry.to_f32()
     }
 
-    /// Shape and row-major elements in half precision; no detour over `f32` where the file has them so.
+    /// Shape and row-major elements in half precision, without conversion if the file has them so.
     ///
     /// # Errors
     /// As [`Self::tensor_f32`].
@@ -186,8 +186,7 @@ impl WeightFile {
         Ok((entry.info().shape.clone(), entry.to_f16()?))
     }
 
-    /// A tensor to be written to another file, as `dtype` if it is one of floats, else as it is. It is read when it is
-    /// written.
+    /// A tensor for another file, converted to `dtype` if both types are floats. It is read when it is written.
     ///
     /// # Errors
     /// [`WeightError::Missing`] for an unknown name.
@@ -198,14 +197,14 @@ impl WeightFile {
         Ok(OutputTensor::stored(name, dtype, entry))
     }
 
-    /// The class names that the file states: `CLASSES` in the `meta` of the authors' checkpoints, `classes` in the header of
-    /// native files.
+    /// The class names in the file: `CLASSES` in the `meta` of the authors' checkpoints, `classes` in the header of native
+    /// files.
     pub fn classes(&self) -> Option<&[String]> {
         self.classes.as_deref()
     }
 
     /// Plain values beside the tensors: `meta` and the outermost numbers of checkpoints, the header's metadata of safetensors,
-    /// the integer scalars of TorchScript archives, `config` where a configuration lies beside the file.
+    /// the integer scalars of TorchScript archives, `config` of a configuration beside the file.
     pub fn meta(&self) -> &Map<String, Json> {
         &self.meta
     }
@@ -228,11 +227,7 @@ fn read_as(container: Container, source: &Arc<Source>) -> Result<Contents, Weigh
         Container::TorchZip => read_zip(source),
         Container::TorchLegacy => read_legacy(source),
         Container::Safetensors => read_safetensors(source),
-        Container::ShardIndex => Err(WeightError::NotWeights {
-            path: source.path().to_owned(),
-            found: "JSON",
-            fix: "open the index file of a sharded model by its own path, or give a file of weights",
-        }),
+        Container::ShardIndex => Err(source.not_weights(ForeignFile::Json)),
     }
 }
 

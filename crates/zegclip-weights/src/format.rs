@@ -1,6 +1,8 @@
+//! The published weight formats.
+
 use serde::Serialize;
 
-/// What native files state as `format` in their header.
+/// The value of `format` in the header of native files.
 pub(crate) const NATIVE: &str = "zegclip";
 
 /// The published weight formats, by container and names.

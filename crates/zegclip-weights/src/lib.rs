@@ -1,15 +1,40 @@
-//! Weight files: bytes in, named tensors out, and back. Nothing here knows a tensor library.
+//! Weight files of CLIP and ZegCLIP: bytes to named tensors and back, without a tensor library.
 //!
-//! [`WeightFile::open`] reads what CLIP and ZegCLIP are published in, told apart by content: OpenAI's TorchScript archives,
-//! OpenCLIP's and Hugging Face's safetensors or state dicts (whole or in shards), the authors' mmsegmentation checkpoints, and
-//! this project's own file. Tensors have the names of the authors' checkpoints whatever the file calls them.
-//! [`write_native`], [`write_mmseg`] and [`write_open_clip`] go the other way.
+//! [`WeightFile::open`] reads all formats that CLIP and ZegCLIP are published in, detected by content: OpenAI's TorchScript
+//! archives, safetensors and state dicts of OpenCLIP and Hugging Face (in one file or in shards), mmsegmentation checkpoints of
+//! the authors, and this project's native file. All tensors have the names of the authors' checkpoints, the *canonical* names.
+//! [`write_native`], [`write_mmseg`] and [`write_open_clip`] write files.
 //!
-//! Files come from strangers, so:
-//! - pickles are read as data: a short list of globals stands for what tensors need, everything else is refused by name;
-//! - every place, size and reference is checked, and what a file makes this code allocate is bounded by the file's size or a
-//!   fixed limit;
-//! - zip checksums are verified before an entry's first use.
+//! ```
+//! use std::collections::BTreeMap;
+//! use zegclip_weights::{Dtype, Format, IfExists, OutputTensor, WeightFile, write_native};
+//!
+//! # let folder = std::env::temp_dir().join(format!("zegclip-weights-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! let path = folder.join("head.safetensors");
+//! let values = [0.5, -1.0, 2.0, 4.0, 0.0, 1.0];
+//! let tensor = OutputTensor::from_f32("decode_head.q_proj.weight", &[2, 3], (&values[..]).into(), Dtype::F16);
+//! let metadata = BTreeMap::from([("classes".to_owned(), r#"["cat", "sky"]"#.to_owned())]);
+//! write_native(&path, &metadata, vec![tensor], IfExists::Replace)?;
+//!
+//! let file = WeightFile::open(&path)?;
+//! assert_eq!(file.format(), Format::Native);
+//! assert_eq!(file.classes().unwrap(), ["cat", "sky"]);
+//! assert_eq!(file.info("decode_head.q_proj.weight").unwrap().dtype, Dtype::F16);
+//! assert_eq!(file.tensor_f32("decode_head.q_proj.weight")?, (vec![2, 3], values.to_vec()));
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Security
+//! Files are untrusted:
+//! - Pickles are read as data. A short list of globals stands for what tensors need; all others are refused by name.
+//! - Offsets, sizes and references are checked. Allocations are bounded by the size of the file or a fixed limit.
+//! - Zip checksums are verified before the first use of an entry.
+//! - `unsafe` is used for the memory map alone (`source.rs`, which states its conditions).
+//!
+//! # Limits
+//! Little-endian files only. Sparse and quantized tensors are not read. Formats other than those of [`Format`] are refused.
 
 #![deny(unsafe_code)]
 
@@ -42,7 +67,7 @@ pub use architecture::{
     is_trained,
 };
 pub use dtype::Dtype;
-pub use error::WeightError;
+pub use error::{ArchitectureDefect, Damage, ForeignFile, TensorDefect, Unsupported, WeightError};
 pub use file::WeightFile;
 pub use format::Format;
 pub use mmseg::{write_mmseg, write_open_clip};

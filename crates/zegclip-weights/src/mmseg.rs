@@ -1,3 +1,5 @@
+//! Checkpoints of `torch.save`, as the authors and OpenCLIP write them.
+
 use std::io::{Seek, Write};
 use std::path::Path;
 
@@ -13,18 +15,18 @@ use zegclip_foundation::IfExists;
 use crate::output::{OutputTensor, check_names, io_error, write_atomically};
 use crate::pickle::Writer;
 
-/// The folder inside the archive; PyTorch takes any.
+/// The folder inside the archive; PyTorch accepts any name.
 const ROOT: &str = "archive";
-/// Where PyTorch lets tensors begin.
+/// Alignment of tensors in PyTorch's archives, in bytes.
 const ALIGNMENT: u16 = 64;
-/// Bytes from which an entry needs the 64-bit fields of zip.
+/// Size in bytes from which an entry needs the 64-bit fields of zip.
 const LARGE: usize = u32::MAX as usize;
 
 /// Writes a checkpoint as the authors' code does, for `torch.load` and mmsegmentation's `load_checkpoint`: a pickled dict of
-/// `meta` (what is passed, and `CLASSES`) and `state_dict`, the tensors in the given order under the given names.
+/// `meta` (the given values, and `CLASSES`) and `state_dict`, the tensors in the given order under the given names.
 ///
-/// Their modules also own tensors that they never read (`self_attn` and `norm1` of the decoder's layers, the loss's
-/// `empty_weight`); whoever wants them loaded strictly passes them along.
+/// The authors' modules also own tensors that they never read (`self_attn` and `norm1` of the decoder's layers, the loss's
+/// `empty_weight`); a strict load needs them in `tensors`.
 ///
 /// # Errors
 /// As [`write_native`](super::write_native).
@@ -39,7 +41,7 @@ pub fn write_mmseg(
 }
 
 /// Writes CLIP as OpenCLIP's state dict, for `torch.load` and `load_state_dict`: `visual.*` for the image encoder, bare names
-/// for the text encoder. Tensors come under their canonical names; those that are no part of CLIP are left out.
+/// for the text encoder. Tensors have their canonical names; those that are not part of CLIP are left out.
 ///
 /// # Errors
 /// As [`write_native`](super::write_native).
@@ -49,7 +51,7 @@ pub fn write_open_clip(path: &Path, tensors: Vec<OutputTensor<'_>>, if_exists: I
         let Some(name) = open_clip_name(tensor.name()) else {
             continue;
         };
-        // A scalar there.
+        // OpenCLIP stores a scalar.
         let tensor = if name == "logit_scale" {
             tensor.reshaped(&[])
         } else {

@@ -1,4 +1,4 @@
-//! Beginnings of the canonical names.
+//! Prefixes of the canonical names.
 
 /// The image encoder with its prompts.
 pub const IMAGE_ENCODER: &str = "backbone.";

@@ -1,3 +1,5 @@
+//! The native file: safetensors with canonical names.
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,15 +15,16 @@ use crate::output::{OutputTensor, check_names, io_error, write_atomically};
 
 /// Version of the native file, stated in its header.
 const VERSION: &str = "1";
-/// Headers end where eight divides their offset, so that tensors are aligned.
+/// Alignment of the first tensor in bytes.
 const ALIGNMENT: usize = 8;
 
-/// Writes a native file: safetensors whose header holds `metadata` and, added here, `format` = `zegclip` and
-/// `format_version`. The same input gives the same bytes. The class list belongs under `classes`, as a JSON array of names.
+/// Writes a native file: safetensors with `metadata` in its header, to which `format` = `zegclip` and `format_version` are
+/// added. The same input gives the same bytes. The class list is under `classes`, as a JSON array of names.
 ///
 /// # Errors
-/// An output that exists (unless it is to be replaced), that cannot be written, or a tensor whose data does not fit its
-/// shape; nothing is left behind then.
+/// [`WeightError::Exists`] if the output exists and is not to be replaced, [`WeightError::Write`] if it cannot be written,
+/// [`WeightError::Duplicate`] for two tensors of one name, [`WeightError::Tensor`] for data that does not fit its shape, and
+/// errors of reading the tensors. A failed write leaves nothing behind.
 pub fn write_native(
     path: &Path,
     metadata: &BTreeMap<String, String>,
@@ -29,7 +32,7 @@ pub fn write_native(
     if_exists: IfExists,
 ) -> Result<(), WeightError> {
     check_names(path, &tensors)?;
-    // Wide elements first keeps all of them aligned; then by name.
+    // Wide elements first, so that all are aligned; then by name.
     tensors.sort_by(|a, b| (Reverse(a.dtype().size()), a.name()).cmp(&(Reverse(b.dtype().size()), b.name())));
     let mut metadata = metadata.clone();
     metadata.insert("format".into(), NATIVE.into());

@@ -1,4 +1,4 @@
-//! Tensors on their way into a file, and files that are either whole or not there.
+//! Tensors to be written, and the atomic write.
 
 use std::borrow::Cow;
 use std::io::ErrorKind;
@@ -8,7 +8,7 @@ use zegclip_foundation::{AtomicFile, IfExists};
 
 use crate::source::Bytes;
 use crate::view::Entry;
-use crate::{Dtype, WeightError};
+use crate::{Dtype, TensorDefect, WeightError};
 
 enum Data<'a> {
     Bytes(Cow<'a, [u8]>),
@@ -17,7 +17,7 @@ enum Data<'a> {
     Lazy(Box<dyn Fn() -> Result<Cow<'a, [u8]>, WeightError> + 'a>),
 }
 
-/// A tensor to be written: little-endian elements in row-major order, read when their turn comes.
+/// A tensor to be written: little-endian elements in row-major order, read or computed when they are written.
 pub struct OutputTensor<'a> {
     name: String,
     shape: Vec<usize>,
@@ -26,7 +26,7 @@ pub struct OutputTensor<'a> {
 }
 
 impl<'a> OutputTensor<'a> {
-    /// From bytes that are there already.
+    /// From existing bytes.
     pub fn new(name: impl Into<String>, shape: &[usize], dtype: Dtype, bytes: Cow<'a, [u8]>) -> Self {
         Self {
             name: name.into(),
@@ -73,12 +73,12 @@ impl<'a> OutputTensor<'a> {
         }
     }
 
-    /// The same under another name.
+    /// The tensor under another name.
     pub(crate) fn renamed(self, name: String) -> Self {
         Self { name, ..self }
     }
 
-    /// The same elements with other extents, of as many.
+    /// The same elements in another shape of as many elements.
     pub(crate) fn reshaped(self, shape: &[usize]) -> Self {
         Self {
             shape: shape.to_vec(),
@@ -106,7 +106,7 @@ impl<'a> OutputTensor<'a> {
         self.shape.iter().product::<usize>() * self.dtype.size()
     }
 
-    /// The elements, as many as the shape says.
+    /// The elements, as many as the shape has.
     pub(crate) fn bytes(&self, path: &Path) -> Result<Bytes<'_>, WeightError> {
         let bytes = match &self.data {
             Data::Bytes(bytes) => Bytes::Borrowed(bytes),
@@ -118,16 +118,14 @@ impl<'a> OutputTensor<'a> {
             },
         };
         if bytes.len() != self.len() {
-            let reason = format!(
-                "of shape {:?} has {} bytes of data instead of {}",
-                self.shape,
-                bytes.len(),
-                self.len()
-            );
             return Err(WeightError::Tensor {
                 path: path.to_owned(),
                 key: self.name.clone(),
-                reason,
+                source: TensorDefect::Length {
+                    shape: self.shape.clone(),
+                    found: bytes.len(),
+                    expected: self.len(),
+                },
             });
         }
         Ok(bytes)
@@ -157,7 +155,7 @@ pub(crate) fn check_names(path: &Path, tensors: &[OutputTensor<'_>]) -> Result<(
     })
 }
 
-/// Writes `path` whole or not at all.
+/// Writes `path` completely or not at all.
 pub(crate) fn write_atomically(
     path: &Path,
     if_exists: IfExists,

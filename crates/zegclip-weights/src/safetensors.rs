@@ -9,44 +9,35 @@ use serde_json::Map;
 use crate::contents::{Content, Contents};
 use crate::source::{Source, Storage};
 use crate::view::View;
-use crate::{Dtype, WeightError};
+use crate::{Dtype, TensorDefect, WeightError};
 
-/// Bytes of the header's length before it.
+/// Bytes of the header's length, which is before it.
 pub(crate) const LENGTH: usize = 8;
 
 /// Reads the header; tensors stay in the mapped file.
 pub(crate) fn read_safetensors(source: &Arc<Source>) -> Result<Contents, WeightError> {
-    let failed = |error: SafeTensorError| {
-        let reason = match &error {
-            SafeTensorError::InvalidHeaderLength | SafeTensorError::MetadataIncompleteBuffer => {
-                "its size is not the one its header states, as after a download that stopped early"
-            }
-            _ => "its header is not valid",
-        };
-        WeightError::Safetensors {
-            path: source.path().to_owned(),
-            reason: reason.into(),
-            source: error,
-        }
+    let failed = |error: SafeTensorError| WeightError::Safetensors {
+        path: source.path().to_owned(),
+        source: error,
     };
     let (header, metadata) = SafeTensors::read_metadata(source.bytes()).map_err(failed)?;
     let mut tensors = Vec::new();
     for (name, info) in metadata.tensors() {
-        let reason = |reason| WeightError::Tensor {
+        let defect = |defect| WeightError::Tensor {
             path: source.path().to_owned(),
             key: name.clone(),
-            reason,
+            source: defect,
         };
         let dtype = Dtype::from_safetensors(info.dtype)
-            .ok_or_else(|| reason(format!("has elements of type {:?}, which no CLIP uses", info.dtype)))?;
-        let place = |offset: usize| offset.checked_add(LENGTH)?.checked_add(header);
-        let (Some(start), Some(end)) = (place(info.data_offsets.0), place(info.data_offsets.1)) else {
-            return Err(reason("lies outside the file".into()));
+            .ok_or_else(|| defect(TensorDefect::ElementType(format!("{:?}", info.dtype))))?;
+        let absolute = |offset: usize| offset.checked_add(LENGTH)?.checked_add(header);
+        let (Some(start), Some(end)) = (absolute(info.data_offsets.0), absolute(info.data_offsets.1)) else {
+            return Err(defect(TensorDefect::OutsideFile));
         };
         let storage = Arc::new(Storage::new(source.clone(), start..end, name.as_str(), None)?);
         tensors.push((
             name.clone(),
-            View::whole(storage, dtype, info.shape.clone()).map_err(reason)?,
+            View::whole(storage, dtype, info.shape.clone()).map_err(defect)?,
         ));
     }
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -1,8 +1,8 @@
-//! What a file is, by its first bytes; its name plays no part.
+//! Detection of the container by the first bytes of a file. The file's name is not used.
 
-use crate::WeightError;
 use crate::safetensors::LENGTH;
 use crate::source::Source;
+use crate::{ForeignFile, WeightError};
 
 /// A container of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,54 +13,36 @@ pub(crate) enum Container {
     ShardIndex,
 }
 
-/// Bytes looked at.
+/// Bytes that decide.
 const HEAD: usize = 1024;
-/// Where a tar archive says that it is one.
+/// Offset of a tar archive's signature.
 const TAR: usize = 257;
-/// Bytes shown of a file that is nothing known.
+/// Bytes shown of an unknown file.
 const SHOWN: usize = 8;
 
-const AGAIN: &str = "download it again, as a file and not as a page";
-const GIVE_WEIGHTS: &str = "give a file of weights";
-
-/// Beginnings of files that people pass by mistake.
-const OTHERS: [(&[u8], &str, &str); 16] = [
-    (
-        b"version https://git-lfs",
-        "a pointer of Git LFS",
-        "fetch the file itself with `git lfs pull`",
-    ),
-    (b"<!DOCTYPE", "a web page", AGAIN),
-    (b"<!doctype", "a web page", AGAIN),
-    (b"<html", "a web page", AGAIN),
-    (b"<?xml", "an XML document (such as a server's error message)", AGAIN),
-    (b"\x93NUMPY", "a NumPy array", GIVE_WEIGHTS),
-    (b"\x89PNG", "a PNG picture", GIVE_WEIGHTS),
-    (b"\xff\xd8\xff", "a JPEG picture", GIVE_WEIGHTS),
-    (b"GIF8", "a GIF picture", GIVE_WEIGHTS),
-    (b"RIFF", "a WebP picture or another RIFF file", GIVE_WEIGHTS),
-    (b"%PDF", "a PDF document", GIVE_WEIGHTS),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"7z\xbc\xaf", "a 7z archive", "unpack it first"),
-    (b"\xfd7zXZ", "an xz archive", "unpack it first"),
-    (b"GGUF", "a GGUF model", "use the original PyTorch or safetensors file"),
-    (
-        b"\x89HDF",
-        "an HDF5 file",
-        "use the original PyTorch or safetensors file",
-    ),
+/// First bytes of files that are passed by mistake.
+const FOREIGN: [(&[u8], ForeignFile); 16] = [
+    (b"version https://git-lfs", ForeignFile::GitLfsPointer),
+    (b"<!DOCTYPE", ForeignFile::WebPage),
+    (b"<!doctype", ForeignFile::WebPage),
+    (b"<html", ForeignFile::WebPage),
+    (b"<?xml", ForeignFile::Xml),
+    (b"\x93NUMPY", ForeignFile::NumpyArray),
+    (b"\x89PNG", ForeignFile::Png),
+    (b"\xff\xd8\xff", ForeignFile::Jpeg),
+    (b"GIF8", ForeignFile::Gif),
+    (b"RIFF", ForeignFile::Riff),
+    (b"%PDF", ForeignFile::Pdf),
+    (b"\x1f\x8b", ForeignFile::Gzip),
+    (b"7z\xbc\xaf", ForeignFile::SevenZip),
+    (b"\xfd7zXZ", ForeignFile::Xz),
+    (b"GGUF", ForeignFile::Gguf),
+    (b"\x89HDF", ForeignFile::Hdf5),
 ];
 
 pub(crate) fn sniff(source: &Source) -> Result<Container, WeightError> {
     let bytes = source.bytes();
     let head = bytes.get(..HEAD).unwrap_or(bytes);
-    let not_weights = |found, fix| {
-        Err(WeightError::NotWeights {
-            path: source.path().to_owned(),
-            found,
-            fix,
-        })
-    };
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return Ok(Container::TorchZip);
     }
@@ -73,35 +55,35 @@ pub(crate) fn sniff(source: &Source) -> Result<Container, WeightError> {
     if head.trim_ascii_start().starts_with(b"{") {
         return Ok(Container::ShardIndex);
     }
-    if let Some((_, found, fix)) = OTHERS
-        .iter()
-        .find(|(start, ..)| head.trim_ascii_start().starts_with(start))
-    {
-        return not_weights(found, fix);
-    }
-    if head.get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
-        return not_weights(
-            "a tar archive (PyTorch's container before 0.1.10, or packed files)",
-            "load and save it with a newer PyTorch, or unpack it first",
-        );
-    }
-    if is_onnx(head) {
-        return not_weights("an ONNX model", "use the PyTorch or safetensors file it was made from");
-    }
-    if head.iter().all(|byte| *byte == 0) {
-        return not_weights(
-            "only zeros, as after a download that stopped or a full disk",
-            "download or copy it again",
-        );
-    }
-    if is_text(head) {
-        return not_weights("text", GIVE_WEIGHTS);
+    if let Some(found) = foreign(head) {
+        return Err(WeightError::NotWeights {
+            path: source.path().to_owned(),
+            found,
+        });
     }
     let start: Vec<String> = head.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
     Err(WeightError::UnknownFormat {
         path: source.path().to_owned(),
         start: start.join(" "),
     })
+}
+
+/// What a file with these first bytes is, if it is a known kind of file without weights.
+fn foreign(head: &[u8]) -> Option<ForeignFile> {
+    let known = FOREIGN
+        .iter()
+        .find(|(start, _)| head.trim_ascii_start().starts_with(start));
+    if let Some((_, found)) = known {
+        Some(*found)
+    } else if head.get(TAR..).is_some_and(|rest| rest.starts_with(b"ustar")) {
+        Some(ForeignFile::Tar)
+    } else if is_onnx(head) {
+        Some(ForeignFile::Onnx)
+    } else if head.iter().all(|byte| *byte == 0) {
+        Some(ForeignFile::Zeros)
+    } else {
+        is_text(head).then_some(ForeignFile::Text)
+    }
 }
 
 /// A header length of a possible size, then JSON.
@@ -143,23 +125,26 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_named_with_what_to_do() {
+    fn foreign_files_are_named() {
         let mut tar = vec![b'x'; 600];
         tar[257..262].copy_from_slice(b"ustar");
         for (bytes, found) in [
             (
                 &b"version https://git-lfs.github.com/spec/v1\noid sha256:1"[..],
-                "`w` holds no weights but a pointer of Git LFS",
+                "`w` is not a weight file but a pointer of Git LFS",
             ),
             (
                 b"\n<!DOCTYPE html><title>404</title>",
-                "`w` holds no weights but a web page",
+                "`w` is not a weight file but a web page",
             ),
-            (b"\x08\x07\x12\x07pytorch", "`w` holds no weights but an ONNX model"),
-            (b"\xff\xd8\xff\xe0\0\x10JFIF", "`w` holds no weights but a JPEG picture"),
-            (b"Gr\xc3\xbc\xc3\x9fe\n", "`w` holds no weights but text"),
-            (&[0; 2000], "`w` holds no weights but only zeros"),
-            (&tar, "`w` holds no weights but a tar archive"),
+            (b"\x08\x07\x12\x07pytorch", "`w` is not a weight file but an ONNX model"),
+            (
+                b"\xff\xd8\xff\xe0\0\x10JFIF",
+                "`w` is not a weight file but a JPEG image",
+            ),
+            (b"Gr\xc3\xbc\xc3\x9fe\n", "`w` is not a weight file but text"),
+            (&[0; 2000], "`w` is not a weight file but bytes of zero"),
+            (&tar, "`w` is not a weight file but a tar archive"),
             (
                 b"\xde\xad\xbe\xef\x01\x02\x03\x04\x05",
                 "(it starts with the bytes de ad be ef 01 02 03 04)",

@@ -1,4 +1,4 @@
-//! A weight file's bytes, mapped into memory, and storages inside it whose checksums are verified before the first use.
+//! The bytes of a weight file, mapped into memory, and storages in it whose checksums are verified before the first use.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -8,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use memmap2::{Mmap, MmapOptions};
 
-use crate::WeightError;
+use crate::{Damage, ForeignFile, Unsupported, WeightError};
 
-/// One weight file. The whole of it is mapped for its directory; tensors are mapped one by one while they are read, so that
-/// a loaded model and its file are never both in memory.
+/// One weight file. It is mapped completely for its directory; tensors are mapped one by one while they are read, so that
+/// a loaded model and its file are never in memory together.
 #[derive(Debug)]
 pub(crate) struct Source {
     path: PathBuf,
@@ -56,13 +56,13 @@ fn map(file: &File, range: Range<usize>) -> std::io::Result<Mmap> {
 }
 
 impl Source {
-    /// Maps a regular file that is not empty.
+    /// Maps a regular, non-empty file.
     pub(crate) fn open(path: &Path) -> Result<Self, WeightError> {
         let failed = |source| WeightError::Read {
             path: path.to_owned(),
             source,
         };
-        // Looked at before it is opened: opening a pipe would wait for a writer.
+        // Before opening: to open a pipe would wait for a writer.
         let metadata = std::fs::metadata(path).map_err(failed)?;
         if !metadata.is_file() {
             return Err(WeightError::NotAFile { path: path.to_owned() });
@@ -80,7 +80,7 @@ impl Source {
         })
     }
 
-    /// Takes bytes that are in memory already; `path` only serves messages.
+    /// Bytes in memory; `path` is used in errors only.
     pub(crate) fn from_memory(path: &Path, bytes: Cow<'static, [u8]>) -> Result<Self, WeightError> {
         if bytes.is_empty() {
             return Err(WeightError::Empty { path: path.to_owned() });
@@ -91,8 +91,8 @@ impl Source {
         })
     }
 
-    /// A stretch of the file in a mapping of its own; `range` lies inside the file.
-    fn stretch(&self, range: Range<usize>) -> Result<Bytes<'_>, WeightError> {
+    /// A range inside the file, in a mapping of its own.
+    fn slice(&self, range: Range<usize>) -> Result<Bytes<'_>, WeightError> {
         match &self.content {
             Content::File { file, .. } if !range.is_empty() => {
                 let mapped = map(file, range).map_err(|source| WeightError::Read {
@@ -109,7 +109,7 @@ impl Source {
         &self.path
     }
 
-    /// The whole file. What is read through this stays in memory while the file is open: directories and descriptions.
+    /// The complete file. Pages read through this stay in memory while it is open: directories and descriptions.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.content {
             Content::File { whole, .. } => whole,
@@ -117,22 +117,29 @@ impl Source {
         }
     }
 
-    pub(crate) fn damaged(&self, reason: impl Into<String>) -> WeightError {
+    pub(crate) fn damaged(&self, source: Damage) -> WeightError {
         WeightError::Damaged {
             path: self.path.clone(),
-            reason: reason.into(),
+            source,
         }
     }
 
-    pub(crate) fn unsupported(&self, reason: impl Into<String>) -> WeightError {
+    pub(crate) fn unsupported(&self, source: Unsupported) -> WeightError {
         WeightError::Unsupported {
             path: self.path.clone(),
-            reason: reason.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn not_weights(&self, found: ForeignFile) -> WeightError {
+        WeightError::NotWeights {
+            path: self.path.clone(),
+            found,
         }
     }
 }
 
-/// A stretch of a file that holds the elements of one or several tensors.
+/// The part of a file with the elements of one or several tensors.
 #[derive(Debug)]
 pub(crate) struct Storage {
     source: Arc<Source>,
@@ -143,7 +150,7 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// `entry` names the stretch in messages; `checksum` is the CRC-32 that its bytes must have.
+    /// `entry` names the part in errors; `checksum` is the CRC-32 that its bytes must have.
     pub(crate) fn new(
         source: Arc<Source>,
         range: Range<usize>,
@@ -152,7 +159,7 @@ impl Storage {
     ) -> Result<Self, WeightError> {
         let entry = entry.into();
         if source.bytes().get(range.clone()).is_none() {
-            return Err(source.damaged(format!("`{entry}` lies outside the file")));
+            return Err(source.damaged(Damage::OutsideFile(entry)));
         }
         Ok(Self {
             source,
@@ -174,9 +181,9 @@ impl Storage {
 
     /// The bytes, verified once against the checksum.
     pub(crate) fn bytes(&self) -> Result<Bytes<'_>, WeightError> {
-        let bytes = self.source.stretch(self.range.clone())?;
-        let right = || self.checksum.is_none_or(|expected| crc32fast::hash(&bytes) == expected);
-        if *self.verified.get_or_init(right) {
+        let bytes = self.source.slice(self.range.clone())?;
+        let matches = || self.checksum.is_none_or(|expected| crc32fast::hash(&bytes) == expected);
+        if *self.verified.get_or_init(matches) {
             Ok(bytes)
         } else {
             Err(WeightError::Checksum {

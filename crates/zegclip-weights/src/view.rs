@@ -1,4 +1,4 @@
-//! Tensors as strided views of storages: transposed and concatenated without touching their elements until they are read.
+//! Tensors as strided views of storages, transposed and concatenated without reading their elements.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use crate::source::{Bytes, Storage};
-use crate::{Dtype, WeightError};
+use crate::{Dtype, TensorDefect, Unsupported, WeightError};
 
 /// Shape and element type of a stored tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl TensorInfo {
 /// Elements above which a conversion is spread over threads.
 const PARALLEL: usize = 1 << 16;
 
-/// A strided window on a storage, checked to lie inside.
+/// A strided view of a storage, checked to be inside it.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     storage: Arc<Storage>,
@@ -46,16 +46,18 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// `Err` says in words why the window does not fit its storage.
     pub(crate) fn new(
         storage: Arc<Storage>,
         dtype: Dtype,
         offset: usize,
         shape: Vec<usize>,
         strides: Vec<usize>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, TensorDefect> {
         if shape.len() != strides.len() {
-            return Err(format!("has {} extents but {} strides", shape.len(), strides.len()));
+            return Err(TensorDefect::Strides {
+                extents: shape.len(),
+                strides: strides.len(),
+            });
         }
         let available = storage.len() / dtype.size();
         let elements = shape
@@ -68,9 +70,10 @@ impl View {
             (Some(0), _) => 0,
             (Some(elements), Some(last)) if elements <= available && last < available => offset,
             _ => {
-                return Err(format!(
-                    "of shape {shape:?} does not fit its storage of {available} elements"
-                ));
+                return Err(TensorDefect::OutsideStorage {
+                    shape,
+                    elements: available,
+                });
             }
         };
         Ok(Self {
@@ -82,9 +85,9 @@ impl View {
         })
     }
 
-    /// A storage that holds exactly one row-major tensor.
-    pub(crate) fn whole(storage: Arc<Storage>, dtype: Dtype, shape: Vec<usize>) -> Result<Self, String> {
-        let strides = contiguous_strides(&shape).ok_or("is too large")?;
+    /// All of a storage as one row-major tensor.
+    pub(crate) fn whole(storage: Arc<Storage>, dtype: Dtype, shape: Vec<usize>) -> Result<Self, TensorDefect> {
+        let strides = contiguous_strides(&shape).ok_or(TensorDefect::TooLarge)?;
         Self::new(storage, dtype, 0, shape, strides)
     }
 
@@ -111,7 +114,7 @@ impl View {
         self.shape.iter().product()
     }
 
-    /// The first element as an integer; zero where there is none.
+    /// The first element as an integer; zero if there is none.
     pub(crate) fn scalar_i64(&self) -> Result<i64, WeightError> {
         let size = self.dtype.size();
         let storage = self.storage.bytes()?;
@@ -122,7 +125,7 @@ impl View {
         })
     }
 
-    /// Where in the storage the elements are, in bytes, if they lie one after another in row-major order.
+    /// The bytes of the storage with the elements, if these are contiguous in row-major order.
     fn contiguous(&self) -> Option<Range<usize>> {
         let packed = contiguous_strides(&self.shape).unwrap_or_default();
         let differs = |((&extent, stride), packed)| extent > 1 && stride != packed;
@@ -181,7 +184,7 @@ impl View {
         self.shape.last().copied().unwrap_or(1)
     }
 
-    /// Calls `row(index of the row's first element, its place in the storage, stride inside the row)`.
+    /// Calls `row(index of the row's first element, its offset in the storage, stride inside the row)`.
     fn for_each_row(&self, mut row: impl FnMut(usize, usize, usize)) {
         let (Some((&length, outer)), Some((&stride, outer_strides))) =
             (self.shape.split_last(), self.strides.split_last())
@@ -200,7 +203,7 @@ impl View {
     }
 }
 
-/// One canonical tensor: a view, or several of them one after another along the first axis.
+/// One canonical tensor: one view, or several concatenated along the first axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     info: TensorInfo,
@@ -208,21 +211,21 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Fails with words when the parts' shapes differ in more than the first axis.
-    pub(crate) fn concatenated(parts: Vec<View>) -> Result<Self, String> {
-        let first = parts.first().ok_or("has no parts")?;
+    /// Fails if the shapes of the parts differ in more than the first axis.
+    pub(crate) fn concatenated(parts: [View; 3]) -> Result<Self, TensorDefect> {
+        let [first, ..] = &parts;
         let mut shape = first.shape.clone();
         let mut dtype = first.dtype;
         for part in parts.iter().skip(1) {
             match (shape.split_first_mut(), part.shape.split_first()) {
                 (Some((rows, rest)), Some((more, other))) if rest == other => {
-                    *rows = rows.checked_add(*more).ok_or("is too large")?;
+                    *rows = rows.checked_add(*more).ok_or(TensorDefect::TooLarge)?;
                 }
                 _ => {
-                    return Err(format!(
-                        "is made of parts whose shapes {shape:?} and {:?} do not fit",
-                        part.shape
-                    ));
+                    return Err(TensorDefect::Parts {
+                        first: shape,
+                        other: part.shape.clone(),
+                    });
                 }
             }
             if part.dtype != dtype {
@@ -231,7 +234,7 @@ impl Entry {
         }
         Ok(Self {
             info: TensorInfo { shape, dtype },
-            parts,
+            parts: parts.into(),
         })
     }
 
@@ -265,8 +268,8 @@ impl Entry {
         Ok(halves)
     }
 
-    /// Little-endian row-major elements as `dtype`, which is a float type or the file's own. Where nothing has to change
-    /// they are not copied.
+    /// Little-endian row-major elements as `dtype`, a float type or the file's own. Unchanged elements of a complete storage
+    /// are not copied.
     pub(crate) fn to_bytes(&self, dtype: Dtype) -> Result<Bytes<'_>, WeightError> {
         let own = self.parts.iter().all(|part| part.dtype == dtype);
         if !own {
@@ -283,7 +286,7 @@ impl Entry {
         Ok(Bytes::Owned(bytes))
     }
 
-    /// The only part, if its elements are all of a storage, in row-major order.
+    /// The only part, if it is a complete storage in row-major order.
     fn whole_storage(&self) -> Option<&View> {
         match self.parts.as_slice() {
             [part] if part.contiguous() == Some(0..part.storage.len()) => Some(part),
@@ -291,7 +294,7 @@ impl Entry {
         }
     }
 
-    /// The elements where they lie, if nothing has to change for a processor to compute with them.
+    /// The elements in the file's own pages, if the CPU can compute with them unchanged.
     pub(crate) fn mapped_f32(&self) -> Result<Option<bytes::Bytes>, WeightError> {
         let part = self.whole_storage().filter(|part| part.dtype == Dtype::F32);
         let Some(part) = part.filter(|_| cfg!(target_endian = "little")) else {
@@ -313,7 +316,10 @@ impl Entry {
             .unwrap_or_default();
         WeightError::Unsupported {
             path,
-            reason: format!("its {} tensors cannot become {dtype}", self.info.dtype),
+            source: Unsupported::Conversion {
+                from: self.info.dtype,
+                to: dtype,
+            },
         }
     }
 }

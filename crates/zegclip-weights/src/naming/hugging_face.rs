@@ -1,7 +1,7 @@
-//! Hugging Face's names. Queries, keys and values have projections of their own there; the projections into the joint space
-//! are linear layers, so their weights are transposed.
+//! Names of Hugging Face. Queries, keys and values have separate projections; the projections into the joint space are
+//! linear layers, so their weights are transposed.
 
-use super::Target;
+use super::target::Target;
 use crate::names::{IMAGE_ENCODER, TEXT_ENCODER};
 
 pub(super) fn target(name: &str) -> Target {
@@ -27,7 +27,7 @@ pub(super) fn target(name: &str) -> Target {
         ("embeddings.position_embedding", "weight") => "positional_embedding".to_owned(),
         ("embeddings.patch_embedding", _) => format!("conv1.{parameter}"),
         ("embeddings.token_embedding", _) => format!("token_embedding.{parameter}"),
-        // The misspelt name is the published one.
+        // The misspelled name is the published one.
         ("pre_layrnorm" | "pre_layernorm", _) => format!("ln_pre.{parameter}"),
         ("post_layernorm", _) => format!("ln_post.{parameter}"),
         ("final_layer_norm", _) => format!("ln_final.{parameter}"),

@@ -1,34 +1,24 @@
-//! From the names of each format to the canonical ones, which are those of the authors' checkpoints.
+//! From the names of each format to the canonical ones.
 
 mod hugging_face;
 mod openai;
+mod target;
 
 pub(super) use openai::open_clip_name;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::contents::{Content, Contents};
-use super::format::{Format, NATIVE};
-use super::view::{Entry, View};
-use super::{WeightError, names};
+use self::target::Target;
+use crate::contents::{Content, Contents};
+use crate::format::{Format, NATIVE};
+use crate::view::{Entry, View};
+use crate::{TensorDefect, WeightError, names};
 
-/// Wrappers that training code puts around a model.
+/// Prefixes of modules that wrap a model in training code.
 const WRAPPERS: [&str; 2] = ["module.", "model."];
 
-/// What a tensor of the file becomes.
-enum Target {
-    /// The tensor itself under another name.
-    Named(String),
-    /// Its transpose: linear layers store `[out, in]`, CLIP's projections are `[in, out]`.
-    Transposed(String),
-    /// The given third of a joint projection of queries, keys and values.
-    Third(String, usize),
-    /// A buffer that says nothing.
-    Dropped,
-}
-
-/// Decides the format by the tensors' names and gives all tensors their canonical ones.
+/// The format, detected by the tensors' names, and the tensors under canonical names.
 pub(super) fn canonical(
     path: &Path,
     contents: &mut Contents,
@@ -67,17 +57,15 @@ pub(super) fn canonical(
         entries.insert(key, entry);
     }
     for (key, thirds) in thirds {
-        let reason = |reason| WeightError::Tensor {
+        let defect = |defect| WeightError::Tensor {
             path: path.to_owned(),
             key: key.clone(),
-            reason,
+            source: defect,
         };
         let [Some(query), Some(keys), Some(values)] = thirds else {
-            return Err(reason(
-                "lacks one of the projections of queries, keys and values that it is made of".into(),
-            ));
+            return Err(defect(TensorDefect::MissingProjection));
         };
-        let entry = Entry::concatenated(vec![query, keys, values]).map_err(reason)?;
+        let entry = Entry::concatenated([query, keys, values]).map_err(defect)?;
         if entries.contains_key(&key) {
             return Err(WeightError::Duplicate {
                 path: path.to_owned(),
@@ -128,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrappers_are_taken_off() {
+    fn prefixes_of_wrappers_are_removed() {
         assert_eq!(strip("module.model.visual.proj"), "visual.proj");
         assert_eq!(strip("backbone.module.proj"), "backbone.module.proj");
     }

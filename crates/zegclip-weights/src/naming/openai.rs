@@ -1,10 +1,10 @@
 //! OpenAI's names, which OpenCLIP keeps: `visual.*` for the image encoder, bare names for the text encoder (below `text.` in
 //! OpenCLIP's models whose text encoder is a module of its own).
 
-use super::Target;
+use super::target::Target;
 use crate::names::{IMAGE_ENCODER, TEXT_ENCODER};
 
-/// What stands outside any module in OpenAI's text encoder.
+/// Prefixes of the text encoder, which has no module of its own in OpenAI's models.
 const TEXT: [&str; 4] = ["transformer.", "token_embedding.", "ln_final.", "positional_embedding"];
 
 pub(super) fn target(name: &str) -> Target {
@@ -15,7 +15,7 @@ pub(super) fn target(name: &str) -> Target {
     match text {
         "text_projection" => Target::Named(format!("{TEXT_ENCODER}text_projection")),
         "text_projection.weight" => Target::Transposed(format!("{TEXT_ENCODER}text_projection")),
-        // The causal mask, which is the same for everyone.
+        // The causal mask is a constant.
         "attn_mask" => Target::Dropped,
         _ if text != name || TEXT.iter().any(|start| text.starts_with(start)) => {
             Target::Named(format!("{TEXT_ENCODER}{text}"))
@@ -24,7 +24,7 @@ pub(super) fn target(name: &str) -> Target {
     }
 }
 
-/// OpenCLIP's name of a canonical one; `None` if it is no part of CLIP.
+/// OpenCLIP's name of a canonical one; `None` if it is not part of CLIP.
 pub(crate) fn open_clip_name(canonical: &str) -> Option<String> {
     if let Some(rest) = canonical.strip_prefix(IMAGE_ENCODER) {
         return (!rest.contains("prompt")).then(|| format!("visual.{rest}"));
@@ -51,7 +51,7 @@ mod tests {
             "logit_scale",
         ] {
             let Target::Named(canonical) = target(name) else {
-                panic!("{name} is kept")
+                panic!("{name} has no canonical name")
             };
             assert_eq!(open_clip_name(&canonical).as_deref(), Some(name));
         }

@@ -1,5 +1,4 @@
-//! A pickle's bytes and the operands of its instructions. Everything is borrowed; a length is only believed if that many bytes
-//! are there.
+//! The bytes of a pickle and the operands of its instructions, all borrowed. Every length is checked against the bytes.
 
 use super::PickleError;
 use super::value::Value;

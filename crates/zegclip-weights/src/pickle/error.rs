@@ -1,17 +1,17 @@
+//! Errors of reading a pickle.
+
 /// What is wrong with a pickle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PickleError {
     /// The pickle names a function or class that tensors do not need.
-    #[error(
-        "refuses to run `{global}`, which its pickle asks for and weights do not need: nothing was run; \
-         use a file that holds the state dict only, from a source you trust"
-    )]
+    #[error("its pickle names `{global}`, which weights do not need; nothing was run")]
     Forbidden {
         /// Dotted name.
         global: String,
     },
     /// An instruction that no weight file needs.
-    #[error("its pickle holds the instruction {name} (byte {position}), which weights do not need")]
+    #[error("its pickle contains the instruction {name} (byte {position}), which weights do not need")]
     Instruction {
         /// The instruction's name in Python's `pickletools`, or its code.
         name: String,
@@ -24,13 +24,13 @@ pub enum PickleError {
         /// The protocol stated.
         version: u8,
     },
-    /// The pickle ends in the middle.
-    #[error("its pickle is cut off at byte {position}")]
+    /// The pickle ends before its STOP instruction.
+    #[error("its pickle is truncated at byte {position}")]
     Truncated {
         /// Offset in the pickle.
         position: usize,
     },
-    /// An instruction that does not fit what came before.
+    /// An instruction that does not fit the values before it.
     #[error("its pickle is damaged at byte {position}: {reason}")]
     Malformed {
         /// Offset in the pickle.
@@ -38,10 +38,10 @@ pub enum PickleError {
         /// What does not fit.
         reason: &'static str,
     },
-    /// The pickle would need more memory or time than any real weight file.
-    #[error("its pickle is not one of weights: more than {limit} {what}")]
+    /// The pickle needs more memory or time than that of any weight file.
+    #[error("its pickle exceeds the limit of {limit} {what}")]
     Limit {
-        /// What there is too much of.
+        /// What is counted.
         what: &'static str,
         /// The limit.
         limit: usize,

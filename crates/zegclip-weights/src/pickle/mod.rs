@@ -1,5 +1,5 @@
-//! Python pickles read as data. No object is constructed and no function called: the few globals that PyTorch's files need
-//! are known by name and stand for what they would build; every other one is refused before anything else is looked at.
+//! Python pickles read as data. No object is constructed and no function is called: the globals that PyTorch's files need are
+//! known by name and stand for what they would build; every other one is refused.
 
 mod cursor;
 mod error;
@@ -7,6 +7,7 @@ mod global;
 mod machine;
 mod pickled;
 mod reduce;
+mod state;
 mod value;
 mod writer;
 

@@ -1,4 +1,4 @@
-//! What a pickle describes, ready to be looked through.
+//! The content of a pickle, for lookup.
 
 use super::value::{Node, NodeId, Value};
 

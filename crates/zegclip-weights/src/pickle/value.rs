@@ -1,8 +1,8 @@
-//! What a pickle's instructions make: small copyable values, and nodes in one list that refer to each other by index, so that
-//! sharing costs nothing, cycles are harmless and dropping never recurses.
+//! Values of a pickle: small copyable values, and nodes in one list that refer to each other by index, so that sharing is
+//! free, cycles are harmless and drops do not recurse.
 
-use super::super::Dtype;
 use super::global::Global;
+use crate::Dtype;
 
 /// Index of a [`Node`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,26 +39,26 @@ pub(crate) enum Node<'a> {
     List(Vec<Value<'a>>),
     Tuple(Vec<Value<'a>>),
     Dict(Vec<(Value<'a>, Value<'a>)>),
-    /// An instance of a TorchScript class: its attributes, a dict once they are known.
+    /// An instance of a TorchScript class: the dict of its attributes, `None` before it is known.
     Module(Value<'a>),
     Storage(StorageNode<'a>),
     Tensor(TensorNode<'a>),
-    /// Bytes that had to be decoded from text.
+    /// Bytes decoded from text.
     Bytes(Vec<u8>),
     /// A NumPy element type by its code, `f8` for instance.
     NumpyType(&'a str),
-    /// Something known to be harmless that nothing here reads.
+    /// A known, harmless object that is not read.
     Inert,
 }
 
-/// A persistent id: where a tensor's elements are.
+/// A persistent id: the location of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StorageNode<'a> {
     pub(crate) dtype: Dtype,
     pub(crate) key: &'a str,
     /// In elements.
     pub(crate) length: usize,
-    /// In elements: views of storages, which only legacy files know, begin inside another one.
+    /// Offset inside another storage, in elements; only in legacy files.
     pub(crate) view_offset: usize,
 }
 

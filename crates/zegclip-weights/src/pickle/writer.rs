@@ -1,8 +1,8 @@
-//! Writes what the machine reads: plain values and tensors, in protocol 2, as `torch.save` does.
+//! Writes plain values and tensors in protocol 2, as `torch.save` does.
 
 use serde_json::Value as Json;
 
-use super::super::Dtype;
+use crate::Dtype;
 
 /// A pickle under construction. Items of a container are written between `open` and one of the closing calls.
 #[derive(Debug)]

@@ -64,14 +64,14 @@ fn tensors_outside_their_storage_are_refused() {
     let message = message(open_pickle(&pickle(&dict("backbone.x", &short)), &bytes_of(&[0.0; 4])));
     assert_eq!(
         message,
-        "`w.pth`: tensor `backbone.x` needs a storage of 5 elements, but the file holds 16 bytes"
+        "`w.pth`: tensor `backbone.x` needs a storage of 5 elements, but the file contains 16 bytes"
     );
 }
 
 #[test]
-fn optimiser_state_and_wrappers_are_left_out() {
+fn optimizer_state_and_wrappers_are_left_out() {
     let one = |key| tensor(Dtype::F32, key, 1, 0, &[1], &[1], b"");
-    // The optimiser names a storage that the file does not have: it is never looked for.
+    // The storage of the optimizer does not exist: it is not read.
     let optimizer = [
         &b"}"[..],
         &text("state"),
@@ -141,7 +141,7 @@ fn state_dicts_of_other_projects_are_read() {
     let file = open_pickle(&pickle(&dict("layer1.0.conv1.weight", &one)), &[0, 0x3c]);
     assert_eq!(
         message(file),
-        "`w.pth` holds tensors of a model that is neither CLIP nor ZegCLIP (for example `layer1.0.conv1.weight`)"
+        "`w.pth` contains tensors of a model that is neither CLIP nor ZegCLIP (for example `layer1.0.conv1.weight`)"
     );
     let twice = [
         &b"}("[..],
@@ -154,7 +154,7 @@ fn state_dicts_of_other_projects_are_read() {
     .concat();
     assert_eq!(
         message(open_pickle(&pickle(&twice), &[0, 0x3c])),
-        "`w.pth` holds `backbone.proj` twice (the second time as `backbone.proj`)"
+        "`w.pth` contains `backbone.proj` twice (the second time as `backbone.proj`)"
     );
 }
 
@@ -196,7 +196,7 @@ fn the_container_before_zip_is_read() {
     let other = pickle(&text("hello"));
     assert!(
         message(open(other))
-            .starts_with("`w.pth` holds no weights but a Python pickle that `torch.save` did not write")
+            .starts_with("`w.pth` is not a weight file but a Python pickle that `torch.save` did not write")
     );
 }
 
@@ -205,9 +205,9 @@ fn archives_that_are_not_pytorch_s_are_named() {
     for (entries, expected) in [
         (
             &[("word/document.xml", &b"x"[..])][..],
-            "a zip archive that is not PyTorch's (it has no `data.pkl`)",
+            "a zip archive without `data.pkl`",
         ),
-        (&[("features.npy", b"x")], "NumPy arrays (`.npz`)"),
+        (&[("features.npy", b"x")], "an archive of NumPy arrays (`.npz`)"),
         (
             &[("a/model.json", b"x")],
             "a TorchScript archive of PyTorch 1.3 or older",
@@ -221,7 +221,7 @@ fn archives_that_are_not_pytorch_s_are_named() {
     let one = pickle(&dict("backbone.x", &tensor(Dtype::F32, "0", 1, 0, &[1], &[1], b"")));
     let missing = message(open(zip_archive(&[("a/data.pkl", &one)])));
     assert!(
-        missing.contains("the entry `data/0` that its description names is missing"),
+        missing.contains("the storage `data/0` that its description names is missing"),
         "{missing}"
     );
     let mut deflated = zip_with(
@@ -270,8 +270,7 @@ fn shards_are_read_through_their_index_or_folder() {
         map.insert("extra".into(), shards[0]);
         std::fs::write(&index, json!({"weight_map": map}).to_string()).unwrap();
         assert!(
-            message(WeightFile::open(&index))
-                .contains("places `extra` in the shard `model-00001-of-00002.safetensors`")
+            message(WeightFile::open(&index)).contains("maps `extra` to the shard `model-00001-of-00002.safetensors`")
         );
         std::fs::remove_file(directory.path().join(shards[1])).unwrap();
         assert!(
@@ -285,20 +284,20 @@ fn shards_are_read_through_their_index_or_folder() {
             );
         }
         std::fs::write(&index, "{\"weight_map\": 3}").unwrap();
-        assert!(message(WeightFile::open(&index)).contains("is no index of a sharded model"));
+        assert!(message(WeightFile::open(&index)).contains("is not an index of a sharded model"));
     }
 }
 
 #[test]
 fn paths_that_hold_no_model_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(message(WeightFile::open(folder.path())).contains("holds none of model.safetensors, "));
+    assert!(message(WeightFile::open(folder.path())).contains("contains none of model.safetensors, "));
     let path = folder.path().join("empty.pt");
     assert!(message(WeightFile::open(&path)).starts_with("cannot read `"));
     std::fs::write(&path, "").unwrap();
-    assert!(message(WeightFile::open(&path)).ends_with("is empty: download or copy it again"));
+    assert!(message(WeightFile::open(&path)).ends_with("is empty"));
     std::fs::write(&path, "{\"epochs\": 3}").unwrap();
-    assert!(message(WeightFile::open(&path)).contains("is no index of a sharded model"));
+    assert!(message(WeightFile::open(&path)).contains("is not an index of a sharded model"));
     #[cfg(unix)]
     assert!(message(WeightFile::open(Path::new("/dev/null"))).contains("is not a file"));
 }
@@ -314,11 +313,11 @@ fn projections_of_queries_keys_and_values_have_to_be_complete() {
     for (tensors, expected) in [
         (
             vec![part("q_proj", [2, 2]), part("k_proj", [2, 2])],
-            "lacks one of the projections",
+            "lacks the projection of",
         ),
         (
             vec![part("q_proj", [2, 2]), part("k_proj", [2, 2]), part("v_proj", [2, 3])],
-            "is made of parts whose shapes [4, 2] and [2, 3] do not fit",
+            "consists of parts of the shapes [4, 2] and [2, 3], which do not fit",
         ),
     ] {
         let bytes = safetensors::serialize(tensors, None).unwrap();

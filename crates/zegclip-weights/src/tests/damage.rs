@@ -1,4 +1,4 @@
-//! Real files with random damage: an error or the right content, never a panic.
+//! Damaged files: an error or the right content, never a panic.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ fn read_all(
     Ok(tensors)
 }
 
-/// Files with their formats' promises: whether any flipped bit that changes a tensor must be noticed.
+/// Files, and whether their format has checksums for tensors.
 fn files() -> Vec<(Vec<u8>, bool)> {
     let mut files = vec![(read(&a_checkpoint()), true)];
     let (folder, case) = cases_with("files").swap_remove(0);
@@ -94,7 +94,7 @@ fn entries_that_overlap_or_lie_outside_are_refused() {
     let place_of_first = <[u8; 4]>::try_from(&archive[central[1] + 42..][..4]).unwrap();
     assert!(with(2, 42, place_of_first).contains("overlap"));
     let (compressed_size, size) = (20, 24);
-    assert!(with(2, compressed_size, 0xffff_fff0u32.to_le_bytes()).contains("`a/data/1` lies outside the file"));
+    assert!(with(2, compressed_size, 0xffff_fff0u32.to_le_bytes()).contains("`a/data/1` is outside the file"));
     assert!(with(0, size, 3u32.to_le_bytes()).contains("its entry `data.pkl` is compressed"));
     assert!(with(1, 42, 0x7fff_ffffu32.to_le_bytes()).contains("is damaged"));
 }

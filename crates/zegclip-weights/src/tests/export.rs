@@ -130,11 +130,7 @@ fn outputs_are_whole_or_not_there() {
     write(vec![one("backbone.a", 8)], IfExists::Fail).unwrap();
     let before = read(&path);
     let error = write(vec![one("backbone.b", 8)], IfExists::Fail).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("exists already: choose another name or allow overwriting")
-    );
+    assert!(error.to_string().ends_with("exists already"));
     assert!(read(&path) == before);
     write(vec![one("backbone.b", 8)], IfExists::Replace).unwrap();
     assert!(WeightFile::open(&path).unwrap().contains("backbone.b"));
@@ -166,7 +162,7 @@ fn missing_and_misshapen_tensors_are_named() {
     assert_eq!(
         missing,
         format!(
-            "`{}` has no tensor `decode_head.q_proj.weigth`; the nearest it has is `decode_head.q_proj.weight`",
+            "`{}` has no tensor `decode_head.q_proj.weigth` (did you mean `decode_head.q_proj.weight`?)",
             path.display()
         )
     );

@@ -1,26 +1,26 @@
-//! From the pickled objects to a flat list of named tensors and the plain values beside them.
+//! From pickled objects to named tensors and plain values.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::super::WeightError;
-use super::super::pickle::{Node, Pickle, PickleError, StorageNode, TensorNode, Value};
-use super::super::source::{Source, Storage};
-use super::super::view::View;
+use crate::pickle::{Node, Pickle, PickleError, StorageNode, TensorNode, Value};
+use crate::source::{Source, Storage};
+use crate::view::View;
+use crate::{TensorDefect, WeightError};
 
-/// Modules inside modules; CLIP has six levels.
+/// Limit of nested modules; CLIP has six levels.
 const MAX_DEPTH: usize = 64;
-/// Bytes that `meta` may need after references are followed; more is a small file made to fill the memory.
+/// Limit of `meta` in bytes after references are followed, against small files that expand to large ones.
 const MAX_META: usize = 16 << 20;
-/// What a value costs besides its text, in bytes.
+/// Bytes counted for a value besides its text.
 const META_VALUE: usize = 32;
-/// Bytes of a tensor's name.
+/// Limit of a tensor's name in bytes.
 const MAX_NAME: usize = 512;
-/// Tensors of a model.
+/// Limit of tensors.
 const MAX_TENSORS: usize = 100_000;
-/// Where a checkpoint keeps its tensors, in the order looked for.
+/// Keys of the state dict in a checkpoint, in the order of search.
 const STATE_DICTS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
 type Flat = (Vec<(String, View)>, Map<String, Json>);
@@ -51,21 +51,20 @@ impl<'s, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>> Resolve<'s, F> 
                 storage
             }
         };
-        let reason = |reason| WeightError::Tensor {
+        let defect = |defect| WeightError::Tensor {
             path: self.source.path().to_owned(),
             key: name.to_owned(),
-            reason,
+            source: defect,
         };
         let needed = node
             .view_offset
             .checked_add(node.length)
             .and_then(|length| length.checked_mul(node.dtype.size()));
         if needed.is_none_or(|needed| needed > storage.len()) {
-            return Err(reason(format!(
-                "needs a storage of {} elements, but the file holds {} bytes",
-                node.length,
-                storage.len()
-            )));
+            return Err(defect(TensorDefect::ShortStorage {
+                elements: node.length,
+                bytes: storage.len(),
+            }));
         }
         View::new(
             storage,
@@ -74,7 +73,7 @@ impl<'s, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>> Resolve<'s, F> 
             tensor.shape.clone(),
             tensor.strides.clone(),
         )
-        .map_err(reason)
+        .map_err(defect)
     }
 
     fn too_much(&self, what: &'static str, limit: usize) -> WeightError {
@@ -100,7 +99,7 @@ impl<'s, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>> Resolve<'s, F> 
     }
 }
 
-/// A checkpoint: a dict with a state dict and more beside it, or a bare state dict. The state of an optimiser stays untouched.
+/// A checkpoint: a dict with a state dict and more beside it, or a bare state dict. The state of an optimizer is not read.
 pub(super) fn flatten_state_dict<'a, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>>(
     pickle: &Pickle<'a>,
     resolve: &mut Resolve<'_, F>,
@@ -126,7 +125,7 @@ pub(super) fn flatten_state_dict<'a, F: Fn(StorageNode<'_>) -> Result<Storage, W
     if tensors.is_empty() {
         let keys = pairs.iter().take(8).map(|(key, _)| match key {
             Value::Text(key) => format!("`{}`", key.chars().take(40).collect::<String>()),
-            _ => "a key that is no text".into(),
+            _ => "a key that is not text".into(),
         });
         let keys: Vec<String> = keys.collect();
         return Err(resolve.no_tensors(if keys.is_empty() {
@@ -159,8 +158,8 @@ pub(super) fn flatten_state_dict<'a, F: Fn(StorageNode<'_>) -> Result<Storage, W
     Ok((tensors, meta))
 }
 
-/// A TorchScript module: attributes that are tensors, dotted names for those of its modules. Scalar integers, which OpenAI's
-/// archives state the image size, the context length and the vocabulary's size with, become plain values.
+/// A TorchScript module: its tensor attributes, with dotted names for those of nested modules. Scalar integers (image size,
+/// context length and vocabulary size in OpenAI's archives) become plain values.
 pub(super) fn flatten_module<'a, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>>(
     pickle: &Pickle<'a>,
     resolve: &mut Resolve<'_, F>,
@@ -205,7 +204,7 @@ pub(super) fn flatten_module<'a, F: Fn(StorageNode<'_>) -> Result<Storage, Weigh
     Ok((tensors, meta))
 }
 
-/// Plain values as JSON; `None` for tensors and whatever else is none. `budget` is zero once there were too many.
+/// Plain values as JSON; `None` for tensors and other objects. `budget` is zero once the limit is reached.
 fn json<'a>(pickle: &Pickle<'a>, value: Value<'a>, depth: usize, budget: &mut usize) -> Option<Json> {
     let text = if let Value::Text(text) = value { text.len() } else { 0 };
     *budget = budget.saturating_sub(META_VALUE + text);

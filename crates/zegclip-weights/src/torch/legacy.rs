@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::contents::{Content, Contents};
-use super::super::pickle::{self, Globals, Node, Pickle, StorageNode, Value};
-use super::super::source::{Source, Storage};
-use super::super::{PickleError, WeightError};
 use super::flatten::{Resolve, flatten_state_dict};
+use crate::contents::{Content, Contents};
+use crate::pickle::{self, Globals, Node, Pickle, StorageNode, Value};
+use crate::source::{Source, Storage};
+use crate::{Damage, ForeignFile, PickleError, Unsupported, WeightError};
 
-/// `0x1950a86a20f9469cfc6c`, which such a file starts with as a pickled integer.
+/// `0x1950a86a20f9469cfc6c`, the pickled integer at the start of such a file.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const PROTOCOL: i64 = 1001;
 /// Bytes of the element count before each storage.
@@ -21,29 +21,21 @@ pub(crate) fn read_legacy(source: &Arc<Source>) -> Result<Contents, WeightError>
     let mut reader = Reader { source, position: 0 };
     let magic = reader.pickle()?.root();
     if magic != Value::Long(&MAGIC) {
-        return Err(WeightError::NotWeights {
-            path: source.path().to_owned(),
-            found: "a Python pickle that `torch.save` did not write",
-            fix: "load it in Python and save the state dict with `torch.save` or as safetensors",
-        });
+        return Err(source.not_weights(ForeignFile::Pickle));
     }
     if reader.pickle()?.root() != Value::Int(PROTOCOL) {
-        return Err(source
-            .unsupported("it has an unknown version of PyTorch's old container; save it again with a newer PyTorch"));
+        return Err(source.unsupported(Unsupported::LegacyVersion));
     }
     let system = reader.pickle()?;
     if system.get(system.root(), "little_endian") == Some(Value::Bool(false)) {
-        return Err(source.unsupported("it was written on a big-endian machine; save it again on a little-endian one"));
+        return Err(source.unsupported(Unsupported::BigEndian));
     }
     let description = reader.pickle()?;
     let keys = reader.pickle()?;
     let places = reader.places(&description, &keys)?;
     let mut resolve = Resolve::new(source, |node: StorageNode<'_>| match places.get(node.key) {
         Some(range) => Storage::new(source.clone(), range.clone(), format!("storage {}", node.key), None),
-        None => Err(source.damaged(format!(
-            "the storage {} that its description names is missing",
-            node.key
-        ))),
+        None => Err(source.damaged(Damage::MissingStorage(node.key.to_owned()))),
     });
     let (tensors, meta) = flatten_state_dict(&description, &mut resolve)?;
     Ok(Contents {
@@ -70,7 +62,7 @@ impl<'s> Reader<'s> {
         Ok(pickle)
     }
 
-    /// Where each storage's elements are. The element type stands only in the description, so it is taken from there.
+    /// Ranges of the storages. Element types are stated only in the description.
     fn places(
         &mut self,
         description: &Pickle<'s>,
@@ -82,22 +74,19 @@ impl<'s> Reader<'s> {
                 sizes.insert(storage.key, storage.dtype.size());
             }
         }
-        let damaged = |reason: &str| self.source.damaged(reason);
+        let damaged = |damage: Damage| self.source.damaged(damage);
         let mut places = HashMap::new();
-        for key in keys
-            .items(keys.root())
-            .ok_or_else(|| damaged("its list of storages is missing"))?
-        {
+        for key in keys.items(keys.root()).ok_or_else(|| damaged(Damage::StorageList))? {
             let Value::Text(key) = *key else {
-                return Err(damaged("its list of storages is no list of names"));
+                return Err(damaged(Damage::StorageList));
             };
             let size = sizes
                 .get(key)
                 .copied()
-                .ok_or_else(|| damaged("it lists a storage that its description does not know"))?;
+                .ok_or_else(|| damaged(Damage::UnknownStorage(key.to_owned())))?;
             let bytes = self.source.bytes();
             let count = bytes.get(self.position..).and_then(|rest| rest.first_chunk::<COUNT>());
-            let count = count.ok_or_else(|| damaged("it ends before its last storage"))?;
+            let count = count.ok_or_else(|| damaged(Damage::Truncated(key.to_owned())))?;
             let start = self.position + COUNT;
             let length = usize::try_from(u64::from_le_bytes(*count))
                 .ok()
@@ -105,7 +94,7 @@ impl<'s> Reader<'s> {
             let end = length
                 .and_then(|length| start.checked_add(length))
                 .filter(|end| *end <= bytes.len());
-            let end = end.ok_or_else(|| damaged("it ends in the middle of a storage"))?;
+            let end = end.ok_or_else(|| damaged(Damage::Truncated(key.to_owned())))?;
             places.insert(key, start..end);
             self.position = end;
         }

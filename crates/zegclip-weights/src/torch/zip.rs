@@ -1,5 +1,5 @@
-//! The zip container. Entries are stored, not compressed, so that tensors are used where they lie in the mapped file; their
-//! places are checked against each other and the file, their checksums before the first use.
+//! The zip container. Entries are stored, not compressed, so that tensors are used in the mapped file. Their ranges are
+//! checked against each other and the file, their checksums before the first use.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use ::zip::{CompressionMethod, ZipArchive};
 
-use super::super::contents::{Content, Contents};
-use super::super::pickle::{self, Globals};
-use super::super::source::{Source, Storage};
-use super::super::{PickleError, WeightError};
 use super::flatten::{Resolve, flatten_module, flatten_state_dict};
+use crate::contents::{Content, Contents};
+use crate::pickle::{self, Globals};
+use crate::source::{Source, Storage};
+use crate::{Damage, ForeignFile, PickleError, Unsupported, WeightError};
 
-/// Entries of an archive: the largest CLIP needs a few thousand.
+/// Limit of entries; the largest CLIP needs a few thousand.
 const MAX_ENTRIES: usize = 200_000;
 
 /// Reads a file of `torch.save` (PyTorch 1.6 or later) or a TorchScript archive.
@@ -24,9 +24,9 @@ pub(crate) fn read_zip(source: &Arc<Source>) -> Result<Contents, WeightError> {
         .bytes("byteorder")?
         .is_some_and(|order| order.starts_with(b"big"))
     {
-        return Err(source.unsupported("it was written on a big-endian machine; save it again on a little-endian one"));
+        return Err(source.unsupported(Unsupported::BigEndian));
     }
-    // Nothing is read from these constants, but a damaged archive should not pass for a sound one.
+    // The constants are not used, but damage in them is an error too.
     let torch_script = archive.bytes("constants.pkl")?.is_some();
     let Some(description) = archive.bytes("data.pkl")? else {
         return Err(archive.without_pickle());
@@ -75,34 +75,33 @@ struct ZipEntry {
 impl<'s> Archive<'s> {
     fn open(source: &'s Arc<Source>) -> Result<Self, WeightError> {
         let bytes = source.bytes();
-        let damaged = |error: ::zip::result::ZipError| {
-            source.damaged(format!(
-                "its zip directory cannot be read ({error}), as after a download that stopped early"
-            ))
-        };
+        let damaged = |error: ::zip::result::ZipError| source.damaged(Damage::Directory(error.into()));
         let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
         if zip.len() > MAX_ENTRIES {
-            return Err(source.unsupported(format!("it has {} entries, more than any model", zip.len())));
+            return Err(source.unsupported(Unsupported::Entries {
+                entries: zip.len(),
+                limit: MAX_ENTRIES,
+            }));
         }
         let mut entries = HashMap::with_capacity(zip.len());
-        let mut places = Vec::with_capacity(zip.len());
+        let mut ranges = Vec::with_capacity(zip.len());
         let mut first_name = String::new();
         for index in 0..zip.len() {
             let file = zip.by_index_raw(index).map_err(damaged)?;
             let name = file.name().to_owned();
-            let place = file.data_start().and_then(|start| {
+            let range = file.data_start().and_then(|start| {
                 let start = usize::try_from(start).ok()?;
                 let end = start.checked_add(usize::try_from(file.compressed_size()).ok()?)?;
                 (end <= bytes.len()).then_some(start..end)
             });
-            let Some(range) = place else {
-                return Err(source.damaged(format!("`{name}` lies outside the file")));
+            let Some(range) = range else {
+                return Err(source.damaged(Damage::OutsideFile(name)));
             };
             if file.encrypted() {
-                return Err(source.unsupported("it is encrypted; unpack it and save the weights without a password"));
+                return Err(source.unsupported(Unsupported::Encrypted));
             }
             if !range.is_empty() {
-                places.push((range.clone(), name.clone()));
+                ranges.push((range.clone(), name.clone()));
             }
             let compressed = file.compression() != CompressionMethod::Stored || file.size() != file.compressed_size();
             let short = name.split_once('/').map_or(name.as_str(), |(_, rest)| rest).to_owned();
@@ -120,15 +119,15 @@ impl<'s> Archive<'s> {
                 )
                 .is_some()
             {
-                return Err(source.damaged(format!("it holds `{name}` twice")));
+                return Err(source.damaged(Damage::DuplicateEntry(name)));
             }
         }
-        places.sort_by_key(|(range, _)| range.start);
-        for pair in places.windows(2) {
+        ranges.sort_by_key(|(range, _)| range.start);
+        for pair in ranges.windows(2) {
             if let [(before, first), (after, second)] = pair
                 && after.start < before.end
             {
-                return Err(source.damaged(format!("`{first}` and `{second}` overlap")));
+                return Err(source.damaged(Damage::Overlap(first.clone(), second.clone())));
             }
         }
         Ok(Self {
@@ -138,15 +137,13 @@ impl<'s> Archive<'s> {
         })
     }
 
-    /// An entry as a storage whose checksum is verified before its bytes are given out.
+    /// An entry as a storage, whose checksum is verified before its bytes are returned.
     fn storage_of(&self, name: &str) -> Result<Option<Storage>, WeightError> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
         };
         if entry.compressed {
-            return Err(self.source.unsupported(format!(
-                "its entry `{name}` is compressed, which PyTorch never does; load it in PyTorch and save it again"
-            )));
+            return Err(self.source.unsupported(Unsupported::Compressed(name.to_owned())));
         }
         Storage::new(self.source.clone(), entry.range.clone(), name, Some(entry.checksum)).map(Some)
     }
@@ -155,9 +152,7 @@ impl<'s> Archive<'s> {
         let name = format!("data/{key}");
         match self.storage_of(&name)? {
             Some(storage) => Ok(storage),
-            None => Err(self
-                .source
-                .damaged(format!("the entry `{name}` that its description names is missing"))),
+            None => Err(self.source.damaged(Damage::MissingStorage(name))),
         }
     }
 
@@ -173,21 +168,14 @@ impl<'s> Archive<'s> {
     }
 
     fn without_pickle(&self) -> WeightError {
-        let path = self.source.path().to_owned();
         if self.entries.contains_key("model.json") {
-            return self
-                .source
-                .unsupported("it is a TorchScript archive of PyTorch 1.3 or older; load and save it with a newer one");
+            return self.source.unsupported(Unsupported::OldTorchScript);
         }
-        let found = if self.entries.keys().any(|name| name.ends_with(".npy")) || self.first_name.ends_with(".npy") {
-            "NumPy arrays (`.npz`)"
+        let numpy = self.entries.keys().any(|name| name.ends_with(".npy")) || self.first_name.ends_with(".npy");
+        self.source.not_weights(if numpy {
+            ForeignFile::NumpyArchive
         } else {
-            "a zip archive that is not PyTorch's (it has no `data.pkl`)"
-        };
-        WeightError::NotWeights {
-            path,
-            found,
-            fix: "if the weights are packed inside, unpack them first",
-        }
+            ForeignFile::Zip
+        })
     }
 }

@@ -1,40 +1,55 @@
+//! Errors of reading and writing weight files: facts, one variant per cause.
+
+mod architecture_defect;
+mod damage;
+mod foreign_file;
+mod tensor_defect;
+mod unsupported;
+
 use std::path::PathBuf;
+
+pub use architecture_defect::ArchitectureDefect;
+pub use damage::Damage;
+pub use foreign_file::ForeignFile;
+pub use tensor_defect::TensorDefect;
+pub use unsupported::Unsupported;
 
 use crate::pickle::PickleError;
 
-/// Why a weight file could not be read or written. The text names the file, the cause and, where there is one, the fix.
+/// Why a weight file could not be read or written. The text names the file and the cause, including that of the source.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WeightError {
     /// The operating system refused to open, map or read the file.
     #[error("cannot read `{}`: {source}", .path.display())]
     Read {
         /// The file asked for.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The operating system refused to write the file; nothing was left behind.
     #[error("cannot write `{}`: {source}", .path.display())]
     Write {
-        /// The file to be made.
+        /// The output.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The output is there already and overwriting was not asked for.
-    #[error("`{}` exists already: choose another name or allow overwriting", .path.display())]
+    /// The output exists already and is not to be replaced.
+    #[error("`{}` exists already", .path.display())]
     Exists {
-        /// The file to be made.
+        /// The output.
         path: PathBuf,
     },
     /// The path is a device, a pipe or the like.
-    #[error("`{}` is not a file: give a weight file, an index of shards, or a folder that holds one", .path.display())]
+    #[error("`{}` is not a file", .path.display())]
     NotAFile {
         /// The path asked for.
         path: PathBuf,
     },
     /// A folder without any of the file names that models are published under.
-    #[error("the folder `{}` holds none of {}: name the weight file itself", .path.display(), .expected.join(", "))]
+    #[error("the folder `{}` contains none of {}", .path.display(), .expected.join(", "))]
     NoModelInFolder {
         /// The folder asked for.
         path: PathBuf,
@@ -42,24 +57,22 @@ pub enum WeightError {
         expected: Vec<&'static str>,
     },
     /// A file of zero bytes.
-    #[error("`{}` is empty: download or copy it again", .path.display())]
+    #[error("`{}` is empty", .path.display())]
     Empty {
         /// The file asked for.
         path: PathBuf,
     },
-    /// The file is of a known kind, but of none that holds weights this program reads.
-    #[error("`{}` holds no weights but {found}: {fix}", .path.display())]
+    /// A file of a known kind that is not a weight file.
+    #[error("`{}` is not a weight file but {found}", .path.display())]
     NotWeights {
         /// The file asked for.
         path: PathBuf,
-        /// What the file is, with its article.
-        found: &'static str,
-        /// What to do about it.
-        fix: &'static str,
+        /// What the file is.
+        found: ForeignFile,
     },
     /// The content starts like no format known here.
     #[error(
-        "`{}` is in no known weight format (it starts with the bytes {start}): expected are OpenAI's TorchScript `.pt`, \
+        "`{}` is not in a known weight format (it starts with the bytes {start}); known are OpenAI's TorchScript `.pt`, \
          PyTorch checkpoints, and safetensors of OpenCLIP, Hugging Face or this project",
         .path.display()
     )]
@@ -69,66 +82,86 @@ pub enum WeightError {
         /// Its first bytes in hexadecimal.
         start: String,
     },
-    /// The file ends too early or contradicts itself.
-    #[error("`{}` is damaged: {reason}; download or copy it again", .path.display())]
+    /// A file of `torch.save` that ends too early or contradicts itself.
+    #[error("`{}` is damaged: {source}", .path.display())]
     Damaged {
         /// The file asked for.
         path: PathBuf,
-        /// What does not fit.
-        reason: String,
+        /// What is damaged.
+        source: Damage,
     },
     /// The bytes of an entry do not have the checksum that the archive states.
-    #[error("`{}` is damaged: the checksum of `{entry}` does not match its content; download or copy it again", .path.display())]
+    #[error("`{}` is damaged: the checksum of `{entry}` does not match its content", .path.display())]
     Checksum {
         /// The archive.
         path: PathBuf,
         /// The entry with the wrong content.
         entry: String,
     },
-    /// A form of the format that is deliberately not read.
-    #[error("`{}` cannot be read: {reason}", .path.display())]
+    /// A safetensors header that contradicts itself or the size of the file.
+    #[error("`{}` is damaged: its safetensors header does not fit ({source})", .path.display())]
+    Safetensors {
+        /// The file asked for.
+        path: PathBuf,
+        /// The error of the `safetensors` crate.
+        source: safetensors::SafeTensorError,
+    },
+    /// A form of a known format that is deliberately not read.
+    #[error("`{}` is not supported: {source}", .path.display())]
     Unsupported {
         /// The file asked for.
         path: PathBuf,
-        /// What is not supported, and what to do instead.
-        reason: String,
+        /// What is not supported.
+        source: Unsupported,
     },
-    /// The pickled description of the tensors is broken, too large, or asks for code to be run.
+    /// The pickled description of the tensors is broken, too large, or calls code.
     #[error("`{}`: {source}", .path.display())]
     Pickle {
-        /// The file that holds the pickle.
+        /// The file with the pickle.
         path: PathBuf,
         /// What is wrong with it.
         source: PickleError,
     },
-    /// A safetensors header that contradicts itself or the size of the file.
-    #[error("`{}` is damaged: {reason} ({source}); download or copy it again", .path.display())]
-    Safetensors {
-        /// The file asked for.
-        path: PathBuf,
-        /// What that means.
-        reason: String,
-        /// What the `safetensors` crate said.
-        source: safetensors::SafeTensorError,
-    },
-    /// An `*.index.json` that is no index of shards.
-    #[error("`{}` is no index of a sharded model: {reason}", .path.display())]
+    /// JSON that is not an index of shards.
+    #[error("`{}` is not an index of a sharded model: {source}", .path.display())]
     Index {
         /// The index.
         path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
+        /// What the JSON lacks.
+        source: serde_json::Error,
+    },
+    /// An index without shards.
+    #[error("`{}` is not an index of a sharded model: it names no shards", .path.display())]
+    EmptyIndex {
+        /// The index.
+        path: PathBuf,
+    },
+    /// An index that is larger than that of any model.
+    #[error("`{}` is not an index of a sharded model: it has more than {limit} bytes", .path.display())]
+    LargeIndex {
+        /// The index.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// An index that names a shard in another folder.
+    #[error("`{}` is not an index of a sharded model: the shard `{shard}` is not a file beside it", .index.display())]
+    ShardPath {
+        /// The index.
+        index: PathBuf,
+        /// The path of the shard.
+        shard: String,
     },
     /// A shard that the index names is not beside it.
-    #[error("`{}` names the shard `{shard}`, which is not beside it: download all parts of the model", .index.display())]
+    #[error("`{}` names the shard `{shard}`, which is not beside it", .index.display())]
     MissingShard {
         /// The index.
         index: PathBuf,
         /// The file that is missing.
         shard: String,
     },
-    /// A tensor that the index places in a shard is not in there.
-    #[error("`{}` places `{key}` in the shard `{shard}`, which does not hold it: index and shards are of different models", .index.display())]
+    /// A tensor that the index maps to a shard is not in it.
+    #[error("`{}` maps `{key}` to the shard `{shard}`, which does not contain it", .index.display())]
     MissingInShard {
         /// The index.
         index: PathBuf,
@@ -137,17 +170,17 @@ pub enum WeightError {
         /// The tensor.
         key: String,
     },
-    /// The file holds no tensors at all.
-    #[error("`{}` holds no tensors (found: {found})", .path.display())]
+    /// The file contains no tensors.
+    #[error("`{}` contains no tensors (found: {found})", .path.display())]
     NoTensors {
         /// The file asked for.
         path: PathBuf,
-        /// What the outermost level holds.
+        /// The content of the outermost level.
         found: String,
     },
     /// The tensors belong to no model known here.
     #[error(
-        "`{}` holds tensors of a model that is neither CLIP nor ZegCLIP (for example `{example}`)",
+        "`{}` contains tensors of a model that is neither CLIP nor ZegCLIP (for example `{example}`)",
         .path.display()
     )]
     UnknownModel {
@@ -157,7 +190,7 @@ pub enum WeightError {
         example: String,
     },
     /// Two tensors of the file mean the same parameter.
-    #[error("`{}` holds `{key}` twice (the second time as `{raw}`)", .path.display())]
+    #[error("`{}` contains `{key}` twice (the second time as `{raw}`)", .path.display())]
     Duplicate {
         /// The file asked for.
         path: PathBuf,
@@ -167,14 +200,14 @@ pub enum WeightError {
         raw: String,
     },
     /// A tensor's description does not fit its data.
-    #[error("`{}`: tensor `{key}` {reason}", .path.display())]
+    #[error("`{}`: tensor `{key}` {source}", .path.display())]
     Tensor {
         /// The file asked for.
         path: PathBuf,
         /// The tensor's name in the file.
         key: String,
         /// What is wrong.
-        reason: String,
+        source: TensorDefect,
     },
     /// A tensor that was asked for is not in the file.
     #[error("`{}` has no tensor `{key}`{}", .path.display(), nearest_text(.nearest))]
@@ -199,19 +232,19 @@ pub enum WeightError {
         expected: Vec<usize>,
     },
     /// The tensors' shapes describe no model that is implemented.
-    #[error("`{}`: {reason}", .path.display())]
+    #[error("`{}`: {source}", .path.display())]
     Architecture {
         /// The file asked for.
         path: PathBuf,
         /// What does not fit.
-        reason: String,
+        source: ArchitectureDefect,
     },
 }
 
 fn nearest_text(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
-        .map_or_else(String::new, |name| format!("; the nearest it has is `{name}`"))
+        .map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
 #[cfg(test)]
@@ -227,7 +260,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "`head.pth` has no tensor `backbone.proj`; the nearest it has is `backbone.prompt_proj.bias`"
+            "`head.pth` has no tensor `backbone.proj` (did you mean `backbone.prompt_proj.bias`?)"
         );
     }
 }
