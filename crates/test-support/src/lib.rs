@@ -2,6 +2,8 @@
 
 mod case;
 mod folders;
+mod values;
 
 pub use case::{Case, Recorded, all_cases, cases};
 pub use folders::{data, join_roots, photo, read_json, recordings, repository, roots};
+pub use values::{assert_close, gpu_required, numbers};

@@ -43,7 +43,7 @@ use plan::{EvalPlan, PretrainPlan, ScorePlan, SegmentPlan, TrainPlan};
 
 /// Reuses freed tensor memory.
 #[global_allocator]
-static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
+static ALLOCATOR: zegclip_kernels::CachingAllocator = zegclip_kernels::CachingAllocator;
 
 fn main() -> ExitCode {
     let listening = interrupt::install();

@@ -1,6 +1,6 @@
-//! Times each operator beside its composition from burn's operators on the processor, at the sizes of ViT-B/16 with a 512²
+//! Times each operator beside its composition from burn's operators on the CPU, at the sizes of ViT-B/16 with a 512²
 //! crop: `cargo build --release --workspace --example operators` and `target/release/examples/operators [NAME]`. With
-//! `PROCESSOR_TIME=1` in the environment it shows processor time of all threads instead, which other programs disturb less.
+//! `CPU_TIME=1` in the environment it shows CPU time of all threads instead, which other programs disturb less.
 
 #![allow(clippy::print_stdout)]
 
@@ -21,7 +21,7 @@ const HEADS: usize = 12;
 const RUNS: usize = 15;
 
 #[global_allocator]
-static ALLOCATOR: zegclip_kernels::KeepingAllocator = zegclip_kernels::KeepingAllocator;
+static ALLOCATOR: zegclip_kernels::CachingAllocator = zegclip_kernels::CachingAllocator;
 
 fn main() {
     let only = std::env::args().nth(1).unwrap_or_default();
@@ -236,16 +236,16 @@ fn compare<'a>(name: &str, operations: f64, composed: &'a mut dyn FnMut(), here:
 
 /// When something starts, on the clock that is used.
 enum Moment {
-    /// By the wall.
+    /// Wall clock.
     Wall(Instant),
-    /// Processor time of all threads so far.
-    Processor(Duration),
+    /// CPU time of all threads so far.
+    Cpu(Duration),
 }
 
 impl Moment {
     fn now() -> Self {
-        if std::env::var_os("PROCESSOR_TIME").is_some() {
-            Self::Processor(processor_time())
+        if std::env::var_os("CPU_TIME").is_some() {
+            Self::Cpu(cpu_time())
         } else {
             Self::Wall(Instant::now())
         }
@@ -254,13 +254,13 @@ impl Moment {
     fn elapsed(&self) -> Duration {
         match self {
             Self::Wall(start) => start.elapsed(),
-            Self::Processor(start) => processor_time().saturating_sub(*start),
+            Self::Cpu(start) => cpu_time().saturating_sub(*start),
         }
     }
 }
 
-/// Processor time of all threads of this process; zero where Linux does not tell.
-fn processor_time() -> Duration {
+/// CPU time of all threads of this process; zero where Linux does not report it.
+fn cpu_time() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let nanoseconds = threads.filter_map(|thread| {
         let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;

@@ -6,29 +6,41 @@ use burn::tensor::Tensor;
 
 mod autodiff;
 mod composed;
+mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 mod kernel;
+#[cfg(feature = "cube")]
 mod on_cube;
 mod on_flex;
 
 pub use kernel::{AttentionGradients, AttentionKernel};
 
-use crate::cpu::AttentionMask;
-use crate::dropout::draw;
+use crate::dropout::{DropoutMask, next_mask};
 use crate::optional::OptionalPair;
 
-/// `softmax(query · keyᵀ / sqrt(head_dim)) · value`, the extra keys and values behind the own ones; f32 arithmetic for f32
+/// Which attention weights are 0.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionMask {
+    /// Weights of keys after the query.
+    pub causal: bool,
+    /// Weights that dropout selects by their position in `[batch, heads, queries, keys]`, with extra keys after the own ones.
+    pub dropout: Option<DropoutMask>,
+}
+
+/// `softmax(query · keyᵀ / sqrt(head_dim)) · value`, with the extra keys and values after the own ones; f32 arithmetic for f32
 /// tensors on every device. Differentiable in every tensor.
 ///
-/// With `causal`, query `i` sees the own keys up to `i + keys − queries` (there are at least as many keys as queries), and
-/// all extra ones.
+/// With `causal`, query `i` attends to the own keys up to `i + keys − queries` (of at least as many keys as queries), and to all
+/// extra ones.
 ///
 /// # Shapes
 /// - `query`: `[batch, heads, queries, head_dim]`
 /// - `key`: `[batch, heads, keys, head_dim]`
 /// - `value`: `[batch, heads, keys, value_dim]`
 /// - `extra`: keys `[batch or 1, heads, extra, head_dim]` and values `[batch or 1, heads, extra, value_dim]`
-/// - output: `[batch, heads, queries, value_dim]`; on the processor the heads of a token lie together in memory, so that
-///   swapping the axes back and merging the heads copies nothing
+/// - output: `[batch, heads, queries, value_dim]`; on the CPU the heads of a token are contiguous, so that swapping the axes
+///   back and merging the heads copies nothing
 ///
 /// # Panics
 /// If the shapes do not fit together.
@@ -43,17 +55,17 @@ pub fn attention(
 }
 
 /// [`attention()`] whose weights are dropped at random with `probability`, as [`dropout()`](crate::dropout()) drops values,
-/// before they multiply values; the matrix of weights is kept neither whole nor for the gradient.
+/// before they multiply values; the matrix of weights is never stored.
 ///
 /// # Shapes
 /// As for [`attention()`].
 ///
 /// # Panics
-/// If the shapes do not fit together, or `probability` is not in 0..1.
+/// If the shapes do not fit together, or `probability` is not in `[0, 1)`.
 pub fn attention_with_dropout(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, probability: f64) -> Tensor<4> {
     let mask = AttentionMask {
         causal: false,
-        dropout: Some(draw(probability)),
+        dropout: Some(next_mask(probability)),
     };
     attend(query, key, value, None, mask)
 }
@@ -99,7 +111,7 @@ pub fn self_attention(qkv: Tensor<3>, heads: usize, extra: Option<(Tensor<4>, Te
 
 fn optional_pair(extra: Option<(Tensor<4>, Tensor<4>)>) -> OptionalPair<Dispatch> {
     match extra {
-        // No tokens: as if there were none, so that kernels need not treat empty matrices.
+        // No extra tokens are the same as no extra, so that kernels need not treat empty matrices.
         Some((key, value)) if key.dims()[2] > 0 => OptionalPair::Present(key.into_dispatch(), value.into_dispatch()),
         _ => OptionalPair::Absent,
     }
@@ -138,8 +150,8 @@ fn check_shapes(query: [usize; 4], key: [usize; 4], value: [usize; 4], extra: Op
     }
 }
 
-/// [`attention()`] and [`self_attention()`] by the kind of device.
-#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+/// [`attention()`] and [`self_attention()`] by backend.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait AttentionOperator: Backend {
     /// [`attention()`]
     fn attend(
@@ -159,7 +171,7 @@ pub trait AttentionOperator: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// On devices without autodiff.
+/// Without autodiff.
 impl<B: AttentionKernel> AttentionOperator for B {
     fn attend(
         query: FloatTensor<Self>,

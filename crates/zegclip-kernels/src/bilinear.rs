@@ -1,21 +1,21 @@
-//! Where the samples of a resized line lie.
+//! Bilinear resizing along one axis.
 
 use burn::backend::Backend;
 use burn::backend::tensor::{Device, FloatTensor};
 use burn::tensor::TensorData;
 
-/// The two samples between which an output sample lies.
+/// The two input samples of an output sample, and their weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tap {
     /// Index of the sample before the position.
     pub low: usize,
     /// Index of the sample after it; equals `low` at the end of the line.
     pub high: usize,
-    /// Weight of `high`, in `[0, 1)`; `low` has the rest.
+    /// Weight of `high`, in `[0, 1)`; that of `low` is `1 − fraction`.
     pub fraction: f32,
 }
 
-/// The matrix `[output, input]`, row by row, that resamples a line as [`bilinear_taps`] says. Every row sums to one.
+/// The matrix `[output, input]`, row by row, of the resampling of [`bilinear_taps`]. Every row sums to one.
 pub fn bilinear_weights(input: usize, output: usize) -> Vec<f32> {
     let mut weights = vec![0f32; input * output];
     for (row, tap) in weights.chunks_exact_mut(input).zip(bilinear_taps(input, output)) {
@@ -31,8 +31,8 @@ pub(crate) fn bilinear_matrix<B: Backend>(input: usize, output: usize, device: &
     B::float_from_data(TensorData::new(weights, [1, 1, output, input]), device)
 }
 
-/// The [`Tap`] of each of `output` samples over a line of `input` samples: half-pixel centres, the border value continued
-/// outwards, as PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
+/// The [`Tap`] of each of `output` samples over a line of `input` samples: half-pixel centers and border values
+/// repeated outwards, as in PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
 pub fn bilinear_taps(input: usize, output: usize) -> impl Iterator<Item = Tap> {
     let scale = input as f32 / output as f32;
     (0..output).map(move |index| {

@@ -1,4 +1,4 @@
-//! Between burn-flex's tensors and the slices that the kernels work on.
+//! Conversion between burn-flex's tensors and the slices of the kernels.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{DType, TensorMetadata};
@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 
 use crate::cpu::Matrix;
 
-/// Whether the kernels can read a tensor: they know f32 only.
+/// Whether the kernels support a tensor's type.
 pub(crate) fn is_f32(tensor: &FlexTensor) -> bool {
     tensor.dtype() == DType::F32
 }
@@ -16,18 +16,18 @@ pub(crate) fn tensor(data: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor
     FlexTensor::from_data(TensorData::new(data, shape.into()))
 }
 
-/// Rows one after the other, without a gap: copied unless they are so already.
+/// A contiguous tensor: copied unless it is contiguous already.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }
 
-/// The floats of a tensor that [`contiguous`] gave.
+/// The floats of a tensor from [`contiguous`].
 pub(crate) fn floats(tensor: &FlexTensor) -> &[f32] {
     let count = tensor.layout().num_elements();
     &tensor.storage::<f32>()[tensor.layout().start_offset()..][..count]
 }
 
-/// A tensor whose whole storage is its elements in order, so that an operator may work in place (and copies if it is shared).
+/// A tensor whose storage has its elements alone, in order, for work in place (`storage_mut` copies shared storage).
 pub(crate) fn owned(x: FlexTensor) -> FlexTensor {
     let elements = x.layout().num_elements();
     if x.is_contiguous() && x.layout().start_offset() == 0 && x.bytes().len() == elements * size_of::<f32>() {
@@ -37,7 +37,7 @@ pub(crate) fn owned(x: FlexTensor) -> FlexTensor {
     }
 }
 
-/// A function of each element: in place if nobody else holds the tensor, which autodiff may do until the backward pass.
+/// A function of each element: in place if the tensor has one owner; autodiff may hold another until the backward pass.
 pub(crate) fn map(
     x: FlexTensor,
     fresh: impl FnOnce(&[f32]) -> Vec<f32>,
@@ -53,7 +53,7 @@ pub(crate) fn map(
     x
 }
 
-/// A tensor whose strides are not negative: copied unless they are so already.
+/// A tensor without negative strides: copied if it has any.
 pub(crate) fn forward_strides(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().strides().iter().all(|stride| *stride >= 0) {
         tensor
@@ -71,7 +71,7 @@ pub(crate) struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
-    /// Of a tensor that [`forward_strides`] gave.
+    /// The heads of a tensor from [`forward_strides`].
     pub(crate) fn of(tensor: &'a FlexTensor) -> Self {
         let layout = tensor.layout();
         let shape: [usize; 4] = std::array::from_fn(|axis| layout.shape()[axis]);
@@ -83,7 +83,7 @@ impl<'a> Heads<'a> {
         }
     }
 
-    /// The matrix `[tokens, dim]` of a head. A batch of one serves every image.
+    /// The matrix `[tokens, dim]` of a head. A batch of one is shared by every image.
     pub(crate) fn head(&self, image: usize, head: usize) -> Matrix<'a> {
         let [batch, _, tokens, dim] = self.shape;
         let image = if batch == 1 { 0 } else { image };
@@ -96,7 +96,7 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// A view `[rows, columns]` of a tensor of two axes that [`forward_strides`] gave.
+/// A view `[rows, columns]` of a tensor of two axes from [`forward_strides`].
 pub(crate) fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
     let layout = tensor.layout();
     let [rows, columns] = [layout.shape()[0], layout.shape()[1]];
@@ -108,7 +108,7 @@ pub(crate) fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
     )
 }
 
-/// All axes but the last as one: `[rows, columns]` of a tensor that [`contiguous`] gave.
+/// All axes but the last as one: `[rows, columns]` of a tensor from [`contiguous`].
 pub(crate) fn rows(tensor: &FlexTensor) -> Matrix<'_> {
     let shape = tensor.shape();
     let columns = shape[shape.num_dims() - 1];

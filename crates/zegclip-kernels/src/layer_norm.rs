@@ -1,4 +1,4 @@
-//! Layer normalisation.
+//! Layer normalization.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -8,16 +8,20 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{FloatDType, Shape, Tensor};
-use burn_cubecl::tensor::CubeTensor;
+use burn::backend::{Autodiff, Backend, DType, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{FloatDType, Tensor};
 
-use crate::cpu::{self, InstructionSet, ParameterGradients};
+use crate::cpu::InstructionSet;
+use crate::flex;
 use crate::optional::OptionalTensor;
-use crate::{cube, flex};
+
+mod composed;
+mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 
 /// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` along the last axis, the variance that of the population;
-/// differentiable in all three. Half-precision tensors are normalised in f32.
+/// differentiable in all three. Half-precision tensors are normalized in f32.
 ///
 /// # Shapes
 /// - `x`: `[…, width]`
@@ -45,14 +49,14 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Option<T
 fn apply<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Option<Tensor<1>>, epsilon: f64) -> Tensor<D> {
     let beta = OptionalTensor::new(beta.map(Tensor::into_dispatch));
     let (x, gamma) = (x.into_dispatch(), gamma.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as LayerNormOperator>::normalise(x, gamma, beta, epsilon))
+    Tensor::from_dispatch(<Dispatch as LayerNormOperator>::normalize(x, gamma, beta, epsilon))
 }
 
-/// [`layer_norm()`] by the kind of device.
-#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+/// [`layer_norm()`] by backend.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait LayerNormOperator: Backend {
     /// [`layer_norm()`]
-    fn normalise(
+    fn normalize(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         #[extension_type] beta: OptionalTensor<Self>,
@@ -65,11 +69,11 @@ pub trait LayerNormOperator: Backend {
 pub struct LayerNormGradients<B: Backend> {
     /// `[…, width]`
     pub x: FloatTensor<B>,
-    /// Those of gamma and beta, each `[width]`, if they were asked for.
+    /// Gradients of gamma and beta, each `[width]`, if they were requested.
     pub parameters: Option<[FloatTensor<B>; 2]>,
 }
 
-/// Layer norm and its gradients on a device without autodiff. The defaults compose burn's operators.
+/// Layer norm and its gradients on a backend without autodiff. The defaults compose burn's operators.
 pub trait LayerNormKernel: Backend {
     /// Result of the norm.
     fn norm_forward(
@@ -89,71 +93,7 @@ pub trait LayerNormKernel: Backend {
         gradient: FloatTensor<Self>,
         parameters: bool,
     ) -> LayerNormGradients<Self> {
-        compose_gradients::<Self>(x, gamma, epsilon, gradient, parameters)
-    }
-}
-
-fn compose_gradients<B: Backend>(
-    x: FloatTensor<B>,
-    gamma: FloatTensor<B>,
-    epsilon: f64,
-    gradient: FloatTensor<B>,
-    parameters: bool,
-) -> LayerNormGradients<B> {
-    let shape = x.shape();
-    let last = shape.num_dims() - 1;
-    let width = shape[last];
-    let mean = B::float_mean_dim(x.clone(), last);
-    let centred = B::float_sub(x, mean);
-    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), last);
-    let scale = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())));
-    let normalised = B::float_mul(centred, scale.clone());
-    let parameters = parameters.then(|| {
-        let rows = shape.num_elements() / width;
-        let sum = |values: FloatTensor<B>| {
-            let values = B::float_reshape(values, Shape::new([rows, width]));
-            B::float_reshape(B::float_sum_dim(values, 0), Shape::new([width]))
-        };
-        [
-            sum(B::float_mul(gradient.clone(), normalised.clone())),
-            sum(gradient.clone()),
-        ]
-    });
-    let mut along_last = vec![1; last];
-    along_last.push(width);
-    let weighted = B::float_mul(gradient, B::float_reshape(gamma, Shape::from(along_last)));
-    let mean = B::float_mean_dim(weighted.clone(), last);
-    let along = B::float_mean_dim(B::float_mul(weighted.clone(), normalised.clone()), last);
-    let rest = B::float_sub(B::float_sub(weighted, mean), B::float_mul(normalised, along));
-    LayerNormGradients {
-        x: B::float_mul(rest, scale),
-        parameters,
-    }
-}
-
-impl LayerNormKernel for Cube {
-    fn norm_forward(x: CubeTensor, gamma: CubeTensor, beta: Option<CubeTensor>, epsilon: f64) -> CubeTensor {
-        if x.dtype() != DType::F32 || x.shape().num_elements() == 0 {
-            return <Self as ModuleOps<Self>>::layer_norm(x, gamma, beta, epsilon);
-        }
-        cube::layer_norm(x, gamma, beta, epsilon as f32)
-    }
-
-    fn norm_gradients(
-        x: CubeTensor,
-        gamma: CubeTensor,
-        epsilon: f64,
-        gradient: CubeTensor,
-        parameters: bool,
-    ) -> LayerNormGradients<Self> {
-        // Those of the parameters sum over rows, which burn's reductions do well.
-        if parameters || x.dtype() != DType::F32 || x.shape().num_elements() == 0 {
-            return compose_gradients::<Self>(x, gamma, epsilon, gradient, parameters);
-        }
-        LayerNormGradients {
-            x: cube::layer_norm_gradient(x, gamma, gradient, epsilon as f32),
-            parameters: None,
-        }
+        composed::gradients::<Self>(x, gamma, epsilon, gradient, parameters)
     }
 }
 
@@ -182,7 +122,7 @@ impl LayerNormKernel for Flex {
         parameters: bool,
     ) -> LayerNormGradients<Self> {
         if !flex::is_f32(&x) {
-            return compose_gradients::<Self>(x, gamma, epsilon, gradient, parameters);
+            return composed::gradients::<Self>(x, gamma, epsilon, gradient, parameters);
         }
         let (x, gamma) = (flex::contiguous(x), flex::contiguous(gamma));
         let mut gradient = flex::owned(gradient);
@@ -190,7 +130,8 @@ impl LayerNormKernel for Flex {
         let (x, gamma) = (flex::floats(&x), flex::floats(&gamma));
         let out = gradient.storage_mut::<f32>();
         let parameters = if parameters {
-            let ParameterGradients { gamma, beta } = cpu::layer_norm_gradients(instructions, x, gamma, epsilon, out);
+            let cpu::ParameterGradients { gamma, beta } =
+                cpu::layer_norm_gradients(instructions, x, gamma, epsilon, out);
             let width = gamma.len();
             Some([gamma, beta].map(|sums| flex::tensor(sums, [width])))
         } else {
@@ -204,9 +145,9 @@ impl LayerNormKernel for Flex {
     }
 }
 
-/// On devices without autodiff.
+/// Without autodiff.
 impl<B: LayerNormKernel> LayerNormOperator for B {
-    fn normalise(
+    fn normalize(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: OptionalTensor<Self>,
@@ -217,7 +158,7 @@ impl<B: LayerNormKernel> LayerNormOperator for B {
 }
 
 impl<B: LayerNormKernel, C: CheckpointStrategy> LayerNormOperator for Autodiff<B, C> {
-    fn normalise(
+    fn normalize(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: OptionalTensor<Self>,

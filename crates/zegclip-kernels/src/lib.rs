@@ -1,12 +1,28 @@
-//! Operators of ZegCLIP that burn lacks or has slowly.
+//! Operators of ZegCLIP that burn lacks or computes slowly.
 //!
-//! Each is one function on [`burn::tensor::Tensor`] that works on every device and has a gradient of its own under autodiff.
-//! On the processor (burn-flex) they run kernels of this crate, `cpu`. On GPUs all but matrix products are kernels in CubeCL,
-//! `cube`, since a composition passes over memory many times; matrix products are burn's there, which are tuned for each card at
-//! first use. On the reference device (burn-ndarray) all are composed from burn's operators.
+//! Each operator is one function on [`burn::tensor::Tensor`] that works on every device and has its own gradient under autodiff.
+//! Its file and folder hold all implementations:
 //!
-//! This is the only crate of the workspace where `unsafe` appears, and there only to let several threads write one result,
-//! not to zero memory that is overwritten, to prefetch, and in the allocator that programs may install.
+//! | file | what |
+//! |---|---|
+//! | `OPERATOR.rs` | the function, its dispatch by backend and its gradient |
+//! | `OPERATOR/cpu.rs` | kernel for the CPU, on slices and without burn |
+//! | `OPERATOR/cube.rs` | kernel for GPUs in CubeCL (feature `cube`) |
+//! | `OPERATOR/composed.rs` | the same from burn's operators, for the reference device and types without a kernel |
+//!
+//! Matrix products on GPUs are burn's, which tunes them for each card at first use. `cpu/` and `cube/` are what kernels share.
+//!
+//! # Features
+//! - `wgpu` (default): GPUs through Vulkan, Metal, Direct3D 12 or OpenGL
+//! - `native-gpu`: SPIR-V and Metal compilers beside WGSL
+//! - `cuda`: NVIDIA cards through CUDA
+//! - `ndarray`: the reference device on the CPU
+//!
+//! Without `wgpu` and `cuda` no GPU library is built.
+//!
+//! # Safety
+//! `unsafe` is needed for results that several threads write, for memory that is not zeroed before it is overwritten, for
+//! prefetching, and for the allocator that programs may install.
 #![cfg_attr(
     feature = "ndarray",
     allow(deprecated, reason = "burn 0.23 drops the reference device")
@@ -14,11 +30,12 @@
 
 mod attention;
 mod bilinear;
+mod caching_allocator;
 mod cpu;
+#[cfg(feature = "cube")]
 mod cube;
 mod dropout;
 mod flex;
-mod keeping_allocator;
 mod layer_norm;
 mod linear;
 mod mask_decoding;
@@ -30,15 +47,18 @@ mod quick_gelu;
 mod worker;
 
 pub use attention::{
-    AttentionGradients, AttentionKernel, AttentionOperator, attention, attention_with_dropout, self_attention,
+    AttentionGradients, AttentionKernel, AttentionMask, AttentionOperator, attention, attention_with_dropout,
+    self_attention,
 };
 pub use bilinear::{Tap, bilinear_taps, bilinear_weights};
-pub use cpu::{Activation, AttentionMask, Lots};
-pub use dropout::{DropoutKernel, DropoutOperator, dropout, with_dropout_seed};
-pub use keeping_allocator::KeepingAllocator;
+pub use caching_allocator::CachingAllocator;
+pub use dropout::{DropoutKernel, DropoutMask, DropoutOperator, dropout, with_dropout_seed};
 pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};
-pub use linear::{LinearKernel, LinearOperator, linear, linear_add};
-pub use mask_decoding::{MaskDecodingOperator, MaskLayout, decode_masks};
+pub use linear::{Activation, LinearKernel, LinearOperator, linear, linear_add};
+pub use mask_decoding::{
+    DecodedMasks, MaskActivation, MaskDecoding, MaskDecodingOperator, MaskLayout, NO_CLASS, WindowMasks, decode_masks,
+    decode_on_device, decode_window_masks,
+};
 pub use mask_loss::{LabelMaps, MaskLossKernel, MaskLossOperator, MaskLossResult, mask_losses};
 pub use optional::{OptionalPair, OptionalTensor};
 pub use quick_gelu::{QuickGeluKernel, QuickGeluOperator, quick_gelu};

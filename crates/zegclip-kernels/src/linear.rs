@@ -8,16 +8,23 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::{ActivationOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use burn_cubecl::tensor::CubeTensor;
 
-use crate::cpu::{Finish, InstructionSet, Matrix, column_sums, multiply};
-use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator, SLOPE};
-
-use crate::cpu::Activation;
+use crate::cpu::{InstructionSet, Matrix};
+use crate::flex;
 use crate::optional::OptionalTensor;
-use crate::{cube, flex};
+use crate::quick_gelu::{QuickGeluKernel, QuickGeluOperator};
+
+mod activation;
+mod column_sums;
+mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
+
+pub use activation::Activation;
+use column_sums::column_sums;
+use cpu::{Epilogue, multiply};
 
 /// `activation(x · weight + bias)`, differentiable in all three.
 ///
@@ -70,8 +77,8 @@ fn apply<const D: usize>(
     ))
 }
 
-/// [`linear()`] by the kind of device.
-#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+/// [`linear()`] by backend.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait LinearOperator: Backend {
     /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual.
     fn linear_activation(
@@ -83,9 +90,9 @@ pub trait LinearOperator: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Linear layers and their gradients on a device without autodiff. The defaults compose burn's operators.
+/// Linear layers and their gradients on a backend without autodiff. The defaults compose burn's operators.
 pub trait LinearKernel: QuickGeluKernel {
-    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual
+    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual.
     fn linear_forward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -130,30 +137,6 @@ fn compose<B: QuickGeluKernel>(
     }
 }
 
-impl LinearKernel for Cube {
-    fn linear_forward(
-        x: CubeTensor,
-        weight: CubeTensor,
-        bias: Option<CubeTensor>,
-        residual: Option<CubeTensor>,
-        activation: Activation,
-    ) -> CubeTensor {
-        let empty = x.shape().num_elements() == 0;
-        let mixed = [&bias, &residual]
-            .into_iter()
-            .flatten()
-            .any(|added| added.dtype() != x.dtype());
-        if empty || mixed || x.dtype() == DType::F64 {
-            return compose::<Self>(x, weight, bias, residual, activation);
-        }
-        let product = <Self as ModuleOps<Self>>::linear(x, weight, None);
-        if bias.is_none() && residual.is_none() && activation == Activation::None {
-            return product;
-        }
-        cube::finish_linear(product, bias, residual, activation, SLOPE as f32)
-    }
-}
-
 impl LinearKernel for Flex {
     fn linear_forward(
         x: FlexTensor,
@@ -167,12 +150,12 @@ impl LinearKernel for Flex {
         }
         let weight = flex::forward_strides(weight);
         let (bias, residual) = (bias.map(flex::contiguous), residual.map(flex::contiguous));
-        let finish = Finish {
+        let epilogue = Epilogue {
             bias: bias.as_ref().map(flex::floats),
             residual: residual.as_ref().map(flex::floats),
             activation,
         };
-        flex_product(x, flex::matrix(&weight), finish)
+        flex_product(x, flex::matrix(&weight), epilogue)
     }
 
     fn x_gradient(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -180,7 +163,7 @@ impl LinearKernel for Flex {
             return Self::linear_x_backward(weight, gradient);
         }
         let weight = flex::forward_strides(weight);
-        flex_product(gradient, flex::matrix(&weight).transposed(), Finish::default())
+        flex_product(gradient, flex::matrix(&weight).transposed(), Epilogue::default())
     }
 
     fn weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -189,7 +172,7 @@ impl LinearKernel for Flex {
         }
         let (x, gradient) = (flex::contiguous(x), flex::contiguous(gradient));
         let (left, right) = (flex::rows(&x).transposed(), flex::rows(&gradient));
-        let product = multiply(InstructionSet::best(), left, right, Finish::default());
+        let product = multiply(InstructionSet::best(), left, right, Epilogue::default());
         flex::tensor(product, [left.rows, right.columns])
     }
 
@@ -203,17 +186,17 @@ impl LinearKernel for Flex {
     }
 }
 
-fn flex_product(x: FlexTensor, weight: Matrix<'_>, finish: Finish<'_>) -> FlexTensor {
+fn flex_product(x: FlexTensor, weight: Matrix<'_>, epilogue: Epilogue<'_>) -> FlexTensor {
     let x = flex::contiguous(x);
     let mut shape = x.shape().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = weight.columns;
     }
-    let product = multiply(InstructionSet::best(), flex::rows(&x), weight, finish);
+    let product = multiply(InstructionSet::best(), flex::rows(&x), weight, epilogue);
     flex::tensor(product, shape)
 }
 
-/// On devices without autodiff.
+/// Without autodiff.
 impl<B: LinearKernel> LinearOperator for B {
     fn linear_activation(
         x: FloatTensor<Self>,

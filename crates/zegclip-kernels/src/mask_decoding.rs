@@ -1,33 +1,145 @@
 //! Labels of pixels from masks of overlapping windows.
+//!
+//! [`decode_window_masks`] works on host memory and supports everything; [`decode_on_device`] leaves masks on a GPU and reads back
+//! labels alone.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{FloatDType, IntDType, Shape, Tensor, TensorData};
-use burn_cubecl::tensor::CubeTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{ExecutionError, FloatDType, Tensor};
+use serde::{Deserialize, Serialize};
 
-use crate::bilinear::bilinear_matrix;
-use crate::cube;
+mod composed;
+mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 
-/// Where masks lie and what becomes of them. All sizes are `[height, width]` in pixels.
+/// Label of a pixel without a class.
+pub const NO_CLASS: u16 = u16::MAX;
+
+/// Largest output that is decoded on a GPU: 128 MiB of labels and scores, a buffer size that every device supports.
+const MAX_PIXELS_ON_DEVICE: usize = 1 << 24;
+
+/// What turns masks into scores in `[0, 1]`, as the loss did in training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskActivation {
+    /// σ of each class by itself (paper, section 3.2).
+    #[default]
+    Sigmoid,
+    /// Softmax over the classes, for models trained by cross-entropy (the paper's baseline). It ignores a shift of all masks,
+    /// to which σ is sensitive.
+    Softmax,
+}
+
+/// Masks of one window, before their activation. All sizes are `[height, width]`.
+#[derive(Debug, Clone)]
+pub struct WindowMasks {
+    /// First row and column of the window in the resized image.
+    pub origin: [usize; 2],
+    /// Size of the window in pixels.
+    pub size: [usize; 2],
+    /// Patches.
+    pub grid: [usize; 2],
+    /// `[height, width, classes]`, with the classes of one patch together.
+    pub values: Vec<f32>,
+}
+
+/// What is decoded and how. All sizes are `[height, width]` in pixels.
+#[derive(Debug, Clone, Copy)]
+pub struct MaskDecoding<'a> {
+    /// Size of the resized image that the windows cover.
+    pub resized: [usize; 2],
+    /// Size of the labels, that of the image itself.
+    pub output: [usize; 2],
+    /// What turns masks into scores.
+    pub activation: MaskActivation,
+    /// Subtracted from the score of each class, `[classes]`: the calibrated seen-class bias.
+    pub seen_class_bias: &'a [f32],
+    /// A pixel whose best score is lower has no class.
+    pub min_score: Option<f32>,
+    /// Whether to return the scores.
+    pub scores: bool,
+}
+
+/// Result of [`decode_window_masks`].
+#[derive(Debug, Clone)]
+pub struct DecodedMasks {
+    /// The best class of every pixel, `[rows, columns]`; [`NO_CLASS`] where the best score is below the minimum.
+    pub labels: Vec<u16>,
+    /// Scores `[classes, rows, columns]`, if they were requested.
+    pub scores: Option<Vec<f32>>,
+}
+
+/// Placement of windows of one size, and the scores' bias. All sizes are `[height, width]` in pixels.
 #[derive(Debug, Clone)]
 pub struct MaskLayout {
-    /// First row and column of each window in the resized image. Each pixel lies in a window at least.
-    pub windows: Vec<[usize; 2]>,
+    /// First row and column of each window in the resized image. Every pixel is in at least one window.
+    pub origins: Vec<[usize; 2]>,
     /// Size of a window.
     pub window: [usize; 2],
-    /// Size of the image that windows lie over.
+    /// Size of the resized image that the windows cover.
     pub resized: [usize; 2],
     /// Size of the labels.
     pub output: [usize; 2],
-    /// Taken from the score of each class.
+    /// Subtracted from the score of each class: `[classes]`.
     pub seen_class_bias: Vec<f32>,
 }
 
-/// The best class of every pixel and its score: the mean over windows of σ of the masks, upsampled to the window, less the
-/// bias, resized to the output. All resizing is bilinear; among equal scores the first class wins. On GPUs one pass
-/// without an array of `[classes, height, width]`. Not differentiable.
+impl MaskDecoding<'_> {
+    /// Whether [`decode_on_device`] supports it: labels alone, from σ, of an image that is not too large.
+    pub fn fits_device(&self) -> bool {
+        !self.scores
+            && self.activation == MaskActivation::Sigmoid
+            && self.output[0] * self.output[1] <= MAX_PIXELS_ON_DEVICE
+    }
+}
+
+/// Decodes masks in host memory on all threads of the CPU. Scores are `mean over windows of activation(upsampled mask) −
+/// seen_class_bias`, in `(−1, 1)`; among equal scores the first class wins.
+pub fn decode_window_masks(masks: &[WindowMasks], decoding: &MaskDecoding<'_>) -> DecodedMasks {
+    cpu::decode(masks, decoding)
+}
+
+/// Labels `[rows, columns]` as [`decode_window_masks`] computes them, on the device of the masks. `origins` are the first row and
+/// column of each window, and all windows have the size `window`.
+///
+/// # Shapes
+/// - `masks`: `[windows, classes, height, width]`, before their activation
+///
+/// # Errors
+/// If the device fails.
+///
+/// # Panics
+/// If `decoding` [does not fit](MaskDecoding::fits_device), or there are not as many origins or biases as masks have.
+pub fn decode_on_device(
+    masks: Tensor<4>,
+    origins: Vec<[usize; 2]>,
+    window: [usize; 2],
+    decoding: &MaskDecoding<'_>,
+) -> Result<Vec<u16>, ExecutionError> {
+    assert!(decoding.fits_device(), "decoding on a device is not supported");
+    let [rows, columns] = decoding.output;
+    let layout = MaskLayout {
+        origins,
+        window,
+        resized: decoding.resized,
+        output: decoding.output,
+        seen_class_bias: decoding.seen_class_bias.to_vec(),
+    };
+    let decoded = decode_masks(masks, layout).try_into_data()?;
+    let values: Vec<f32> = decoded.iter::<f32>().collect();
+    let (classes, scores) = values.split_at(rows * columns);
+    let label = |(class, score): (&f32, &f32)| match decoding.min_score {
+        Some(minimum) if *score < minimum => NO_CLASS,
+        _ => *class as u16,
+    };
+    Ok(classes.iter().zip(scores).map(label).collect())
+}
+
+/// The best class of every pixel and its score: the mean over windows of σ of the masks, upsampled to the window, minus the class
+/// bias, resized to the output. All resizing is bilinear; among equal scores the first class wins. On GPUs it is one pass without
+/// an array `[classes, height, width]`. Not differentiable.
 ///
 /// # Shapes
 /// - `masks`: `[windows, classes, height, width]`, before σ
@@ -37,96 +149,25 @@ pub struct MaskLayout {
 /// If there are not as many windows or biases as masks have.
 pub fn decode_masks(masks: Tensor<4>, layout: MaskLayout) -> Tensor<3> {
     let [windows, classes, ..] = masks.dims();
-    assert_eq!(windows, layout.windows.len(), "a place for each window");
+    assert_eq!(windows, layout.origins.len(), "an origin for each window");
     assert_eq!(classes, layout.seen_class_bias.len(), "a bias for each class");
     let masks = masks.cast(FloatDType::F32).into_dispatch();
     Tensor::from_dispatch(<Dispatch as MaskDecodingOperator>::decode(masks, layout))
 }
 
-/// [`decode_masks()`] by the kind of device.
-///
-/// The default composes burn's operators.
-#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+/// [`decode_masks()`] by backend. The default composes burn's operators.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait MaskDecodingOperator: Backend {
     /// [`decode_masks()`]
     fn decode(masks: FloatTensor<Self>, layout: MaskLayout) -> FloatTensor<Self> {
-        compose::<Self>(masks, &layout)
+        composed::decode::<Self>(masks, &layout)
     }
 }
 
 impl MaskDecodingOperator for Flex {}
 
-impl MaskDecodingOperator for Cube {
-    fn decode(masks: CubeTensor, layout: MaskLayout) -> CubeTensor {
-        if masks.shape().num_elements() == 0 {
-            return compose::<Self>(masks, &layout);
-        }
-        let device = masks.device();
-        let places: Vec<i32> = layout.windows.as_flattened().iter().map(|at| *at as i32).collect();
-        let places = Self::int_from_data(TensorData::new(places, [layout.windows.len(), 2]), &device);
-        let classes = layout.seen_class_bias.len();
-        let seen_class_bias =
-            Self::float_from_data(TensorData::new(layout.seen_class_bias.clone(), [classes]), &device);
-        // The classes of a cell side by side, so that a unit reads several at once.
-        let masks = Self::float_permute(masks, &[0, 2, 3, 1]);
-        cube::decode_masks(masks, places, seen_class_bias, &layout)
-    }
-}
-
 impl<B: MaskDecodingOperator, C: CheckpointStrategy> MaskDecodingOperator for Autodiff<B, C> {
     fn decode(masks: FloatTensor<Self>, layout: MaskLayout) -> FloatTensor<Self> {
         Self::from_inner(B::decode(masks.into_primitive(), layout))
     }
-}
-
-/// The same from burn's operators, over arrays of all scores.
-fn compose<B: Backend>(masks: FloatTensor<B>, layout: &MaskLayout) -> FloatTensor<B> {
-    let device = masks.device();
-    let [_, classes, height, width] = masks.shape().dims::<4>();
-    let [window_rows, window_columns] = layout.window;
-    let [resized_rows, resized_columns] = layout.resized;
-    let [rows, columns] = layout.output;
-    // Both sides of the product that resizes.
-    let matrices = |from: [usize; 2], to: [usize; 2]| {
-        let [down, right] = [0, 1].map(|axis| bilinear_matrix::<B>(from[axis], to[axis], &device));
-        (down, B::float_swap_dims(right, 2, 3))
-    };
-    let resize = |values, (down, right)| B::float_matmul(B::float_matmul(down, values), right);
-    let to_window = matrices([height, width], layout.window);
-    let mut sum = B::float_zeros(
-        Shape::new([1, classes, resized_rows, resized_columns]),
-        &device,
-        FloatDType::F32,
-    );
-    let mut windows_at = vec![0f32; resized_rows * resized_columns];
-    for (index, [top, left]) in layout.windows.iter().copied().enumerate() {
-        let mask = B::float_slice(masks.clone(), &[(index..index + 1).into()]);
-        let logits = resize(mask, to_window.clone());
-        let place = [
-            (0..1).into(),
-            (0..classes).into(),
-            (top..top + window_rows).into(),
-            (left..left + window_columns).into(),
-        ];
-        let before = B::float_slice(sum.clone(), &place);
-        sum = B::float_slice_assign(sum, &place, B::float_add(before, B::sigmoid(logits)));
-        for row in windows_at.chunks_exact_mut(resized_columns).skip(top).take(window_rows) {
-            row[left..left + window_columns]
-                .iter_mut()
-                .for_each(|count| *count += 1.0);
-        }
-    }
-    let counts = B::float_from_data(
-        TensorData::new(windows_at, [1, 1, resized_rows, resized_columns]),
-        &device,
-    );
-    let seen_class_bias = B::float_from_data(
-        TensorData::new(layout.seen_class_bias.clone(), [1, classes, 1, 1]),
-        &device,
-    );
-    let scores = B::float_sub(B::float_div(sum, counts), seen_class_bias);
-    let scores = resize(scores, matrices(layout.resized, layout.output));
-    let (best, labels) = B::float_max_dim_with_indices(scores, 1, IntDType::I32);
-    let decoded = B::float_cat(vec![B::int_into_float(labels, FloatDType::F32), best], 1);
-    B::float_reshape(decoded, Shape::new([2, rows, columns]))
 }

@@ -7,16 +7,17 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::IntTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{FloatDType, Shape, Tensor, TensorData};
-use burn_cubecl::tensor::CubeTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{FloatDType, Shape, Tensor};
 
-use crate::cpu::{self, InstructionSet, MaskLossInput};
-use crate::{cube, flex};
+use crate::cpu::InstructionSet;
+use crate::flex;
 
 mod composed;
+mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 
 /// Label maps of a batch; labels from the number of classes on mean *no class*.
 #[derive(Debug, Clone)]
@@ -50,12 +51,12 @@ impl LabelMaps {
 /// Focal loss with γ = 2 (its mean over pixels, summed over images and classes) and dice loss (summed over the images and
 /// classes that are present) of masks before σ, upsampled bilinearly to the labels' size. Differentiable in the masks.
 ///
-/// `alpha` is the weight of positives in the focal loss; negatives have the rest. A pixel without a class is a negative of
+/// `alpha` is the weight of positives in the focal loss; negatives have `1 − alpha`. A pixel without a class is a negative of
 /// every class.
 ///
 /// # Shapes
 /// - `masks`: `[batch, classes, height, width]`
-/// - output: focal and dice loss `[2]`, in f32; on the processor NaN if a mask is not finite
+/// - output: focal and dice loss `[2]`, in f32; on the CPU NaN if a mask is not finite
 ///
 /// # Panics
 /// If there are not as many label maps as images.
@@ -65,8 +66,8 @@ pub fn mask_losses(masks: Tensor<4>, labels: LabelMaps, alpha: f64) -> Tensor<1>
     Tensor::from_dispatch(<Dispatch as MaskLossOperator>::losses(masks, labels, alpha))
 }
 
-/// [`mask_losses()`] by the kind of device.
-#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+/// [`mask_losses()`] by backend.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait MaskLossOperator: Backend {
     /// [`mask_losses()`]
     fn losses(masks: FloatTensor<Self>, labels: LabelMaps, alpha: f64) -> FloatTensor<Self>;
@@ -77,26 +78,15 @@ pub trait MaskLossOperator: Backend {
 pub struct MaskLossResult<B: Backend> {
     /// Focal and dice loss: `[2]`.
     pub losses: FloatTensor<B>,
-    /// Their gradients with respect to the masks, each shaped like them, if they were asked for.
+    /// Their gradients with respect to the masks, each shaped like them, if they were requested.
     pub gradients: Option<[FloatTensor<B>; 2]>,
 }
 
-/// The losses on a device without autodiff. The default composes burn's operators, a few classes at a time.
+/// The losses on a backend without autodiff. The default composes burn's operators, a few classes at a time.
 pub trait MaskLossKernel: Backend {
     /// Losses, and gradients if `gradients`.
     fn loss_result(masks: FloatTensor<Self>, labels: &LabelMaps, alpha: f64, gradients: bool) -> MaskLossResult<Self> {
         composed::loss_result::<Self>(masks, labels, alpha, gradients)
-    }
-}
-
-impl MaskLossKernel for Cube {
-    fn loss_result(masks: CubeTensor, labels: &LabelMaps, alpha: f64, gradients: bool) -> MaskLossResult<Self> {
-        let indices: Vec<i32> = labels.labels.iter().map(|label| i32::from(*label)).collect();
-        if masks.shape().num_elements() == 0 || indices.is_empty() {
-            return composed::loss_result::<Self>(masks, labels, alpha, gradients);
-        }
-        let indices = Self::int_from_data(TensorData::new(indices, labels.shape), &masks.device());
-        cube::mask_losses(masks, indices, alpha as f32, gradients)
     }
 }
 
@@ -105,7 +95,7 @@ impl MaskLossKernel for Flex {
         let masks = flex::contiguous(masks);
         let shape = masks.shape().dims::<4>();
         let [_, rows, columns] = labels.shape;
-        let input = MaskLossInput {
+        let input = cpu::MaskLossInput {
             masks: flex::floats(&masks),
             shape,
             labels: &labels.labels,
@@ -122,7 +112,7 @@ impl MaskLossKernel for Flex {
     }
 }
 
-/// On devices without autodiff.
+/// Without autodiff.
 impl<B: MaskLossKernel> MaskLossOperator for B {
     fn losses(masks: FloatTensor<Self>, labels: LabelMaps, alpha: f64) -> FloatTensor<Self> {
         Self::loss_result(masks, &labels, alpha, false).losses
@@ -135,7 +125,7 @@ impl<B: MaskLossKernel, C: CheckpointStrategy> MaskLossOperator for Autodiff<B, 
             OpsKind::Tracked(prep) => {
                 let result = B::loss_result(masks.into_primitive(), &labels, alpha, true);
                 let Some(gradients) = result.gradients else {
-                    unreachable!("gradients were asked for");
+                    unreachable!("gradients were requested");
                 };
                 prep.finish(gradients, result.losses)
             }

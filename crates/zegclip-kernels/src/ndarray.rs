@@ -1,7 +1,6 @@
 //! The reference device: every operator composed from burn's, no kernel of this crate.
 //!
-//! burn 0.23 drops its backend. It then leaves with this file, the feature `ndarray` and the selectors of that feature at the
-//! operators.
+//! burn 0.23 drops its backend. This file, the feature `ndarray` and its selectors at the operators are then removed.
 
 use burn::backend::NdArray;
 

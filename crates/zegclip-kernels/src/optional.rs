@@ -1,23 +1,23 @@
-//! Arguments of operators that may be absent.
+//! Optional arguments of operators.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType};
 
-/// A tensor that an operator may do without.
+/// An optional tensor.
 #[derive(Debug, ExtensionType)]
 pub enum OptionalTensor<B: Backend> {
-    /// It is there.
+    /// The tensor.
     Present(FloatTensor<B>),
-    /// It is not.
+    /// No tensor.
     Absent,
 }
 
-/// Two tensors that an operator may do without.
+/// Two tensors or none.
 #[derive(Debug, ExtensionType)]
 pub enum OptionalPair<B: Backend> {
-    /// They are there.
+    /// Both tensors.
     Present(FloatTensor<B>, FloatTensor<B>),
-    /// They are not.
+    /// No tensors.
     Absent,
 }
 
@@ -27,7 +27,7 @@ impl<B: Backend> OptionalTensor<B> {
         tensor.map_or(Self::Absent, Self::Present)
     }
 
-    /// The tensor, if it is there.
+    /// The tensor, if present.
     pub fn into_option(self) -> Option<FloatTensor<B>> {
         match self {
             Self::Present(tensor) => Some(tensor),
@@ -37,7 +37,7 @@ impl<B: Backend> OptionalTensor<B> {
 }
 
 impl<B: Backend> OptionalPair<B> {
-    /// The tensors, if they are there.
+    /// The tensors, if present.
     pub fn into_option(self) -> Option<(FloatTensor<B>, FloatTensor<B>)> {
         match self {
             Self::Present(first, second) => Some((first, second)),

@@ -7,12 +7,17 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, DType, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use burn_cubecl::tensor::CubeTensor;
 
-use crate::cpu::{self, InstructionSet, quick_gelu_backward_in_place, quick_gelu_in_place};
-use crate::{cube, flex};
+use crate::cpu::InstructionSet;
+use crate::flex;
+
+mod cpu;
+#[cfg(feature = "cube")]
+pub(crate) mod cube;
+
+pub(crate) use cpu::quick_gelu_simd;
 
 /// Slope inside the logistic function.
 pub(crate) const SLOPE: f64 = 1.702;
@@ -22,14 +27,14 @@ pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as QuickGeluOperator>::quick_gelu(x.into_dispatch()))
 }
 
-/// [`quick_gelu()`] by the kind of device.
-#[backend_extension(Flex, Cube, NdArray: cfg(feature = "ndarray"), Autodiff)]
+/// [`quick_gelu()`] by backend.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait QuickGeluOperator: Backend {
     /// `x · σ(1.702 x)`
     fn quick_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// QuickGELU and its gradient on a device without autodiff. The defaults compose burn's operators.
+/// QuickGELU and its gradient on a backend without autodiff. The defaults compose burn's operators.
 pub trait QuickGeluKernel: Backend {
     /// `x · σ(1.702 x)`
     fn forward(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -55,22 +60,6 @@ fn compose_backward<B: Backend>(x: FloatTensor<B>, gradient: FloatTensor<B>) -> 
     B::float_mul(gradient, B::float_mul(sigmoid, slope))
 }
 
-impl QuickGeluKernel for Cube {
-    fn forward(x: CubeTensor) -> CubeTensor {
-        if x.dtype() == DType::F64 || x.shape().num_elements() == 0 {
-            return compose::<Self>(x);
-        }
-        cube::quick_gelu(x, SLOPE as f32)
-    }
-
-    fn backward(x: CubeTensor, gradient: CubeTensor) -> CubeTensor {
-        if x.dtype() == DType::F64 || x.shape().num_elements() == 0 {
-            return compose_backward::<Self>(x, gradient);
-        }
-        cube::quick_gelu_backward(x, gradient, SLOPE as f32)
-    }
-}
-
 impl QuickGeluKernel for Flex {
     fn forward(x: FlexTensor) -> FlexTensor {
         if !flex::is_f32(&x) {
@@ -80,7 +69,7 @@ impl QuickGeluKernel for Flex {
         flex::map(
             x,
             |x| cpu::quick_gelu(instructions, x),
-            |x| quick_gelu_in_place(instructions, x),
+            |x| cpu::quick_gelu_in_place(instructions, x),
         )
     }
 
@@ -90,12 +79,12 @@ impl QuickGeluKernel for Flex {
         }
         let x = flex::contiguous(x);
         let mut gradient = flex::owned(gradient);
-        quick_gelu_backward_in_place(InstructionSet::best(), flex::floats(&x), gradient.storage_mut::<f32>());
+        cpu::quick_gelu_backward_in_place(InstructionSet::best(), flex::floats(&x), gradient.storage_mut::<f32>());
         gradient
     }
 }
 
-/// On devices without autodiff.
+/// Without autodiff.
 impl<B: QuickGeluKernel> QuickGeluOperator for B {
     fn quick_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::forward(x)

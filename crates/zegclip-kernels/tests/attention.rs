@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::{assert_close, assert_same_on_threads, random, values};
 use zegclip_kernels::{attention, attention_with_dropout, dropout, self_attention, with_dropout_seed};
 
-const FORWARD: f32 = 1e-5;
-const GRADIENT: f32 = 1e-4;
+const FORWARD: f64 = 1e-5;
+const GRADIENT: f64 = 1e-4;
 
 struct Case {
     batch: usize,
@@ -116,7 +116,7 @@ fn run(case: &Case, inputs: &[Tensor<4>], operator: Attention) -> Tensor<4> {
     )
 }
 
-/// Weights dropped by the lots that a seed gives, in the kernel and one operator after the other.
+/// Weights dropped by the mask of a seed, in the kernel and one operator after the other.
 const DROPPED: [Attention; 2] = [
     |query, key, value, _, _| with_dropout_seed(9, || attention_with_dropout(query, key, value, 0.3)),
     |query, key, value, _, _| {

@@ -31,9 +31,9 @@ fn drops_as_often_as_asked_and_makes_up_for_it() {
     }
 }
 
-/// Neither neighbours nor values at the same place of two calls or two seeds say anything about each other.
+/// Neither neighbors nor values at the same place of two calls or two seeds say anything about each other.
 #[test]
-fn lots_are_independent() {
+fn masks_are_independent() {
     const COUNT: usize = 1 << 18;
     let signs = |values: Vec<f32>| -> Vec<f64> { values.iter().map(|v| if *v == 0.0 { -1.0 } else { 1.0 }).collect() };
     let correlation = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / a.len() as f64;
@@ -91,7 +91,7 @@ fn gradients_are_dropped_like_values() {
 }
 
 #[test]
-fn work_within_work_leaves_the_outer_lots_alone() {
+fn work_within_work_leaves_the_outer_masks_alone() {
     let draw = || values(dropout(ones(1000), 0.5));
     let undisturbed = with_dropout_seed(1, || [draw(), draw()]);
     let disturbed = with_dropout_seed(1, || {

@@ -1,4 +1,4 @@
-//! Losses of masks against their composition.
+//! Losses of masks signed_logit their composition.
 
 mod common;
 
@@ -44,20 +44,20 @@ fn composed(masks: Tensor<4>, labels: &LabelMaps) -> Tensor<1> {
     let indices: Vec<i32> = labels.labels().iter().map(|label| i32::from(*label)).collect();
     let indices = Tensor::<4, Int>::from_data(TensorData::new(indices, [batch, 1, rows, columns]), &plain);
     let list = Tensor::<1, Int>::arange(0..classes as i64, &plain).reshape([1, classes, 1, 1]);
-    let own = indices.expand(shape).equal(list.expand(shape)).float();
+    let target = indices.expand(shape).equal(list.expand(shape)).float();
     let logits = matrix(height, rows, &plain)
         .matmul(masks)
         .matmul(matrix(width, columns, &plain).transpose());
-    let against = logits.clone() * (own.clone() * -2.0 + 1.0);
-    let doubt = sigmoid(against.clone());
-    let surprise = log_sigmoid(against.neg()).neg();
-    let weight = own.clone() * (2.0 * ALPHA - 1.0) + (1.0 - ALPHA);
-    let focal = (weight * doubt.clone() * doubt * surprise).sum() / (rows * columns) as f64;
+    let signed_logit = logits.clone() * (target.clone() * -2.0 + 1.0);
+    let one_minus_pt = sigmoid(signed_logit.clone());
+    let nll = log_sigmoid(signed_logit.neg()).neg();
+    let weight = target.clone() * (2.0 * ALPHA - 1.0) + (1.0 - ALPHA);
+    let focal = (weight * one_minus_pt.clone() * one_minus_pt * nll).sum() / (rows * columns) as f64;
     let over_pixels = |tensor: Tensor<4>| tensor.sum_dim(3).sum_dim(2);
     let probability = sigmoid(logits);
-    let common = over_pixels(probability.clone() * own.clone());
-    let count = over_pixels(own);
-    let ratio = (common * 2.0 + 1.0) / (over_pixels(probability) + count.clone() + 1.0);
+    let intersection = over_pixels(probability.clone() * target.clone());
+    let count = over_pixels(target);
+    let ratio = (intersection * 2.0 + 1.0) / (over_pixels(probability) + count.clone() + 1.0);
     let dice = ((ratio.neg() + 1.0) * count.clamp_max(1.0)).sum();
     Tensor::cat(vec![focal, dice], 0)
 }
@@ -110,7 +110,7 @@ fn far_logits_have_finite_losses_and_gradients() {
 }
 
 #[test]
-fn masks_that_are_no_numbers_have_no_loss() {
+fn masks_that_are_not_finite_have_a_nan_loss() {
     let device = Device::flex();
     for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let masks = Tensor::<4>::from_data(TensorData::from([[[[0.0f32, broken]], [[1.0, -1.0]]]]), &device);

@@ -1,8 +1,13 @@
 //! What a model is made of, in numbers.
 
 use serde::{Deserialize, Serialize};
-
+pub use zegclip_kernels::MaskActivation;
 use zegclip_text::tokenizer::Tokenizer;
+
+/// Whether an activation is the published one, which model files omit.
+fn is_published_activation(activation: &MaskActivation) -> bool {
+    *activation == MaskActivation::Sigmoid
+}
 
 /// Non-linearity of the encoders' perceptrons.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,24 +156,6 @@ impl RelationForm {
     }
 }
 
-/// What turns masks into scores in `[0, 1]`, as the loss did in training.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaskActivation {
-    /// σ of each class by itself (paper, section 3.2).
-    #[default]
-    Sigmoid,
-    /// Softmax over the classes, for models trained by cross-entropy (the paper's baseline). A shift of all masks means
-    /// nothing to it, so that σ of them would not either.
-    Softmax,
-}
-
-impl MaskActivation {
-    fn is_published(&self) -> bool {
-        *self == Self::Sigmoid
-    }
-}
-
 /// CLIP's own similarity of patches and texts, `scale · (cosine − threshold)`, as masks before σ.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -200,7 +187,7 @@ pub struct ZegClipConfig {
     /// The decoder.
     pub decoder: DecoderConfig,
     /// What turns its masks into scores.
-    #[serde(default, skip_serializing_if = "MaskActivation::is_published")]
+    #[serde(default, skip_serializing_if = "is_published_activation")]
     pub mask_activation: MaskActivation,
 }
 

@@ -5,9 +5,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
 
-use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
-use burn::tensor::{DType, Device, DeviceKind, read_sync};
+use burn::tensor::{DType, Device};
 use serde::Serialize;
+
+#[cfg(feature = "wgpu")]
+mod adapters;
+#[cfg(not(feature = "wgpu"))]
+#[path = "device/no_adapters.rs"]
+mod adapters;
+
+pub use adapters::adapters;
+
+/// Devices by the names under which they were opened.
+type Opened = BTreeMap<DeviceName, OpenDevice>;
 
 /// A graphics interface that wgpu can drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -19,16 +29,16 @@ pub enum GraphicsApi {
     Metal,
     /// Direct3D 12: Windows.
     Dx12,
-    /// OpenGL: what is left on old machines.
+    /// OpenGL: old machines.
     Gl,
 }
 
-/// What `--device` names.
+/// The name of a device, as `vulkan:0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceName {
-    /// The best GPU that opens, else the processor.
+    /// The best GPU that opens, else the CPU.
     Auto,
-    /// The processor, through burn-flex.
+    /// The CPU, through burn-flex.
     Cpu,
     /// The CPU, through burn-ndarray: a slow reference that shares no kernel with the others.
     NdArray,
@@ -43,7 +53,7 @@ pub enum DeviceName {
 /// An adapter as its driver describes it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Adapter {
-    /// What to give to `--device`.
+    /// Its [`DeviceName`].
     pub device: String,
     /// Name of the card.
     pub name: String,
@@ -64,46 +74,47 @@ pub struct Adapter {
 pub struct OpenDevice {
     /// For tensors.
     pub device: Device,
-    /// Which one it is, for people: `vulkan:0 (NVIDIA RTX A2000)`.
+    /// Display name: `vulkan:0 (NVIDIA RTX A2000)`.
     pub description: String,
-    /// Whether it is reached through a graphics interface or CUDA: what it computes should stay there.
+    /// Whether it is a device of a graphics interface or CUDA, with memory of its own.
     pub gpu: bool,
 }
 
 /// Why a device does not open.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeviceError {
-    /// The name is none that `--device` knows.
+    /// The name is not the name of a device.
     #[error(
         "unknown device `{0}`; known are auto, cpu, ndarray, wgpu, vulkan[:i], metal[:i], dx12[:i], gl[:i] and cuda[:i]"
     )]
     UnknownName(String),
-    /// This program was built without that kind of device.
-    #[error("device `{device}` is not in this build; build with `--features {feature}`, or use one of: {available}")]
+    /// The build lacks the Cargo feature that this kind of device needs.
+    #[error("this build has no support for device `{device}` (feature `{feature}`); available devices: {available}")]
     NotBuilt {
-        /// As given.
+        /// The name of the device.
         device: DeviceName,
         /// Cargo feature that adds it.
         feature: &'static str,
-        /// Devices that this machine has.
+        /// Devices of this build and machine, separated by commas.
         available: String,
     },
-    /// No such adapter in this machine.
-    #[error("no adapter for device `{device}` in this machine; use one of: {available}")]
+    /// The machine has no such adapter.
+    #[error("no adapter for device `{device}` in this machine; available devices: {available}")]
     NoAdapter {
-        /// As given.
+        /// The name of the device.
         device: DeviceName,
-        /// Devices that this machine has.
+        /// Devices of this build and machine, separated by commas.
         available: String,
     },
     /// The driver refused.
-    #[error("device `{device}` does not open: {reason}; use one of: {available}")]
+    #[error("device `{device}` does not open: {reason}; available devices: {available}")]
     Refused {
-        /// As given.
+        /// The name of the device.
         device: DeviceName,
-        /// In the driver's words.
+        /// The driver's message.
         reason: String,
-        /// Devices that this machine has.
+        /// Devices of this build and machine, separated by commas.
         available: String,
     },
 }
@@ -157,31 +168,8 @@ impl fmt::Display for GraphicsApi {
     }
 }
 
-impl GraphicsApi {
-    /// In order of preference.
-    const ALL: [Self; 4] = [Self::Metal, Self::Vulkan, Self::Dx12, Self::Gl];
-
-    fn backend(self) -> WgpuBackend {
-        match self {
-            Self::Vulkan => WgpuBackend::Vulkan,
-            Self::Metal => WgpuBackend::Metal,
-            Self::Dx12 => WgpuBackend::Dx12,
-            Self::Gl => WgpuBackend::Gl,
-        }
-    }
-
-    fn wgpu_backends(self) -> wgpu::Backends {
-        match self {
-            Self::Vulkan => wgpu::Backends::VULKAN,
-            Self::Metal => wgpu::Backends::METAL,
-            Self::Dx12 => wgpu::Backends::DX12,
-            Self::Gl => wgpu::Backends::GL,
-        }
-    }
-}
-
 /// Devices that were opened: a second initialisation of the same adapter would be an error.
-static OPENED: Mutex<BTreeMap<DeviceName, OpenDevice>> = Mutex::new(BTreeMap::new());
+static OPENED: Mutex<Opened> = Mutex::new(BTreeMap::new());
 
 /// Opens a device. A device that was opened before is handed out again.
 ///
@@ -193,30 +181,20 @@ pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
         return Ok(device.clone());
     }
     let device = match name {
-        DeviceName::Auto => open_best_gpu(&mut opened).unwrap_or_else(cpu),
+        DeviceName::Auto => open_best_gpu(&mut opened).unwrap_or_else(|| {
+            tracing::info!("{}; device `auto` is the CPU", why_no_gpu());
+            cpu()
+        }),
         DeviceName::Cpu => cpu(),
         DeviceName::NdArray => open_ndarray(name)?,
         DeviceName::Cuda(index) => open_cuda(name, index)?,
-        DeviceName::Wgpu => {
-            let best = candidates(|_| true).into_iter().next();
-            let found = best.ok_or_else(|| no_adapter(name))?;
-            open_adapter(&found, name, &mut opened)?
-        }
-        DeviceName::Graphics(api, index) => {
-            let found = match index {
-                Some(index) => candidates(|found| found.api == api && found.index == index)
-                    .into_iter()
-                    .next(),
-                None => candidates(|found| found.api == api).into_iter().next(),
-            };
-            open_adapter(&found.ok_or_else(|| no_adapter(name))?, name, &mut opened)?
-        }
+        DeviceName::Wgpu | DeviceName::Graphics(..) => adapters::open(name, &mut opened)?,
     };
     opened.insert(name, device.clone());
     Ok(device)
 }
 
-/// What is known of a device that a program holds already. One that [`open`] did not open counts as no GPU.
+/// Description of a device that is in use. One that [`open`] did not open does not count as a GPU.
 pub fn describe(device: &Device) -> OpenDevice {
     let opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let found = opened.values().find(|open| open.device == *device).cloned();
@@ -225,11 +203,6 @@ pub fn describe(device: &Device) -> OpenDevice {
         description: format!("{device:?}"),
         gpu: false,
     })
-}
-
-/// Every adapter of every graphics interface, the best first. None is opened.
-pub fn adapters() -> Vec<Adapter> {
-    candidates(|_| true).into_iter().map(|found| found.adapter).collect()
 }
 
 /// Names of the devices that this build can open on this machine.
@@ -246,124 +219,23 @@ pub fn supports_f16(device: &Device) -> bool {
     device.supports_dtype(DType::F16)
 }
 
-/// An adapter with what it takes to open it.
-struct Found {
-    adapter: Adapter,
-    api: GraphicsApi,
-    /// Among all adapters of the interface.
-    index: usize,
-    kind: Option<DeviceKind>,
-    rank: usize,
-}
-
-fn candidates(accept: impl Fn(&Found) -> bool) -> Vec<Found> {
-    let mut found: Vec<Found> = GraphicsApi::ALL
-        .into_iter()
-        .flat_map(adapters_of)
-        .filter(accept)
-        .collect();
-    found.sort_by_key(|found| found.rank); // stable: the order of preference of the interfaces stays within a rank
-    found
-}
-
-fn adapters_of(api: GraphicsApi) -> Vec<Found> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: api.wgpu_backends(),
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    });
-    let mut of_kind = BTreeMap::new();
-    let adapters = read_sync(instance.enumerate_adapters(api.wgpu_backends()));
-    adapters
-        .into_iter()
-        .enumerate()
-        .map(|(index, adapter)| {
-            let info = adapter.get_info();
-            let (kind, rank): (&'static str, usize) = match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => ("discrete", 0),
-                wgpu::DeviceType::IntegratedGpu => ("integrated", 1),
-                wgpu::DeviceType::VirtualGpu => ("virtual", 2),
-                wgpu::DeviceType::Other => ("other", 3),
-                wgpu::DeviceType::Cpu => ("software", 4),
-            };
-            let number: &mut usize = of_kind.entry(rank).or_default();
-            let selector = match kind {
-                "discrete" => Some(DeviceKind::DiscreteGpu(*number)),
-                "integrated" => Some(DeviceKind::IntegratedGpu(*number)),
-                "virtual" => Some(DeviceKind::VirtualGpu(*number)),
-                "software" if *number == 0 => Some(DeviceKind::Cpu),
-                // No selector names it; it is reached as the interface's default.
-                _ => None,
-            };
-            *number += 1;
-            let adapter = Adapter {
-                device: format!("{api}:{index}"),
-                name: info.name,
-                api,
-                kind,
-                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-                max_buffer_bytes: adapter.limits().max_buffer_size,
-                f16: adapter.features().contains(wgpu::Features::SHADER_F16),
-            };
-            Found {
-                adapter,
-                api,
-                index,
-                kind: selector,
-                rank,
-            }
-        })
-        .collect()
-}
-
-fn open_best_gpu(opened: &mut BTreeMap<DeviceName, OpenDevice>) -> Option<OpenDevice> {
-    if cuda_devices() > 0
-        && let Ok(device) = open_cuda(DeviceName::Cuda(0), 0)
-    {
-        return Some(device);
+/// The best GPU that opens: an NVIDIA card through CUDA, else an adapter that is not a software driver.
+fn open_best_gpu(opened: &mut Opened) -> Option<OpenDevice> {
+    if cuda_devices() > 0 {
+        match open_cuda(DeviceName::Cuda(0), 0) {
+            Ok(device) => return Some(device),
+            Err(error) => tracing::warn!("{error}"),
+        }
     }
-    candidates(|found| found.adapter.kind != "software")
-        .iter()
-        .find_map(|found| match open_adapter(found, DeviceName::Auto, opened) {
-            Ok(device) => Some(device),
-            Err(error) => {
-                tracing::warn!("{error}");
-                None
-            }
-        })
+    adapters::open_best(opened)
 }
 
-fn open_adapter(
-    found: &Found,
-    name: DeviceName,
-    opened: &mut BTreeMap<DeviceName, OpenDevice>,
-) -> Result<OpenDevice, DeviceError> {
-    let exact = DeviceName::Graphics(found.api, Some(found.index));
-    if let Some(device) = opened.get(&exact) {
-        return Ok(device.clone());
-    }
-    let kind = found.kind.clone().unwrap_or(DeviceKind::DefaultDevice);
-    let device = Device::wgpu_options()
-        .graphics_api(found.api.backend())
-        .device_kind(kind)
-        .init()
-        .map_err(|error| refused(name, error))?;
-    let device = OpenDevice {
-        device,
-        description: format!("{} ({})", found.adapter.device, found.adapter.name),
-        gpu: true,
-    };
-    opened.insert(exact, device.clone());
-    Ok(device)
-}
-
-fn refused(device: DeviceName, error: WgpuInitError) -> DeviceError {
-    match error {
-        WgpuInitError::AdapterUnavailable { .. } | WgpuInitError::UnsupportedGraphicsApi { .. } => no_adapter(device),
-        other => DeviceError::Refused {
-            device,
-            reason: other.to_string(),
-            available: available().join(", "),
-        },
+/// Why `auto` found no GPU.
+fn why_no_gpu() -> &'static str {
+    if cfg!(any(feature = "wgpu", feature = "cuda")) {
+        "no GPU could be opened"
+    } else {
+        "this build has no GPU support"
     }
 }
 
@@ -453,5 +325,15 @@ mod tests {
             let error = name.parse::<DeviceName>().expect_err(name).to_string();
             assert!(error.contains("vulkan[:i]"), "{error}");
         }
+    }
+
+    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+    #[test]
+    fn a_build_without_gpu_support_has_the_cpu_alone() {
+        for name in ["wgpu", "vulkan", "vulkan:0", "gl", "cuda"] {
+            let error = open(name.parse().expect(name)).expect_err(name);
+            assert!(matches!(error, DeviceError::NotBuilt { .. }), "{error}");
+        }
+        assert!(!open(DeviceName::Auto).expect("the CPU").gpu);
     }
 }

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use zegclip_data::{
     ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalise, read_image, resize_bilinear, test_size,
 };
-use zegclip_kernels::on_worker;
+use zegclip_kernels::{MaskDecoding, WindowMasks, on_worker};
 use zegclip_model::clip::ImageEncoder;
 use zegclip_model::config::MaskActivation;
 use zegclip_model::prompt::PromptKvCache;
 use zegclip_model::{ModelOverrides, SEEN_CLASS_BIAS, ZegClip, ZegClipConfig};
 
 use crate::loader::SegmenterBuilder;
-use crate::mask_decoding::{Decoded, Decoding, WindowMasks, decode, decode_on_gpu};
+use crate::mask_decoding::{Decoded, decode, decode_on_gpu};
 use crate::segmentation::{Labels, Segmentation, Timings};
 use crate::text::TextSource;
 use crate::windows::{Window, windows};
@@ -251,15 +251,15 @@ impl Segmenter {
                 .seen_class_bias
                 .unwrap_or(self.setting.is_none_or(|setting| setting == TrainingSetting::Inductive));
         let seen_class_bias = seen_class_bias(classes, biased);
-        let decoding = Decoding {
+        let decoding = MaskDecoding {
             resized: size,
             output: [photo.height() as usize, photo.width() as usize],
             activation: self.model.mask_activation(),
             seen_class_bias: &seen_class_bias,
-            threshold: options.threshold,
+            min_score: options.threshold,
             scores: options.scores,
         };
-        let (model, decoded, decoding_started) = if self.device.gpu && decoding.fits_gpu() {
+        let (model, decoded, decoding_started) = if self.device.gpu && decoding.fits_device() {
             self.device.device.sync().map_err(Error::execution)?;
             let model = started.elapsed();
             let started = Instant::now();
@@ -359,7 +359,8 @@ fn read_masks(masks: Vec<Tensor<4>>, windows: &[Window]) -> Result<Vec<WindowMas
         let values: Vec<f32> = data.iter::<f32>().collect();
         for (values, window) in values.chunks_exact(rows * columns * classes).zip(&mut windows) {
             read.push(WindowMasks {
-                window: *window,
+                origin: [window.top, window.left],
+                size: [window.height, window.width],
                 grid: [rows, columns],
                 values: values.to_vec(),
             });

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
-use zegclip::{Decoding, DeviceName, MaskActivation, ModelOverrides, SegmenterBuilder, decode};
+use zegclip::{DeviceName, MaskActivation, MaskDecoding, ModelOverrides, SegmenterBuilder, decode};
 
 #[cfg(feature = "ndarray")]
 const DEVICES: &[DeviceName] = &[DeviceName::Cpu, DeviceName::NdArray];
@@ -50,12 +50,12 @@ fn parity_sliding_window() {
                 .unwrap_or_else(|error| panic!("{error}"));
             let original = [case.number("/original_size/0"), case.number("/original_size/1")];
             for (name, output) in [("scores", size), ("original.scores", original)] {
-                let decoding = Decoding {
+                let decoding = MaskDecoding {
                     resized: size,
                     output,
                     activation: MaskActivation::Sigmoid,
                     seen_class_bias: &seen_class_bias,
-                    threshold: None,
+                    min_score: None,
                     scores: true,
                 };
                 let decoded = decode(&masks, &decoding);

@@ -1,4 +1,4 @@
-//! Attention under autodiff: the inputs, the result and a number a query are kept, not the matrix of weights.
+//! Attention under autodiff: the backward pass keeps the inputs, the output and the log-sum-exp, not the matrix of weights.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -8,9 +8,9 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
+use super::AttentionMask;
 use super::AttentionOperator;
 use super::kernel::{self, AttentionKernel};
-use crate::cpu::AttentionMask;
 use crate::optional::OptionalPair;
 
 impl<B: AttentionKernel, C: CheckpointStrategy> AttentionOperator for Autodiff<B, C> {
@@ -22,9 +22,9 @@ impl<B: AttentionKernel, C: CheckpointStrategy> AttentionOperator for Autodiff<B
         mask: AttentionMask,
     ) -> FloatTensor<Self> {
         match extra {
-            OptionalPair::Absent => tracked::<B, C, 3>(Form::Apart, [query, key, value], mask),
+            OptionalPair::Absent => tracked::<B, C, 3>(QkvLayout::Separate, [query, key, value], mask),
             OptionalPair::Present(extra_key, extra_value) => {
-                tracked::<B, C, 5>(Form::Apart, [query, key, value, extra_key, extra_value], mask)
+                tracked::<B, C, 5>(QkvLayout::Separate, [query, key, value, extra_key, extra_value], mask)
             }
         }
     }
@@ -36,24 +36,24 @@ impl<B: AttentionKernel, C: CheckpointStrategy> AttentionOperator for Autodiff<B
         mask: AttentionMask,
     ) -> FloatTensor<Self> {
         match extra {
-            OptionalPair::Absent => tracked::<B, C, 1>(Form::Together { heads }, [qkv], mask),
+            OptionalPair::Absent => tracked::<B, C, 1>(QkvLayout::Packed { heads }, [qkv], mask),
             OptionalPair::Present(extra_key, extra_value) => {
-                tracked::<B, C, 3>(Form::Together { heads }, [qkv, extra_key, extra_value], mask)
+                tracked::<B, C, 3>(QkvLayout::Packed { heads }, [qkv, extra_key, extra_value], mask)
             }
         }
     }
 }
 
-/// How queries, keys and values come.
+/// How queries, keys and values are passed.
 #[derive(Debug, Clone, Copy)]
-enum Form {
-    /// As three tensors.
-    Apart,
-    /// In one tensor, heads merged.
-    Together { heads: usize },
+enum QkvLayout {
+    /// Three tensors.
+    Separate,
+    /// One tensor with merged heads.
+    Packed { heads: usize },
 }
 
-/// What the backward pass needs.
+/// State of the backward pass.
 #[derive(Debug, Clone)]
 struct State<T> {
     inputs: Vec<NodeId>,
@@ -62,20 +62,20 @@ struct State<T> {
     mask: AttentionMask,
 }
 
-/// The inputs, in order and without names.
+/// Output and log-sum-exp of the inputs in their order; `None` if one is missing.
 fn forward<B: AttentionKernel>(
-    form: Form,
+    layout: QkvLayout,
     inputs: Vec<FloatTensor<B>>,
     mask: AttentionMask,
 ) -> Option<(FloatTensor<B>, FloatTensor<B>)> {
     let mut inputs = inputs.into_iter();
     let mut next = || inputs.next();
-    match form {
-        Form::Apart => {
+    match layout {
+        QkvLayout::Separate => {
             let (query, key, value) = (next()?, next()?, next()?);
             Some(B::attention_forward(query, key, value, next().zip(next()), mask))
         }
-        Form::Together { heads } => {
+        QkvLayout::Packed { heads } => {
             let [query, key, value] = B::split_heads(next()?, heads);
             let (output, log_sum) = B::attention_forward(query, key, value, next().zip(next()), mask);
             Some((kernel::merge::<B>(output), log_sum))
@@ -84,16 +84,16 @@ fn forward<B: AttentionKernel>(
 }
 
 fn tracked<B: AttentionKernel, C: CheckpointStrategy, const N: usize>(
-    form: Form,
+    layout: QkvLayout,
     inputs: [FloatTensor<Autodiff<B, C>>; N],
     mask: AttentionMask,
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes: [NodeGuard; N] = inputs.each_ref().map(|input| input.node());
     let primitives = inputs.iter().map(|input| input.primitive().clone()).collect();
-    let Some((output, log_sum)) = forward::<B>(form, primitives, mask) else {
-        unreachable!("every form has its inputs");
+    let Some((output, log_sum)) = forward::<B>(layout, primitives, mask) else {
+        unreachable!("every layout has its inputs");
     };
-    match Backward::<B, N>::prepare::<C>(AttentionBackward(form), nodes)
+    match Backward::<B, N>::prepare::<C>(AttentionBackward(layout), nodes)
         .compute_bound()
         .stateful()
     {
@@ -111,7 +111,7 @@ fn tracked<B: AttentionKernel, C: CheckpointStrategy, const N: usize>(
 }
 
 #[derive(Debug)]
-struct AttentionBackward(Form);
+struct AttentionBackward(QkvLayout);
 
 impl<B: AttentionKernel, const N: usize> Backward<B, N> for AttentionBackward {
     type State = State<FloatTensor<B>>;
@@ -129,7 +129,7 @@ impl<B: AttentionKernel, const N: usize> Backward<B, N> for AttentionBackward {
             .map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
         let mut next = || inputs.next();
         let gradients = match self.0 {
-            Form::Apart => {
+            QkvLayout::Separate => {
                 let (Some(query), Some(key), Some(value)) = (next(), next(), next()) else {
                     return;
                 };
@@ -138,7 +138,7 @@ impl<B: AttentionKernel, const N: usize> Backward<B, N> for AttentionBackward {
                 let (key_extra, value_extra) = all.extra.unzip();
                 vec![Some(all.query), Some(all.key), Some(all.value), key_extra, value_extra]
             }
-            Form::Together { heads } => {
+            QkvLayout::Packed { heads } => {
                 let Some(qkv) = next() else { return };
                 let extra = next().zip(next());
                 let (qkv, extra) = B::self_attention_gradients(qkv, heads, extra, mask, output, log_sum, gradient);

@@ -4,8 +4,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
+use super::AttentionMask;
 use super::kernel::AttentionGradients;
-use crate::cpu::AttentionMask;
 use crate::dropout::DropoutKernel;
 
 /// Added to the score of a key that a query must not see; fits f16 too.

@@ -1,11 +1,11 @@
-//! Attention and its gradients on a device without autodiff.
+//! Attention and its gradients on a backend without autodiff.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
+use super::AttentionMask;
 use super::composed;
-use crate::cpu::AttentionMask;
 use crate::dropout::DropoutKernel;
 
 /// Keys and values of tokens that only serve to be attended to.
@@ -24,7 +24,7 @@ pub struct AttentionGradients<B: Backend> {
     pub extra: Extra<B>,
 }
 
-/// Attention and its gradients on a device without autodiff. The defaults compose burn's operators.
+/// Attention and its gradients on a backend without autodiff. The defaults compose burn's operators.
 pub trait AttentionKernel: DropoutKernel {
     /// Queries, keys and values, each `[batch, heads, tokens, head_dim]`, of `[batch, tokens, 3 · heads · head_dim]`.
     fn split_heads(qkv: FloatTensor<Self>, heads: usize) -> [FloatTensor<Self>; 3] {

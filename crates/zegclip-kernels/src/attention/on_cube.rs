@@ -4,16 +4,16 @@ use burn::backend::Cube;
 use burn::backend::ops::FloatTensorOps;
 use burn_cubecl::tensor::CubeTensor;
 
+use super::AttentionMask;
 use super::composed;
+use super::cube::{self, Inputs};
 use super::kernel::{AttentionGradients, AttentionKernel, merge, split, unmerge};
-use crate::cpu::AttentionMask;
-use crate::cube::attention::{self as cube, Inputs};
 
 type Extra = Option<(CubeTensor, CubeTensor)>;
 
 impl AttentionKernel for Cube {
     fn split_heads(qkv: CubeTensor, heads: usize) -> [CubeTensor; 3] {
-        cube::parts(&qkv, heads).unwrap_or_else(|| split::<Self>(qkv, heads))
+        cube::qkv_views(&qkv, heads).unwrap_or_else(|| split::<Self>(qkv, heads))
     }
 
     fn attention_forward(
@@ -23,7 +23,7 @@ impl AttentionKernel for Cube {
         extra: Extra,
         mask: AttentionMask,
     ) -> (CubeTensor, CubeTensor) {
-        if !cube::takes(&query, &value) {
+        if !cube::supports(&query, &value) {
             return composed::forward::<Self>(query, key, value, extra, mask);
         }
         cube::attention(&Inputs::new(query, key, value, extra, mask))
@@ -39,7 +39,7 @@ impl AttentionKernel for Cube {
         log_sum: CubeTensor,
         gradient: CubeTensor,
     ) -> AttentionGradients<Self> {
-        if !cube::takes_gradients(&query, &value) {
+        if !cube::supports_gradients(&query, &value) {
             return composed::gradients::<Self>(query, key, value, extra, mask, output, log_sum, gradient);
         }
         let inputs = Inputs::new(query, key, value, extra, mask);
@@ -63,10 +63,10 @@ impl AttentionKernel for Cube {
     ) -> (CubeTensor, Extra) {
         let [query, key, value] = Self::split_heads(qkv.clone(), heads);
         let (output, gradient) = (unmerge::<Self>(output, heads), unmerge::<Self>(gradient, heads));
-        // Straight to where they belong, if the device can bind parts of a buffer.
+        // Gradients are written in place if the device can bind parts of a buffer.
         let result = cube::like(&qkv);
-        if cube::takes_gradients(&query, &value)
-            && let Some(targets) = cube::parts(&result, heads)
+        if cube::supports_gradients(&query, &value)
+            && let Some(targets) = cube::qkv_views(&result, heads)
         {
             let inputs = Inputs::new(query, key, value, extra, mask);
             let (_, extra) = cube::attention_gradients(&inputs, output, log_sum, gradient, Some(targets));

@@ -1,13 +1,15 @@
-//! Attention on the processor.
+//! Attention on the CPU, of burn-flex's tensors.
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 
+use super::AttentionMask;
 use super::composed;
+use super::cpu::{self, Attended, GradientTarget, Head, HeadBackward};
 use super::kernel::{AttentionGradients, AttentionKernel};
-use crate::cpu::{self, Attended, AttentionMask, Head, HeadBackward, InstructionSet, OutputCells, Target, filled_by};
+use crate::cpu::{InstructionSet, OutputCells, filled_by};
 use crate::flex::{self, Heads};
 
 type Extra = Option<(FlexTensor, FlexTensor)>;
@@ -67,7 +69,7 @@ impl AttentionKernel for Flex {
             let cells = [query, key, value].map(|result| OutputCells::of(result));
             let target = |index: usize, image: usize, head: usize| {
                 let [_, heads, tokens, dim] = shapes[index];
-                Target {
+                GradientTarget {
                     cells: &cells[index],
                     first: (image * tokens * heads + head) * dim,
                     stride: heads * dim,
@@ -110,7 +112,7 @@ impl AttentionKernel for Flex {
         let mut extra = None;
         let fill = |cells: &OutputCells<'_>| {
             extra = inputs.backward(&output, &gradient, &log_sum, mask, |image, head| {
-                [0, 1, 2].map(|part| Target {
+                [0, 1, 2].map(|part| GradientTarget {
                     cells,
                     first: image * tokens * width + (part * heads + head) * dim,
                     stride: width,
@@ -178,7 +180,7 @@ impl Inputs {
         gradient: &FlexTensor,
         log_sum: &FlexTensor,
         mask: AttentionMask,
-        targets: impl Fn(usize, usize) -> [Target<'a>; 3],
+        targets: impl Fn(usize, usize) -> [GradientTarget<'a>; 3],
     ) -> Extra {
         let heads = self.heads();
         let [batch, count, queries, head_dim] = Heads::of(&self.query).shape;
@@ -202,7 +204,7 @@ impl Inputs {
                 .map(|extra| extra.each_mut().map(|memory| OutputCells::of(memory)));
             let extra_target = |index: usize| {
                 let (cells, shapes) = (cells.as_ref()?, extra_shapes?);
-                let target = |part: usize| Target {
+                let target = |part: usize| GradientTarget {
                     cells: &cells[part],
                     first: index * shapes[part][2] * shapes[part][3],
                     stride: shapes[part][3],

@@ -137,7 +137,7 @@ impl OutputCells<'_> {
         }
     }
 
-    /// Cells of memory that is initialised.
+    /// Cells of memory that is initialized.
     pub(crate) fn of(memory: &mut [f32]) -> OutputCells<'_> {
         OutputCells::new(memory.as_mut_ptr(), memory.len())
     }

@@ -1,4 +1,4 @@
-//! Vectorised exponential and what follows from it.
+//! Vectorized exponential and what follows from it.
 
 use pulp::Simd;
 
@@ -37,22 +37,4 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s, factor: f32) -> S::f32s {
     // Up to 125 the quotient is a normal number; subnormal ones take a hundred times as long.
     let power = exp2(simd, simd.min_f32s(exponent, simd.splat_f32s(125.0)));
     simd.div_f32s(one, simd.add_f32s(one, power))
-}
-
-/// Slope of CLIP's approximation of GELU.
-pub(crate) const QUICK_GELU_SLOPE: f32 = 1.702;
-
-/// `x · σ(1.702 x)`.
-#[inline(always)]
-pub(crate) fn quick_gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    simd.mul_f32s(x, sigmoid(simd, x, QUICK_GELU_SLOPE))
-}
-
-/// Derivative of [`quick_gelu`]: `σ + 1.702 x σ (1 − σ)` where σ = σ(1.702 x).
-#[inline(always)]
-pub(crate) fn quick_gelu_derivative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let s = sigmoid(simd, x, QUICK_GELU_SLOPE);
-    let rest = simd.sub_f32s(simd.splat_f32s(1.0), s);
-    let scaled = simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(QUICK_GELU_SLOPE)), rest);
-    simd.mul_f32s(s, simd.add_f32s(simd.splat_f32s(1.0), scaled))
 }

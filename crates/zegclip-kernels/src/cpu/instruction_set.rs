@@ -8,7 +8,7 @@ use pulp::Arch;
 use pulp::x86::{V3, V4};
 use pulp::{Scalar, Simd, WithSimd};
 
-/// An instruction set of this processor. Every kernel takes one, so that tests run all of them.
+/// An instruction set of this CPU. Every kernel takes one, so that tests run all of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum InstructionSet {
     /// AVX-512.
@@ -25,7 +25,7 @@ pub(crate) enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// The fastest one that this processor has.
+    /// The fastest one that this CPU has.
     pub(crate) fn best() -> Self {
         static BEST: LazyLock<InstructionSet> = LazyLock::new(|| {
             InstructionSet::all()
@@ -36,7 +36,7 @@ impl InstructionSet {
         *BEST
     }
 
-    /// Every one that this processor has, the fastest first.
+    /// Every one that this CPU has, the fastest first.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]

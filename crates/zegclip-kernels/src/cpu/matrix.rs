@@ -170,7 +170,7 @@ fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32])
         let row = |row: usize| &rows.data[row * rows.row_stride + first..][..count];
         let quads = rows.rows / 4 * 4;
         for quad in (0..quads).step_by(4) {
-            // Rows begin anew at each block, so that the processor does not foresee them.
+            // Rows begin anew at each block, so that the CPU does not foresee them.
             for next in quad + ROWS_AHEAD..rows.rows.min(quad + ROWS_AHEAD + 4) {
                 prefetch(row(next).as_ptr(), count);
             }
@@ -202,7 +202,7 @@ fn transposed_4x4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     use std::arch::x86_64::{__m128, _mm_movehl_ps, _mm_movelh_ps, _mm_unpackhi_ps, _mm_unpacklo_ps};
 
     let [a, b, c, d]: [__m128; 4] = rows.map(bytemuck::cast);
-    // SAFETY: every processor of this architecture has these instructions.
+    // SAFETY: every CPU of this architecture has these instructions.
     let columns = unsafe {
         let (low, high) = (
             [_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d)],
@@ -231,5 +231,26 @@ pub(crate) fn pad(rows: usize, total_columns: usize, width: usize, out: &mut [f3
         for out in out[group * total_columns * width..][..total_columns * width].chunks_exact_mut(width) {
             out[lane..].fill(0.0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interleaved_matrices() {
+        // 3 × 4, rows contiguous.
+        let data: Vec<f32> = (0..12).map(|value| value as f32).collect();
+        let rows = Matrix::contiguous(&data, [3, 4]);
+        let mut out = vec![-1.0; 2 * 4 * 2];
+        interleave(rows, [0, 0], 4, 2, &mut out);
+        pad(3, 4, 2, &mut out);
+        assert_eq!(out, [0., 4., 1., 5., 2., 6., 3., 7., 8., 0., 9., 0., 10., 0., 11., 0.]);
+        // Its transpose, one row and one column further.
+        let mut out = vec![-1.0; 3 * 4 * 2];
+        interleave(rows.transposed(), [1, 1], 4, 2, &mut out);
+        let filled: Vec<f32> = out.iter().copied().filter(|value| *value >= 0.0).collect();
+        assert_eq!(filled, [0., 4., 8., 1., 2., 5., 6., 9., 10., 3., 7., 11.]);
     }
 }

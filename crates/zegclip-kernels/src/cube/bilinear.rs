@@ -1,38 +1,38 @@
-//! Where the samples of a resized line lie, as [`bilinear_taps`](crate::bilinear_taps) says.
+//! The taps of [`bilinear_taps`](crate::bilinear_taps) in kernels.
 
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 /// Position of a sample on the line that is resampled; `scale` is that line's length over the new one's.
 #[cube]
-pub(super) fn position(index: usize, scale: f32) -> f32 {
-    let centre = (f32::cast_from(index as u32) + 0.5f32) * scale - 0.5f32;
-    centre.max(0.0f32)
+pub(crate) fn position(index: usize, scale: f32) -> f32 {
+    let center = (f32::cast_from(index as u32) + 0.5f32) * scale - 0.5f32;
+    center.max(0.0f32)
 }
 
 /// Length of the line that is resampled over that of the new one.
 #[cube]
-pub(super) fn scale(from: usize, to: usize) -> f32 {
+pub(crate) fn scale(from: usize, to: usize) -> f32 {
     f32::cast_from(from as u32) / f32::cast_from(to as u32)
 }
 
-/// The two samples between which a position lies, and the weight of the second.
+/// The two samples around a position, and the weight of the second.
 #[derive(CubeType, Clone, Copy)]
-pub(super) struct Tap {
-    pub(super) low: usize,
-    pub(super) high: usize,
-    pub(super) fraction: f32,
+pub(crate) struct Tap {
+    pub(crate) low: usize,
+    pub(crate) high: usize,
+    pub(crate) fraction: f32,
 }
 
 /// The tap of a sample of the new line, of length `to`, on that of length `from`.
 #[cube]
-pub(super) fn sample(index: usize, from: usize, to: usize) -> Tap {
+pub(crate) fn sample(index: usize, from: usize, to: usize) -> Tap {
     tap(position(index, scale(from, to)), from)
 }
 
 /// The tap of a position on a line of so many samples.
 #[cube]
-pub(super) fn tap(position: f32, samples: usize) -> Tap {
+pub(crate) fn tap(position: f32, samples: usize) -> Tap {
     let low = (u32::cast_from(position) as usize).min(samples - 1);
     Tap {
         low,

@@ -1,7 +1,11 @@
-//! Kernels in CubeCL: one source for Vulkan, Metal, DX12, WebGPU and CUDA. They compute in f32, whatever the tensors hold.
+//! What the kernels in CubeCL share: one source for Vulkan, Metal, DX12, WebGPU and CUDA. They compute in f32 for tensors of any type.
 
-// What `#[cube]` writes has needless casts and no docs.
-#![allow(missing_docs, unreachable_pub, clippy::pedantic)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::pedantic,
+    reason = "the code that `#[cube]` generates"
+)]
 
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::backend::{DType, Shape};
@@ -11,28 +15,14 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-pub(crate) mod attention;
-mod bilinear;
-mod dropout;
-mod layer_norm;
-mod linear;
-mod mask_decoding;
-mod mask_loss;
-mod quick_gelu;
+pub(crate) mod bilinear;
 
-pub(crate) use dropout::dropout;
-pub(crate) use layer_norm::{layer_norm, layer_norm_gradient};
-pub(crate) use linear::finish_linear;
-pub(crate) use mask_decoding::decode_masks;
-pub(crate) use mask_loss::mask_losses;
-pub(crate) use quick_gelu::{quick_gelu, quick_gelu_backward};
+/// Units of a cube that reduces together; every API supports as many.
+pub(crate) const UNITS: u32 = 256;
 
-/// Units of a cube that reduces together: every API allows as many.
-const UNITS: u32 = 256;
-
-/// Sum of a value over all units of a cube of [`UNITS`], known to all of them. Pairs are added in an order that never changes.
+/// Sum of a value over all units of a cube of [`UNITS`], returned to each of them. The order of additions is fixed.
 #[cube]
-fn cube_sum(value: f32, shared: &mut Shared<[f32]>) -> f32 {
+pub(crate) fn cube_sum(value: f32, shared: &mut Shared<[f32]>) -> f32 {
     shared[UNIT_POS as usize] = value;
     sync_cube();
     let mut half = UNITS.runtime() / 2;
@@ -49,19 +39,21 @@ fn cube_sum(value: f32, shared: &mut Shared<[f32]>) -> f32 {
     sum
 }
 
-/// An uninitialised tensor beside another one.
-fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
+/// An uninitialized tensor on the device of another one.
+pub(crate) fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), dtype)
 }
 
-/// Cubes for a unit an element.
-fn elementwise(tensor: &CubeTensor) -> (CubeCount, CubeDim) {
+/// Cubes for a unit per element.
+pub(crate) fn elementwise(tensor: &CubeTensor) -> (CubeCount, CubeDim) {
     units(tensor, tensor.meta.num_elements())
 }
 
-/// Lets `launch` fill a tensor like `x` with a unit for each element: it is given `x` in order, the result, the units and the
-/// type of both.
-fn map(x: CubeTensor, launch: impl FnOnce(CubeTensor, CubeTensor, (CubeCount, CubeDim), ElemType)) -> CubeTensor {
+/// Launches an elementwise kernel: `launch` receives contiguous `x`, the output, the units (one per element) and the type of both.
+pub(crate) fn map(
+    x: CubeTensor,
+    launch: impl FnOnce(CubeTensor, CubeTensor, (CubeCount, CubeDim), ElemType),
+) -> CubeTensor {
     let x = into_contiguous(x);
     let output = empty(&x, x.meta.shape().clone(), x.dtype);
     let (units, dtype) = (elementwise(&output), dtype_to_storage_type(x.dtype));
@@ -69,21 +61,21 @@ fn map(x: CubeTensor, launch: impl FnOnce(CubeTensor, CubeTensor, (CubeCount, Cu
     output
 }
 
-/// Cubes for so many units, where a tensor lies.
-fn units(tensor: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
+/// Cubes for so many units, on the device of a tensor.
+pub(crate) fn units(tensor: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new(&tensor.client, count);
     (calculate_cube_count_elemwise(&tensor.client, count, dim), dim)
 }
 
-/// The task of a cube among [`cubes`].
+/// Index of a cube's task among [`cubes`].
 #[cube]
-fn cube_index() -> usize {
+pub(crate) fn cube_index() -> usize {
     (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) as usize
 }
 
-/// Cubes for `count` tasks, each of which finds its own by [`cube_index`]: an API may allow no more than 65,535 along an axis.
-fn cubes(count: usize) -> CubeCount {
-    const MOST: usize = 1 << 15;
-    let columns = count.clamp(1, MOST);
+/// Cubes for `count` tasks, which [`cube_index`] numbers; APIs may limit an axis to 65,535.
+pub(crate) fn cubes(count: usize) -> CubeCount {
+    const MAX_COLUMNS: usize = 1 << 15;
+    let columns = count.clamp(1, MAX_COLUMNS);
     CubeCount::Static(columns as u32, count.div_ceil(columns) as u32, 1)
 }
