@@ -90,7 +90,7 @@ pub enum DeviceError {
     )]
     UnknownName(String),
     /// The build lacks the Cargo feature that this kind of device needs.
-    #[error("this build has no support for device `{device}` (feature `{feature}`); available devices: {available}")]
+    #[error("this build has no support for device `{device}` (feature `{feature}`)")]
     NotBuilt {
         /// The name of the device.
         device: DeviceName,
@@ -100,7 +100,7 @@ pub enum DeviceError {
         available: String,
     },
     /// The machine has no such adapter.
-    #[error("no adapter for device `{device}` in this machine; available devices: {available}")]
+    #[error("no adapter for device `{device}` in this machine")]
     NoAdapter {
         /// The name of the device.
         device: DeviceName,
@@ -108,7 +108,7 @@ pub enum DeviceError {
         available: String,
     },
     /// The driver refused.
-    #[error("device `{device}` does not open: {reason}; available devices: {available}")]
+    #[error("device `{device}` does not open: {reason}")]
     Refused {
         /// The name of the device.
         device: DeviceName,
