@@ -9,7 +9,7 @@ use zegclip_data::{DataError, ThreadFailed};
 use zegclip_model::ModelError;
 use zegclip_model::device::DeviceError;
 use zegclip_train::TrainError;
-use zegclip_weights::WeightError;
+use zegclip_weights::{ForeignFile, PickleError, Unsupported, WeightError};
 
 pub(crate) const CHOOSE_OUTPUT: &str =
     "choose another folder with `--output`, or replace the results with `--overwrite`";
@@ -153,12 +153,51 @@ impl Explain for WeightError {
             }
             Self::MissingShard { .. } => some("download all files of the model into one folder"),
             Self::MissingInShard { .. } => some("download index and shards of the same model"),
-            Self::UnknownFormat { .. } => some(
-                "weights are OpenAI's TorchScript `.pt`, PyTorch checkpoints, and safetensors of OpenCLIP, Hugging Face or \
-                 zegclip",
-            ),
+            Self::NotWeights { found, .. } => for_foreign_file(found),
+            Self::Unsupported { source, .. } => for_unsupported(source),
+            Self::Pickle {
+                source: PickleError::Forbidden { .. },
+                ..
+            } => some("use a file that contains only the state dict, from a source you trust"),
             _ => None,
         }
+    }
+}
+
+/// What to do with a file of another kind.
+fn for_foreign_file(found: &ForeignFile) -> Option<String> {
+    match found {
+        ForeignFile::GitLfsPointer => some("fetch the file itself with `git lfs pull`"),
+        ForeignFile::WebPage | ForeignFile::Xml => some("download the file again, not the page that links to it"),
+        ForeignFile::NumpyArray
+        | ForeignFile::Png
+        | ForeignFile::Jpeg
+        | ForeignFile::Gif
+        | ForeignFile::Riff
+        | ForeignFile::Pdf
+        | ForeignFile::Text => some("name a weight file"),
+        ForeignFile::Gzip | ForeignFile::SevenZip | ForeignFile::Xz | ForeignFile::Zip | ForeignFile::NumpyArchive => {
+            some("if it contains weights, unpack it first")
+        }
+        ForeignFile::Gguf | ForeignFile::Hdf5 => some("use the original PyTorch or safetensors file"),
+        ForeignFile::Onnx => some("use the PyTorch or safetensors file that it was exported from"),
+        ForeignFile::Tar => some("load it and save it again with a newer PyTorch, or unpack it first"),
+        ForeignFile::Zeros => some("download or copy the file again; the disk may have been full"),
+        ForeignFile::Json => some("name the index of a sharded model by its own path"),
+        ForeignFile::Pickle => some("load it in Python and save the state dict with `torch.save` or as safetensors"),
+        _ => None,
+    }
+}
+
+/// What to do with weights in a form that is not read.
+fn for_unsupported(form: &Unsupported) -> Option<String> {
+    match form {
+        Unsupported::BigEndian => some("save the weights again on a little-endian machine"),
+        Unsupported::Encrypted => some("unpack the file, and save the weights without a password"),
+        Unsupported::Compressed(_) | Unsupported::OldTorchScript | Unsupported::LegacyVersion => {
+            some("load the weights and save them again with a newer PyTorch")
+        }
+        _ => None,
     }
 }
 
@@ -172,7 +211,6 @@ impl Explain for DeviceError {
                 Some(format!("use one of: {available}"))
             }
             Self::UnknownName(_) => some("`zegclip devices` lists the devices of this machine"),
-            #[allow(unreachable_patterns)]
             _ => None,
         }
     }

@@ -77,10 +77,16 @@ pub fn portable(text: &str, folder: &Path) -> String {
     ] {
         text = text.replace(&path.display().to_string(), name);
     }
-    let lines = text.lines().map(|line| match line.split_once(DEVICES) {
-        Some((before, _)) => format!("{before}{DEVICES}[DEVICES]"),
-        None => line.to_owned(),
-    });
+    // EGL prints such lines where no display server runs.
+    let lines = text.lines().filter(|line| !line.contains("XDG_RUNTIME_DIR"));
+    let lines = lines.map(
+        |line| match (line.split_once(DEVICES), line.split_once(" at path \"")) {
+            (Some((before, _)), _) => format!("{before}{DEVICES}[DEVICES]"),
+            // The name of a temporary file is random.
+            (None, Some((before, _))) => before.to_owned(),
+            _ => line.to_owned(),
+        },
+    );
     lines.collect::<Vec<_>>().join("\n")
 }
 
