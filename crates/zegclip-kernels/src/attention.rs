@@ -31,8 +31,7 @@ pub struct AttentionMask {
 /// `softmax(query · keyᵀ / sqrt(head_dim)) · value`, with the extra keys and values after the own ones; f32 arithmetic for f32
 /// tensors on every device. Differentiable in every tensor.
 ///
-/// With `causal`, query `i` attends to the own keys up to `i + keys − queries` (of at least as many keys as queries), and to all
-/// extra ones.
+/// With `causal`, which needs `keys ≥ queries`, query `i` attends to the own keys up to `i + keys − queries`, and to all extra ones.
 ///
 /// # Shapes
 /// - `query`: `[batch, heads, queries, head_dim]`
@@ -84,8 +83,8 @@ fn attend(
     Tensor::from_dispatch(<Dispatch as AttentionOperator>::attend(query, key, value, extra, mask))
 }
 
-/// [`attention()`] of tokens to themselves, from one tensor that holds queries, keys and values: no copies between the
-/// projections and the attention, nor between their gradients.
+/// [`attention()`] of tokens to themselves, from one tensor of queries, keys and values, without copies between
+/// the projection and attention, or between their gradients.
 ///
 /// # Shapes
 /// - `qkv`: queries, keys and values of each token, `[batch, tokens, 3 · heads · head_dim]`

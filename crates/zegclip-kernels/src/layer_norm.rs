@@ -20,7 +20,7 @@ mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
 
-/// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` along the last axis, the variance that of the population;
+/// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` along the last axis, with the population variance;
 /// differentiable in all three. Half-precision tensors are normalized in f32.
 ///
 /// # Shapes
@@ -197,7 +197,7 @@ fn tracked<B: LayerNormKernel, C: CheckpointStrategy, const N: usize>(
     }
 }
 
-/// With `N` parents: `x`, gamma and, if there is one, beta.
+/// With `N` parents: `x`, gamma, and beta if present.
 #[derive(Debug)]
 struct LayerNormBackward;
 

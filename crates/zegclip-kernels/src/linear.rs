@@ -1,4 +1,4 @@
-//! Linear layers, with the activation that follows.
+//! Linear layers with an optional residual or activation.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -42,7 +42,7 @@ pub fn linear<const D: usize>(
     apply(x, weight, bias, None, activation)
 }
 
-/// `residual + x · weight + bias`, the end of a residual branch in one pass; differentiable in all four.
+/// `residual + x · weight + bias`, the last layer of a residual branch, in one pass; differentiable in all four.
 ///
 /// # Shapes
 /// - `residual`: `[…, output]`
@@ -80,7 +80,7 @@ fn apply<const D: usize>(
 /// [`linear()`] by backend.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait LinearOperator: Backend {
-    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual.
+    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` with a residual.
     fn linear_activation(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -92,7 +92,7 @@ pub trait LinearOperator: Backend {
 
 /// Linear layers and their gradients on a backend without autodiff. The defaults compose burn's operators.
 pub trait LinearKernel: QuickGeluKernel {
-    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` if there is a residual.
+    /// `activation(x · weight + bias)`, or `residual + x · weight + bias` with a residual.
     fn linear_forward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -220,7 +220,7 @@ impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let (bias, residual) = (bias.into_option(), residual.into_option());
         let tracked = x.is_tracked() || weight.is_tracked() || bias.as_ref().is_some_and(|bias| bias.is_tracked());
-        // The activation's gradient needs its input: it is fused only where there is no gradient.
+        // The activation is fused only without gradients, since its gradient needs its input.
         let fused = if tracked { Activation::None } else { activation };
         let output = match (bias, residual) {
             (None, None) => recorded::<B, C, 2>(fused, [x.node(), weight.node()], [x, weight], [None, None]),
@@ -245,8 +245,8 @@ impl<B: LinearKernel, C: CheckpointStrategy> LinearOperator for Autodiff<B, C> {
     }
 }
 
-/// [`LinearKernel::linear_forward`] as a step of the gradient's graph. `nodes` are those of all tensors: of `x` and the
-/// weight, then of the bias and the residual as far as they are there.
+/// [`LinearKernel::linear_forward`] as a node of the autodiff graph. `nodes` are those of `x`, the weight, and the bias and residual
+/// if present.
 fn recorded<B: LinearKernel, C: CheckpointStrategy, const N: usize>(
     fused: Activation,
     nodes: [NodeGuard; N],
@@ -273,7 +273,7 @@ fn recorded<B: LinearKernel, C: CheckpointStrategy, const N: usize>(
     }
 }
 
-/// With `N` parents: `x`, the weight and, if they are there, the bias and the residual.
+/// With `N` parents: `x`, the weight, and the bias and residual if present.
 #[derive(Debug)]
 struct LinearBackward {
     has_bias: bool,
@@ -295,7 +295,7 @@ impl<B: LinearKernel, const N: usize> Backward<B, N> for LinearBackward {
                 (1, Some(x), _) => B::weight_gradient(x.clone(), gradient),
                 (2, ..) if self.has_bias => B::bias_gradient(gradient),
                 (2 | 3, ..) => gradient,
-                _ => continue, // a parent that is tracked has what its gradient needs
+                _ => continue, // a tracked parent has all inputs of its gradient
             };
             grads.register::<B>(parent.id, result);
         }

@@ -24,7 +24,7 @@ const MAX_PIXELS_ON_DEVICE: usize = 1 << 24;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaskActivation {
-    /// σ of each class by itself (paper, section 3.2).
+    /// σ of each class independently (paper, section 3.2).
     #[default]
     Sigmoid,
     /// Softmax over the classes, for models trained by cross-entropy (the paper's baseline). It ignores a shift of all masks,
@@ -111,7 +111,7 @@ pub fn decode_window_masks(masks: &[WindowMasks], decoding: &MaskDecoding<'_>) -
 /// If the device fails.
 ///
 /// # Panics
-/// If `decoding` [does not fit](MaskDecoding::fits_device), or there are not as many origins or biases as masks have.
+/// If `decoding` [does not fit](MaskDecoding::fits_device), or the numbers of origins or biases do not match the masks.
 pub fn decode_on_device(
     masks: Tensor<4>,
     origins: Vec<[usize; 2]>,
@@ -146,7 +146,7 @@ pub fn decode_on_device(
 /// - output: class and score, `[2, rows, columns]`, in f32
 ///
 /// # Panics
-/// If there are not as many windows or biases as masks have.
+/// If the numbers of origins or biases do not match the masks.
 pub fn decode_masks(masks: Tensor<4>, layout: MaskLayout) -> Tensor<3> {
     let [windows, classes, ..] = masks.dims();
     assert_eq!(windows, layout.origins.len(), "an origin for each window");

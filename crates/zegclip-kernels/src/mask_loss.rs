@@ -30,7 +30,7 @@ impl LabelMaps {
     /// Label maps of `shape` `[batch, rows, columns]`, in row-major order.
     ///
     /// # Panics
-    /// If there are not as many labels.
+    /// If the number of labels differs from that of the shape.
     pub fn new(labels: impl Into<Arc<[u16]>>, shape: [usize; 3]) -> Self {
         let labels = labels.into();
         assert_eq!(labels.len(), shape.iter().product::<usize>(), "labels of {shape:?}");
@@ -59,7 +59,7 @@ impl LabelMaps {
 /// - output: focal and dice loss `[2]`, in f32; on the CPU NaN if a mask is not finite
 ///
 /// # Panics
-/// If there are not as many label maps as images.
+/// If the numbers of label maps and images differ.
 pub fn mask_losses(masks: Tensor<4>, labels: LabelMaps, alpha: f64) -> Tensor<1> {
     assert_eq!(masks.dims()[0], labels.shape[0], "a label map for each image");
     let masks = masks.cast(FloatDType::F32).into_dispatch();

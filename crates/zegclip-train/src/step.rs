@@ -93,7 +93,7 @@ pub(crate) fn backward(
     Ok(Sums {
         mask: scalar(terms.mask)?,
         dice: terms.dice.map(scalar).transpose()?,
-        normaliser: terms.normaliser,
+        normaliser: terms.normalizer,
         gradients,
     })
 }

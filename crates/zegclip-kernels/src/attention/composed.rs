@@ -1,4 +1,4 @@
-//! Attention composed from burn's operators: what runs where no kernel takes the tensors, other types than f32 or very wide heads.
+//! Attention composed from burn's operators: the reference device, types other than f32, and very wide heads.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
@@ -8,7 +8,7 @@ use super::AttentionMask;
 use super::kernel::AttentionGradients;
 use crate::dropout::DropoutKernel;
 
-/// Added to the score of a key that a query must not see; fits f16 too.
+/// Added to the score of a hidden key; finite in f16.
 const HIDDEN: f32 = -3e4;
 
 pub(super) fn forward<B: DropoutKernel>(
@@ -79,7 +79,7 @@ fn scale(head_dim: usize) -> f64 {
     (head_dim as f64).powf(-0.5)
 }
 
-/// Scaled scores `[batch, heads, queries, keys]`, those of keys that a query must not see far below all others.
+/// Scaled scores `[batch, heads, queries, keys]`, with those of hidden keys far below all others.
 fn scores<B: Backend>(query: FloatTensor<B>, key: FloatTensor<B>, own_keys: usize, causal: bool) -> FloatTensor<B> {
     let [_, _, queries, head_dim] = query.shape().dims::<4>();
     let keys = key.shape()[2];
@@ -115,7 +115,7 @@ fn with_extra<B: Backend>(
     (append(key, extra_key), append(value, extra_value))
 }
 
-/// Gradients of own and extra tokens; those of extra ones that serve a whole batch are summed over it.
+/// Gradients of own and extra tokens, the latter summed over the batch if the batch shares them.
 fn without_extra<B: Backend>(
     gradient: FloatTensor<B>,
     own: usize,

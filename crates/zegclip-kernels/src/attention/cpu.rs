@@ -1,4 +1,4 @@
-//! Attention on the CPU: slices in, slices out.
+//! Attention on the CPU, on slices.
 
 use super::AttentionMask;
 use crate::cpu::{Matrix, Scratch, interleave, pad};
@@ -23,7 +23,7 @@ pub(crate) struct Head<'a> {
     pub(crate) key: Matrix<'a>,
     /// `[keys, value_dim]`
     pub(crate) value: Matrix<'a>,
-    /// Keys `[extra, head_dim]` and values `[extra, value_dim]` that every query sees too.
+    /// Keys `[extra, head_dim]` and values `[extra, value_dim]` that every query attends to.
     pub(crate) extra: Option<(Matrix<'a>, Matrix<'a>)>,
 }
 

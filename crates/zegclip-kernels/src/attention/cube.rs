@@ -100,7 +100,7 @@ fn padded_vectors(query: &CubeTensor, value: &CubeTensor) -> [usize; 2] {
     [query, value].map(|tensor| padded_row(tensor.meta.shape()[3].div_ceil(4)))
 }
 
-/// Whether the device has so many bytes of shared memory and bindings.
+/// Whether the device has `memory` bytes of shared memory and `buffers` bindings.
 fn fits(tensor: &CubeTensor, memory: usize, buffers: u32) -> bool {
     let hardware = &tensor.client.properties().hardware;
     tensor.dtype == DType::F32 && memory <= hardware.max_shared_memory_size && buffers <= hardware.max_bindings

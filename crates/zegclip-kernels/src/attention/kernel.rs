@@ -8,7 +8,7 @@ use super::AttentionMask;
 use super::composed;
 use crate::dropout::DropoutKernel;
 
-/// Keys and values of tokens that only serve to be attended to.
+/// Keys and values of extra tokens.
 type Extra<B> = Option<(FloatTensor<B>, FloatTensor<B>)>;
 
 /// Gradients of attention, shaped like its inputs.
@@ -42,7 +42,7 @@ pub trait AttentionKernel: DropoutKernel {
         Self::attention_forward(query, key, value, extra, mask).0
     }
 
-    /// Result of attention and the logarithm of the sum of the exponentials of each query's scores: `[batch, heads, queries]`.
+    /// Result of attention, and the log-sum-exp of each query's scores: `[batch, heads, queries]`.
     fn attention_forward(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -53,7 +53,7 @@ pub trait AttentionKernel: DropoutKernel {
         composed::forward::<Self>(query, key, value, extra, mask)
     }
 
-    /// Gradients from what [`Self::attention_forward`] gave; the weights are computed again.
+    /// Gradients from the results of [`Self::attention_forward`]; the weights are computed again.
     #[allow(clippy::too_many_arguments)] // inputs, results and the gradient of the result: all are needed
     fn attention_gradients(
         query: FloatTensor<Self>,

@@ -1,4 +1,4 @@
-//! Attention on GPUs.
+//! Attention on GPUs, of burn-cubecl's tensors.
 
 use burn::backend::Cube;
 use burn::backend::ops::FloatTensorOps;

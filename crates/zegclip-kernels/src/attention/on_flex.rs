@@ -15,7 +15,7 @@ use crate::flex::{self, Heads};
 type Extra = Option<(FlexTensor, FlexTensor)>;
 
 impl AttentionKernel for Flex {
-    /// Views: burn's reshape would copy.
+    /// Views, where burn's reshape would copy.
     fn split_heads(qkv: FlexTensor, heads: usize) -> [FlexTensor; 3] {
         let qkv = flex::contiguous(qkv);
         let [batch, tokens, width] = qkv.shape().dims::<3>();
@@ -119,7 +119,7 @@ impl AttentionKernel for Flex {
                 })
             });
         };
-        // SAFETY: the rows of all heads of the three parts are the whole tensor, and the backward pass writes them all.
+        // SAFETY: the rows of all heads of the three parts are the complete tensor, and the backward pass writes them all.
         let result = unsafe { filled_by(batch * tokens * width, fill) };
         (flex::tensor(result, [batch, tokens, width]), extra)
     }
@@ -229,7 +229,7 @@ impl Inputs {
                     }
                 })
                 .collect();
-            // SAFETY: the targets of different heads share no cells, and nothing else holds them.
+            // SAFETY: the targets of different heads share no cells, and nothing else uses them.
             unsafe { cpu::attention_backward(InstructionSet::best(), &tasks, scale(head_dim), mask) };
         }
         let [key, value] = extra?;

@@ -1,4 +1,4 @@
-//! Memory of the kernels: aligned, reused, and without the zeroing that would be overwritten at once.
+//! Memory of the kernels: aligned, reused and not zeroed before it is overwritten.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
 use rayon::prelude::*;
 
-/// A cache line of floats. Vectors that straddle two lines cost twice, so buffers are made of lines.
+/// A cache line of floats. A vector that straddles two lines costs twice, so that buffers consist of lines.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line([f32; LINE]);
@@ -22,13 +22,13 @@ unsafe impl Zeroable for Line {}
 // SAFETY: `repr(C)`, size 64 = alignment, so no padding; any bits are floats.
 unsafe impl Pod for Line {}
 
-/// Buffers that are not in use. They are kept because a fresh one costs a page fault every 4 KiB.
+/// Free buffers, reused because a new one costs a page fault every 4 KiB.
 static POOL: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
 
-/// More than what all threads of a large machine use at once is not kept.
+/// Largest number of free buffers: enough for all threads of a large machine.
 const POOLED_BUFFERS: usize = 64;
 
-/// A buffer for intermediate values. What it holds at first is unspecified.
+/// A buffer for intermediate values, whose initial values are unspecified.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     lines: Vec<Line>,
@@ -80,8 +80,8 @@ impl DerefMut for Scratch {
     }
 }
 
-/// Runs `fill` on memory for `len` floats and returns the memory. It is not set to zero first, which would take as long as
-/// many an operator.
+/// Runs `fill` on memory for `len` floats and returns the memory. It is not zeroed first, which would take as long as an
+/// elementwise operator.
 ///
 /// # Safety
 /// `fill` writes each of the `len` floats, and reads none that it has not written.
@@ -93,7 +93,7 @@ pub(crate) unsafe fn filled_by(len: usize, fill: impl FnOnce(&OutputCells<'_>)) 
     floats
 }
 
-/// `len` floats, written in parts of `chunk` (the last may be shorter) on all threads; a single one stays on this thread.
+/// `len` floats, written in parts of `chunk` (the last may be shorter) on all threads; a single part is written on this thread.
 ///
 /// # Safety
 /// `write`, called with the index of each part, writes every float of it.
@@ -142,10 +142,10 @@ impl OutputCells<'_> {
         OutputCells::new(memory.as_mut_ptr(), memory.len())
     }
 
-    /// A rectangle of cells whose rows lie `stride` apart; panics if they are not all there.
+    /// A rectangle of cells whose rows are `stride` apart; panics if it exceeds the memory.
     ///
     /// # Safety
-    /// As long as the rectangle is used, no other thread uses any of its cells.
+    /// No other thread uses any of its cells during the lifetime of the rectangle.
     #[inline(always)]
     pub(crate) unsafe fn rectangle(
         &self,
@@ -177,8 +177,7 @@ pub(crate) struct OutputRectangle<'a> {
 }
 
 impl OutputRectangle<'_> {
-    /// Writes a tile plus a row plus, if there is one, a residual whose rows lie as far apart as given; what reaches over the
-    /// edges is dropped.
+    /// Writes a tile plus a row plus an optional residual (and the stride of its rows), clipped to the rectangle.
     #[inline(always)]
     pub(crate) fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &mut self,
@@ -200,9 +199,9 @@ impl OutputRectangle<'_> {
                     }
                 }
                 for (vector, value) in values.into_iter().enumerate() {
-                    // SAFETY: row `index` and the vector lie inside the rectangle, which this thread owns.
+                    // SAFETY: row `index` and the vector are inside the rectangle, which this thread owns.
                     let cell = unsafe { self.start.add(index * self.stride + vector * S::F32_LANES) };
-                    // SAFETY: as above; vectors may lie unaligned.
+                    // SAFETY: as above; vectors may be unaligned.
                     unsafe { cell.cast::<S::f32s>().write_unaligned(value) };
                 }
             }
@@ -215,7 +214,7 @@ impl OutputRectangle<'_> {
                     if let Some((residual, stride)) = residual {
                         value += residual[index * stride + column];
                     }
-                    // SAFETY: the row and the column lie inside the rectangle, which this thread owns.
+                    // SAFETY: the row and the column are inside the rectangle, which this thread owns.
                     unsafe { self.start.add(index * self.stride + column).write(value) };
                 }
             }
@@ -237,11 +236,11 @@ impl OutputRectangle<'_> {
     #[inline(always)]
     pub(crate) unsafe fn row(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows, "row {row} of {}", self.rows);
-        // SAFETY: a row of the rectangle, which this thread owns and which was written, says the caller.
+        // SAFETY: a row of the rectangle, which this thread owns and which was written, as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.stride), self.columns) }
     }
 
-    /// Adds a tile to the cells; what reaches over the edges is dropped.
+    /// Adds a tile to the cells, clipped to the rectangle.
     ///
     /// # Safety
     /// The cells were written.
@@ -253,19 +252,19 @@ impl OutputRectangle<'_> {
     ) {
         if self.holds::<S, ROWS, VECTORS>() {
             let cell = |row: usize, vector: usize| {
-                // SAFETY: the row and the vector lie inside the rectangle, which this thread owns.
+                // SAFETY: the row and the vector are inside the rectangle, which this thread owns.
                 unsafe {
                     self.start
                         .add(row * self.stride + vector * S::F32_LANES)
                         .cast::<S::f32s>()
                 }
             };
-            // All loads before all stores: rows often lie a multiple of 4 KiB apart, and a load waits for earlier stores
-            // whose address has the same low bits.
+            // All loads before all stores: rows are often a multiple of 4 KiB apart, and a load waits for earlier stores to
+            // addresses with the same low bits.
             let mut sums = tile;
             for (row, sums) in sums.iter_mut().enumerate() {
                 for (vector, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: as above, and written before, says the caller; vectors may lie unaligned.
+                    // SAFETY: as above, and written before, as the caller promises; vectors may be unaligned.
                     *sum = simd.add_f32s(*sum, unsafe { cell(row, vector).read_unaligned() });
                 }
             }
@@ -279,14 +278,14 @@ impl OutputRectangle<'_> {
             for (index, tile) in tile.into_iter().enumerate().take(self.rows) {
                 let tile: [f32; MAX_COLUMNS] = flattened::<S, VECTORS>(tile);
                 for (column, value) in tile.iter().enumerate().take(self.columns) {
-                    // SAFETY: the row and the column lie inside the rectangle, which this thread owns, and were written.
+                    // SAFETY: the row and the column are inside the rectangle, which this thread owns, and were written.
                     unsafe { *self.start.add(index * self.stride + column) += value };
                 }
             }
         }
     }
 
-    /// Whether a whole tile lies inside.
+    /// Whether a complete tile is inside.
     #[inline(always)]
     fn holds<S: Simd, const ROWS: usize, const VECTORS: usize>(&self) -> bool {
         self.rows >= ROWS && self.columns >= VECTORS * S::F32_LANES

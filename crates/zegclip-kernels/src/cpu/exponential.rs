@@ -1,4 +1,4 @@
-//! Vectorized exponential and what follows from it.
+//! Vectorized exponential and logistic function.
 
 use pulp::Simd;
 
@@ -34,7 +34,7 @@ pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s, factor: f32) -> S::f32s {
     let exponent = simd.mul_f32s(x, simd.splat_f32s(-factor * std::f32::consts::LOG2_E));
     let one = simd.splat_f32s(1.0);
-    // Up to 125 the quotient is a normal number; subnormal ones take a hundred times as long.
+    // Beyond 125 the quotient would be subnormal, which takes a hundred times as long.
     let power = exp2(simd, simd.min_f32s(exponent, simd.splat_f32s(125.0)));
     simd.div_f32s(one, simd.add_f32s(one, power))
 }

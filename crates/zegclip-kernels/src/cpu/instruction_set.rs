@@ -1,4 +1,4 @@
-//! Which vector instructions to use, found out at run time.
+//! Vector instruction sets, selected at run time.
 
 use std::sync::LazyLock;
 
@@ -17,10 +17,10 @@ pub(crate) enum InstructionSet {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2(V3),
-    /// What there is elsewhere, NEON for one.
+    /// Instruction sets of other architectures, such as NEON.
     #[cfg(not(target_arch = "x86_64"))]
     Other(Arch),
-    /// No more than Rust itself.
+    /// Portable Rust.
     Portable,
 }
 

@@ -1,4 +1,4 @@
-//! Strided views of matrices and the interleaved copies that the kernels read.
+//! Strided views of matrices, and the interleaved copies of them that kernels read.
 
 use super::prefetch::prefetch;
 
@@ -28,7 +28,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Rows of `columns` floats, one after the other.
+    /// Contiguous rows of `columns` floats.
     pub(crate) fn contiguous(data: &'a [f32], shape: [usize; 2]) -> Self {
         Self::new(data, shape, [shape[1], 1])
     }
@@ -63,7 +63,7 @@ impl<'a> Matrix<'a> {
         self.transposed().rows(first, count).transposed()
     }
 
-    /// Whether the elements of a row lie next to each other.
+    /// Whether the elements of a row are adjacent.
     pub(crate) fn has_contiguous_rows(&self) -> bool {
         self.column_stride == 1
     }
@@ -81,13 +81,13 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Columns that are transposed at once, so that what is written stays in the first cache.
+/// Columns of a transposed block, whose output fits into the L1 cache.
 const BLOCK: usize = 128;
 
-/// Copies a matrix such that `width` rows lie interleaved: element `(r, c)` goes to `[r / width][c][r % width]` of an array
+/// Copies a matrix with `width` rows interleaved: element `(r, c)` goes to `[r / width][c][r % width]` of an array
 /// `[groups, total_columns, width]`, where `r` counts from `first_row` and `c` from `first_column`.
 ///
-/// Writes nothing else; see [`pad`].
+/// Padding lanes are not written; see [`pad`].
 pub(crate) fn interleave(
     matrix: Matrix<'_>,
     [first_row, first_column]: [usize; 2],
@@ -133,8 +133,8 @@ pub(crate) fn interleave(
     }
 }
 
-/// The case that columns are contiguous and begin with a group. Each is read from begin to end, and known numbers of floats are
-/// copied without a call.
+/// Contiguous columns that start with a group. Each is read sequentially, and a constant number of floats is copied without a
+/// call.
 fn copy_columns<const WIDTH: usize>(matrix: Matrix<'_>, total_columns: usize, out: &mut [f32]) {
     for column in 0..matrix.columns {
         let from = &matrix.data[column * matrix.column_stride..][..matrix.rows];
@@ -151,7 +151,7 @@ fn copy_columns<const WIDTH: usize>(matrix: Matrix<'_>, total_columns: usize, ou
     }
 }
 
-/// The case that columns are contiguous.
+/// Contiguous columns.
 fn copy_part_of_columns(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32]) {
     for (column, out) in out.chunks_exact_mut(width).enumerate() {
         let from = column * rows.column_stride;
@@ -159,10 +159,10 @@ fn copy_part_of_columns(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [
     }
 }
 
-/// Rows that are fetched before they are transposed.
+/// Rows that are prefetched before they are transposed.
 const ROWS_AHEAD: usize = 8;
 
-/// The case that rows are contiguous: a transposition.
+/// Contiguous rows: a transposition.
 fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32]) {
     for first in (0..rows.columns).step_by(BLOCK) {
         let count = BLOCK.min(rows.columns - first);
@@ -170,7 +170,7 @@ fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32])
         let row = |row: usize| &rows.data[row * rows.row_stride + first..][..count];
         let quads = rows.rows / 4 * 4;
         for quad in (0..quads).step_by(4) {
-            // Rows begin anew at each block, so that the CPU does not foresee them.
+            // The hardware prefetcher does not predict the first access to a row of a block.
             for next in quad + ROWS_AHEAD..rows.rows.min(quad + ROWS_AHEAD + 4) {
                 prefetch(row(next).as_ptr(), count);
             }
@@ -195,7 +195,7 @@ fn interleave_rows(rows: Matrix<'_>, lane: usize, width: usize, out: &mut [f32])
     }
 }
 
-/// By shuffles, which the compiler does not find by itself.
+/// By shuffles, which the compiler does not generate.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn transposed_4x4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
@@ -247,7 +247,7 @@ mod tests {
         interleave(rows, [0, 0], 4, 2, &mut out);
         pad(3, 4, 2, &mut out);
         assert_eq!(out, [0., 4., 1., 5., 2., 6., 3., 7., 8., 0., 9., 0., 10., 0., 11., 0.]);
-        // Its transpose, one row and one column further.
+        // Its transpose, shifted by one row and one column.
         let mut out = vec![-1.0; 3 * 4 * 2];
         interleave(rows.transposed(), [1, 1], 4, 2, &mut out);
         let filled: Vec<f32> = out.iter().copied().filter(|value| *value >= 0.0).collect();

@@ -1,6 +1,6 @@
-//! Fetching what is needed soon.
+//! Software prefetching.
 
-/// Asks for `count` values to be brought into the first cache. A hint: it changes no result, and they need not be there.
+/// Requests `count` values for the L1 cache. A hint: it changes no result, and the address need not be valid.
 #[inline(always)]
 pub(crate) fn prefetch<T>(start: *const T, count: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -9,10 +9,10 @@ pub(crate) fn prefetch<T>(start: *const T, count: usize) {
 
         /// Bytes of a cache line.
         const LINE: usize = 64;
-        // Not with an iterator: in an innermost loop it must be a number of instructions known to the compiler.
+        // Not with an iterator: an innermost loop needs a constant number of instructions.
         let mut offset = 0;
         while offset < count * size_of::<T>() {
-            // SAFETY: a prefetch of any address is allowed, and reads nothing as far as the program can tell.
+            // SAFETY: a prefetch is allowed at any address and has no effect that the program can observe.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(start.cast::<i8>().wrapping_add(offset)) };
             offset += LINE;
         }

@@ -24,7 +24,7 @@ pub(crate) fn multiply_add<S: Simd, const ROWS: usize, const VECTORS: usize>(
     sums
 }
 
-/// Steps of the inner dimension by which columns are fetched into the first cache before they are read: some hundred cycles.
+/// Steps of the inner dimension by which columns are prefetched: about a hundred cycles.
 const AHEAD: usize = 12;
 
 /// The product of `ROWS` rows and columns: `Σ left[r][p] · right[p]`.
@@ -35,7 +35,7 @@ pub(crate) fn multiply_add_rows<S: Simd, const ROWS: usize, const VECTORS: usize
     right: &[[S::f32s; VECTORS]],
 ) -> [[S::f32s; VECTORS]; ROWS] {
     let depth = right.len();
-    // Not with `map`, which the compiler may leave a call: then it does not know the lengths, and compares each index with each.
+    // Not with `map`: if it is not inlined, the compiler does not know the lengths and checks every index.
     let mut rows = left;
     for row in &mut rows {
         *row = &row[..depth];
@@ -53,7 +53,7 @@ pub(crate) fn multiply_add_rows<S: Simd, const ROWS: usize, const VECTORS: usize
     sums
 }
 
-/// Work that runs on tiles of the size that suits an instruction set.
+/// Work on tiles whose size depends on the instruction set.
 pub(crate) trait TileTask {
     type Output;
 

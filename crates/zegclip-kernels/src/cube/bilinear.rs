@@ -30,7 +30,7 @@ pub(crate) fn sample(index: usize, from: usize, to: usize) -> Tap {
     tap(position(index, scale(from, to)), from)
 }
 
-/// The tap of a position on a line of so many samples.
+/// The tap of a position on a line of `samples` samples.
 #[cube]
 pub(crate) fn tap(position: f32, samples: usize) -> Tap {
     let low = (u32::cast_from(position) as usize).min(samples - 1);

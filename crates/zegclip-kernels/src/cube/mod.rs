@@ -61,7 +61,7 @@ pub(crate) fn map(
     output
 }
 
-/// Cubes for so many units, on the device of a tensor.
+/// Cubes for `count` units, on the device of a tensor.
 pub(crate) fn units(tensor: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new(&tensor.client, count);
     (calculate_cube_count_elemwise(&tensor.client, count, dim), dim)

@@ -1,4 +1,4 @@
-//! Layer normalization of rows and its gradients.
+//! Layer normalization of rows and its gradients on the CPU.
 
 use std::mem::MaybeUninit;
 
@@ -7,18 +7,18 @@ use rayon::prelude::*;
 
 use crate::cpu::{InstructionSet, filled_in_chunks};
 
-/// Floats a task, about: rows are never cut.
+/// About how many floats a task has, in complete rows.
 const CHUNK: usize = 1 << 14;
-/// Vectors that are added up side by side, so that an addition need not wait for the one before.
+/// Independent partial sums, so that an addition does not wait for the one before.
 const CHAINS: usize = 4;
 
-/// Rows a task for rows of `columns` floats; depends on nothing else, so that sums over rows do not either.
+/// Rows per task: a function of the number of columns alone, so that sums over rows do not depend on threads.
 fn rows_per_task(columns: usize) -> usize {
     (CHUNK / columns).max(1)
 }
 
-/// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` of each row of `gamma.len()` floats. The variance is that of the
-/// population.
+/// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` of each row of `gamma.len()` floats, with the population
+/// variance.
 pub(crate) fn layer_norm(
     instructions: InstructionSet,
     x: &[f32],
@@ -80,7 +80,7 @@ pub(crate) fn layer_norm_x_gradient(
         });
 }
 
-/// Replaces the gradient of the result by that of `x`, and gives those of `gamma` and `beta`.
+/// Replaces the gradient of the result by that of `x`, and returns those of `gamma` and `beta`.
 pub(crate) fn layer_norm_gradients(
     instructions: InstructionSet,
     x: &[f32],
@@ -254,13 +254,13 @@ fn x_gradient<S: Simd>(simd: S, row: &[f32], gamma: &[f32], gradient: &mut [f32]
     }
 }
 
-/// Mean of a row and what its deviations are multiplied by.
+/// Mean of a row, and one over its standard deviation.
 struct Moments {
     mean: f32,
     scale: f32,
 }
 
-/// Two passes over the row, which is in the first cache: the variance of the deviations, not a difference of large sums.
+/// In two passes over the row, which is in the L1 cache: the variance is not a difference of large sums.
 #[inline(always)]
 fn moments<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> Moments {
     let (vectors, rest) = S::as_simd_f32s(row);

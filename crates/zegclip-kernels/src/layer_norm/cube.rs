@@ -1,4 +1,4 @@
-//! Layer norm with a cube for each row: the row is read from memory once and from the cache after that.
+//! Layer norm on GPUs with a cube per row, which is read from memory once and from the cache afterwards.
 
 #![allow(
     missing_docs,
@@ -32,7 +32,7 @@ impl LayerNormKernel for Cube {
         gradient: CubeTensor,
         parameters: bool,
     ) -> LayerNormGradients<Self> {
-        // Those of the parameters sum over rows, which burn's reductions do well.
+        // Gradients of the parameters are sums over rows, for which burn's reductions are fast.
         if parameters || x.dtype() != DType::F32 || x.shape().num_elements() == 0 {
             return composed::gradients::<Self>(x, gamma, epsilon, gradient, parameters);
         }
@@ -68,7 +68,7 @@ fn moments(x: &[f32], start: usize, width: usize, epsilon: f32, shared: &mut Sha
 fn forward(x: &[f32], gamma: &[f32], beta: &[f32], output: &mut [f32], epsilon: f32, #[comptime] has_beta: bool) {
     let width = gamma.len();
     let start = cube_index() * width;
-    // The same for all units of a cube.
+    // Uniform over the units of a cube.
     if start >= output.len() {
         terminate!();
     }

@@ -1,9 +1,9 @@
-//! Activations that a linear layer can apply to its result.
+//! Activations that a linear layer can fuse.
 
-/// What a linear layer does to each element of its result.
+/// The function that a linear layer applies to each element of its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Activation {
-    /// Nothing.
+    /// The identity.
     #[default]
     None,
     /// `x · σ(1.702 x)`

@@ -1,8 +1,8 @@
-//! Sums over rows.
+//! Column sums, the gradient of the bias.
 
 use rayon::prelude::*;
 
-/// Rows that are summed up before the sums are.
+/// Rows of one partial sum.
 const ROWS: usize = 64;
 
 /// Sum of each column of rows of `columns` floats. The order of summation depends on the number of rows alone.

@@ -1,4 +1,4 @@
-//! Matrix products.
+//! Matrix products with the epilogue of a linear layer, on the CPU.
 
 use std::ops::Range;
 
@@ -10,23 +10,20 @@ use crate::cpu::tile::{self, TileShape, TileTask, multiply_add, multiply_add_row
 use crate::cpu::{InstructionSet, Matrix, OutputCells, OutputRectangle, Scratch, filled_by, interleave, pad};
 use crate::quick_gelu::quick_gelu_simd;
 
-/// Inner dimension that is multiplied before the next part of it is read, at most: as much as the first cache holds of the
-/// rows of a tile.
+/// Largest part of the inner dimension that is multiplied in one pass, so that the rows of a tile fit into the L1 cache.
 const DEPTH_BLOCK: usize = 768;
-/// Floats of the right side that a task packs at a time, if one panel has no more: they stay in the second cache while all rows
-/// pass.
+/// Floats of the right side that a task packs at a time (at least one panel), so that they stay in the L2 cache for all rows.
 const PACKED_FLOATS: usize = 80 << 10;
-/// Tasks a thread, if there are enough rows: with two, the threads end at about the same time.
+/// Tasks per thread, if there are enough rows: with two, all threads finish at about the same time.
 const TASKS_PER_THREAD: usize = 2;
-/// Groups of rows of a task, at least: each task packs its columns for itself.
-const FEW_ROW_GROUPS: usize = 4;
+/// Smallest number of row groups of a task, since each task packs its columns separately.
+const MIN_ROW_GROUPS: usize = 4;
 /// Multiply-adds below which starting other threads costs more than it saves.
 const SERIAL_WORK: usize = 1 << 18;
-/// Parts of the depth that are packed side by side: not more than what the CPU fetches ahead.
+/// Parts of the depth that are packed together: as many streams as the hardware prefetcher follows.
 const LINES: usize = 16;
 
-/// All rows of a matrix, interleaved `width` at a time, a part of the depth after the other: `[depth blocks, groups, depth of
-/// a block, width]`.
+/// All rows of a matrix, `width` interleaved, by blocks of the depth: `[depth blocks, groups, depth of a block, width]`.
 fn interleaved_by_depth(matrix: Matrix<'_>, width: usize) -> Scratch {
     let groups = matrix.rows.div_ceil(width);
     let mut out = Scratch::new(groups * matrix.columns * width);
@@ -36,7 +33,7 @@ fn interleaved_by_depth(matrix: Matrix<'_>, width: usize) -> Scratch {
     let pack_block = |(block, out): (usize, &mut [f32])| {
         let first = block * DEPTH_BLOCK;
         let count = DEPTH_BLOCK.min(matrix.columns - first);
-        // Where the depth runs along memory lines of their own, few of them at a time are read from begin to end.
+        // If each step of the depth is a stream of its own, a few streams at a time are read sequentially.
         for begin in (0..count).step_by(LINES) {
             let lines = LINES.min(count - begin);
             let part = matrix.columns(first + begin, lines);
@@ -59,16 +56,15 @@ fn interleaved_by_depth(matrix: Matrix<'_>, width: usize) -> Scratch {
 pub(crate) struct Epilogue<'a> {
     /// Added to every row.
     pub(crate) bias: Option<&'a [f32]>,
-    /// Added to the whole, a float for each element in the order of the rows. Not together with an activation.
+    /// Added to the product, `[rows, columns]`. Excludes an activation.
     pub(crate) residual: Option<&'a [f32]>,
     /// Applied last.
     pub(crate) activation: Activation,
 }
 
-/// `left · right` with its epilogue, rows one after the other: `[left.rows, right.columns]`.
+/// `left · right` with its epilogue: `[left.rows, right.columns]`.
 ///
-/// The right side is packed by the task that reads it, a few panels of columns at a time: packed in advance, it would be written
-/// to memory and read again.
+/// Each task packs the right side that it reads, a few panels of columns at a time, so that packed columns stay in the cache.
 pub(crate) fn multiply(
     instructions: InstructionSet,
     left: Matrix<'_>,
@@ -88,7 +84,7 @@ pub(crate) fn multiply(
         );
     }
     let shape = TileShape::of(instructions);
-    // Rows without gaps are read where they lie: packing them would take a good part of the time of a narrow product.
+    // Contiguous rows are read in place: packing would dominate a narrow product.
     let packed_left = (!left.has_contiguous_rows()).then(|| interleaved_by_depth(left, shape.rows));
     let left_side = match &packed_left {
         Some(packed) => Left::Packed(packed),
@@ -98,13 +94,13 @@ pub(crate) fn multiply(
     let panels = right.columns.div_ceil(shape.columns);
     let panels_at_once = (PACKED_FLOATS / (shape.columns * right.rows.clamp(1, DEPTH_BLOCK))).max(1);
     let column_blocks = panels.div_ceil(panels_at_once);
-    // Threads share rows only where there are not enough columns. No result depends on how many there are, since none is the
-    // sum of what two tasks give.
+    // Rows are divided only if there are not enough columns. No element is a sum over tasks, so that the number of threads does
+    // not change results.
     let row_blocks = match rayon::current_num_threads() {
         1 => 1,
         threads => (TASKS_PER_THREAD * threads).div_ceil(column_blocks.max(1)),
     };
-    let row_blocks = row_blocks.min(groups / FEW_ROW_GROUPS).max(1);
+    let row_blocks = row_blocks.min(groups / MIN_ROW_GROUPS).max(1);
     let fill = |out: &OutputCells<'_>| {
         let run_block = |index: usize| {
             let (row_block, column_block) = (index % row_blocks, index / row_blocks);
@@ -130,7 +126,7 @@ pub(crate) fn multiply(
     unsafe { filled_by(left.rows * right.columns, fill) }
 }
 
-/// The `index`th of `parts` parts of `0..count` that are as equal as they can be.
+/// The `index`th of `parts` almost equal parts of `0..count`.
 fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
     count * index / parts..count * (index + 1) / parts
 }
@@ -138,13 +134,13 @@ fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
 /// The left side of a product.
 #[derive(Clone, Copy)]
 enum Left<'a> {
-    /// As [`interleaved_by_depth`] gives it.
+    /// From [`interleaved_by_depth`].
     Packed(&'a [f32]),
-    /// Rows without gaps.
+    /// Contiguous rows.
     Rows(Matrix<'a>),
 }
 
-/// A rectangle of the product: some groups of rows and as many panels of columns as are packed at once.
+/// A rectangle of the product: groups of rows, and the panels of columns that are packed together.
 struct Block<'a> {
     left: Left<'a>,
     right: Matrix<'a>,
@@ -195,7 +191,7 @@ impl TileTask for Block<'_> {
                     compute::<S, ROWS, VECTORS>(product);
                 }
                 if last && self.epilogue.activation != Activation::None {
-                    // A group later, when the stores have left the pipeline: see `OutputRectangle::add`.
+                    // One group later, after the stores have completed: see `OutputRectangle::add`.
                     let begin = group.saturating_sub(1).max(self.groups.start) * ROWS;
                     let end = if group + 1 == self.groups.end {
                         first_row + valid_rows
@@ -226,8 +222,8 @@ impl<'a> Block<'a> {
                 LeftTile::Interleaved(&left[groups * first + group * count..][..count])
             }
             Left::Rows(left) => {
-                // Past the last row its product is computed again, and dropped. A loop for the reason that
-                // `multiply_add_rows` has one.
+                // Rows beyond the last repeat it, and their products are clipped. A loop for the same reason as in
+                // `multiply_add_rows`.
                 let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
                 for (index, row) in rows.iter_mut().enumerate() {
                     *row = &left.row((group * ROWS + index).min(self.rows - 1))[first..][..count];
@@ -244,24 +240,23 @@ enum LeftTile<'a, const ROWS: usize> {
     Rows([&'a [f32]; ROWS]),
 }
 
-/// A tile of the product, over a part of the depth.
+/// A tile of the product over a part of the depth.
 struct TileProduct<'a, S: Simd, const ROWS: usize, const VECTORS: usize> {
     simd: S,
     left: LeftTile<'a, ROWS>,
     right: &'a [[S::f32s; VECTORS]],
     out: OutputRectangle<'a>,
-    /// Added to the first part of the depth; further parts are added to what is there.
+    /// Added to the first part of the depth; further parts are added to the output.
     added: Option<Added<'a>>,
 }
 
-/// What is added to a tile: a row, and a matrix whose rows lie as far apart as given.
+/// Summands of a tile: a row, and a matrix with the stride of its rows.
 struct Added<'a> {
     bias: Option<&'a [f32]>,
     residual: Option<(&'a [f32], usize)>,
 }
 
-/// Not inlined: among all that a block needs, the compiler would not find a register for the start of each row, which costs a
-/// tenth of the time.
+/// Not inlined: within a block the compiler would spill the pointers to the rows, which costs a tenth of the time.
 #[inline(never)]
 fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(product: TileProduct<'_, S, ROWS, VECTORS>) {
     product.simd.vectorize(product);
@@ -289,7 +284,7 @@ impl<S: Simd, const ROWS: usize, const VECTORS: usize> NullaryFnOnce for TilePro
     }
 }
 
-/// Some floats as vectors, zeros beyond.
+/// Floats as vectors, padded with zeros.
 #[inline(always)]
 fn load_row<S: Simd, const VECTORS: usize>(simd: S, row: &[f32]) -> [S::f32s; VECTORS] {
     let mut vectors = [simd.splat_f32s(0.0); VECTORS];

@@ -1,5 +1,5 @@
-//! What follows the matrix product of a linear layer, in one pass over its result: a composition takes one for the bias, one
-//! for the residual and three for QuickGELU.
+//! The epilogue of a linear layer on GPUs, in one pass over the product: a composition takes one pass for the bias, one for the
+//! residual and three for QuickGELU.
 
 #![allow(
     missing_docs,
@@ -89,7 +89,7 @@ fn epilogue(
     let shape = product.meta.shape();
     let columns = shape[shape.num_dims() - 1];
     let (has_bias, has_residual) = (bias.is_some(), residual.is_some());
-    // Kernels have to be given something where there is nothing to add.
+    // The product as a placeholder: every binding of a kernel needs a buffer.
     let [bias, residual] = [bias, residual].map(|added| added.map_or_else(|| product.clone(), into_contiguous));
     map(product, |product, output, (count, dim), dtype| {
         let client = product.client.clone();

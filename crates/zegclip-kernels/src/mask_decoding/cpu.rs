@@ -13,7 +13,7 @@ use crate::bilinear::{Tap, bilinear_taps};
 /// Output rows that share their rows of scores.
 const CHUNK_ROWS: usize = 24;
 
-/// Classes that are computed side by side.
+/// Classes that are computed together.
 const LANES: usize = 8;
 /// Mask of the padding lanes: its σ and softmax are zero.
 const PADDING: f32 = -1e30;
@@ -38,7 +38,7 @@ pub(super) fn decode(masks: &[WindowMasks], decoding: &MaskDecoding<'_>) -> Deco
     let mut labels = vec![NO_CLASS; height * width];
     let scores = if decoding.scores {
         let mut scores = vec![0f32; classes * height * width];
-        // Rows of one class lie `height · width` apart: hand every chunk its own slice of each class.
+        // Rows of one class are contiguous: every chunk has its own slice of each class.
         let mut by_chunk: Vec<Vec<&mut [f32]>> = Vec::new();
         by_chunk.resize_with(height.div_ceil(CHUNK_ROWS), Vec::new);
         for plane in scores.chunks_exact_mut(height * width) {
@@ -281,7 +281,6 @@ fn first_maximum(scores: &[Lanes]) -> (usize, f32) {
         }
     }
     let best = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    // All lanes of a group at once.
     let holds = |scores: &Lanes| scores.iter().fold(false, |found, score| found | (*score == best));
     let group = scores.iter().position(holds).unwrap_or(0);
     let lane = scores
@@ -313,7 +312,7 @@ fn sigmoid(x: f32) -> f32 {
 /// there. Uses only operations that compilers vectorize.
 #[inline(always)]
 fn exponential(x: f32) -> f32 {
-    // exp(x) = 2^whole · 2^part with |part| ≤ 1/2.
+    // exp(x) = 2^n · 2^part with |part| ≤ 1/2.
     let t = x.clamp(-87.0, 87.0) * std::f32::consts::LOG2_E;
     // Adding 1.5 · 2^23 rounds to the nearest integer, which the low bits of the sum are.
     const ROUND: f32 = 12_582_912.0;

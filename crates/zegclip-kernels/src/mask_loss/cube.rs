@@ -85,7 +85,7 @@ fn sum_stripes(
     let stripes = rows.div_ceil(stripe_rows.runtime());
     let cube = cube_index();
     let slot = cube * 4usize;
-    // The same for all units of a cube.
+    // Uniform over the units of a cube.
     if slot >= sums.len() {
         terminate!();
     }
@@ -233,8 +233,8 @@ fn last_sample(cell: usize, scale: f32, samples: usize, cells: usize) -> usize {
     last
 }
 
-/// Losses of masks `[batch, classes, height, width]` in f32 signed_logit labels `[batch, rows, columns]` in i32; none of the extents
-/// is zero.
+/// Losses of masks `[batch, classes, height, width]` in f32 against labels `[batch, rows, columns]` in i32; no extent is
+/// zero.
 fn mask_losses(masks: CubeTensor, labels: CubeTensor, alpha: f32, gradients: bool) -> MaskLossResult<Cube> {
     let (masks, labels) = (into_contiguous(masks), into_contiguous(labels));
     let [batch, classes, height, width] = masks.meta.shape().dims::<4>();

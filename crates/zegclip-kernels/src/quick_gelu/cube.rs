@@ -1,4 +1,4 @@
-//! QuickGELU in one pass over memory, where a composition takes three and its gradient seven.
+//! QuickGELU on GPUs in one pass over memory, where a composition takes three and its gradient seven.
 
 #![allow(
     missing_docs,

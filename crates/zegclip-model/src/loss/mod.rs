@@ -1,20 +1,19 @@
-//! What training minimises (paper, section 3.4): non-exclusive losses of independent masks, and the baselines of its ablation.
+//! What training minimizes (paper, section 3.4): non-exclusive losses of independent masks, and the baselines of its ablation.
 //!
-//! Every loss is a sum that still has to be divided by a normaliser of the whole batch. Sums add over parts of a batch, so
-//! that accumulated gradients of small parts are those of the whole; [`LossTerms::normaliser`] adds up in the same way.
+//! Each loss has one implementation per device:
+//!
+//! | loss | implementation |
+//! |---|---|
+//! | NEL with γ = 2, as published | the kernels of [`zegclip_kernels::mask_losses`], called by `nel.rs` |
+//! | NEL with another γ, binary and softmax cross-entropy | [`ablation`], composed from burn's operators on upsampled masks |
+//!
+//! Every loss is a sum that has to be divided by a normalizer of the complete batch. Sums and [`LossTerms::normalizer`] are additive
+//! over micro-batches, so that accumulated gradients are those of the complete batch.
 
-mod bce;
-mod cross_entropy;
-mod dice;
-mod focal;
-mod form;
+pub mod ablation;
+mod config;
 mod nel;
 mod targets;
 
-pub use bce::binary_cross_entropy;
-pub use cross_entropy::cross_entropy;
-pub use dice::dice;
-pub use focal::focal;
-pub use form::{LossConfig, LossForm, LossTerms};
-pub use nel::nel;
+pub use config::{LossConfig, LossForm, LossTerms};
 pub use targets::MaskTargets;

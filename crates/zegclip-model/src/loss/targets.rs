@@ -1,4 +1,4 @@
-//! Label maps as one mask a class.
+//! Label maps as one target mask per class.
 
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use zegclip_kernels::LabelMaps;
@@ -6,10 +6,9 @@ use zegclip_kernels::LabelMaps;
 /// Label of a pixel without a class.
 const NO_CLASS: u16 = u16::MAX;
 
-/// Targets of a batch: every class has a mask of its own.
+/// Targets of a batch: one mask per class.
 ///
-/// A pixel without a class is in no mask. As published it is *not* left out of the losses but counts as a negative of every
-/// class.
+/// A pixel without a class is in no mask. As published it is *not* excluded from the losses but a negative of every class.
 #[derive(Debug, Clone)]
 pub struct MaskTargets {
     labels: LabelMaps,
@@ -17,11 +16,11 @@ pub struct MaskTargets {
     device: Device,
     present: Tensor<2>,
     pairs: usize,
-    labelled: usize,
+    labeled_pixels: usize,
 }
 
 impl MaskTargets {
-    /// Masks of label maps. Labels from `classes` on, the ignore value among them, mean *no class*.
+    /// Masks of label maps. Labels of at least `classes`, such as the ignore value, mean *no class*.
     ///
     /// `shape` is `[batch, rows, columns]`; labels beyond it are dropped and missing ones have no class.
     ///
@@ -34,11 +33,11 @@ impl MaskTargets {
         let mut maps = labels.to_vec();
         maps.resize(batch * pixels, NO_CLASS);
         let mut present = vec![0f32; batch * classes];
-        let mut labelled = 0;
+        let mut labeled_pixels = 0;
         for (position, label) in maps.iter_mut().enumerate() {
             if usize::from(*label) < classes {
                 present[position / pixels * classes + usize::from(*label)] = 1.0;
-                labelled += 1;
+                labeled_pixels += 1;
             } else {
                 *label = NO_CLASS;
             }
@@ -50,7 +49,7 @@ impl MaskTargets {
             present: Tensor::from_data(TensorData::new(present, [batch, classes]), &device),
             device,
             pairs,
-            labelled,
+            labeled_pixels,
         }
     }
 
@@ -59,8 +58,8 @@ impl MaskTargets {
         &self.labels
     }
 
-    /// One where the pixel has the class, else zero: `[batch, classes, rows, columns]`. Made anew at each call: it is as large
-    /// as the upsampled masks.
+    /// One where the pixel has the class, else zero: `[batch, classes, rows, columns]`. Computed at each call, since it is as large as the
+    /// upsampled masks.
     pub fn masks(&self) -> Tensor<4> {
         let [batch, rows, columns] = self.labels.shape();
         let shape = [batch, self.classes, rows, columns];
@@ -83,8 +82,8 @@ impl MaskTargets {
     }
 
     /// Number of pixels with a class.
-    pub fn labelled(&self) -> usize {
-        self.labelled
+    pub fn labeled_pixels(&self) -> usize {
+        self.labeled_pixels
     }
 
     /// Pixels `[rows, columns]` of an image.
@@ -112,6 +111,6 @@ mod tests {
             .present()
             .into_data()
             .assert_eq(&TensorData::from(present), true);
-        assert_eq!((targets.pairs(), targets.labelled()), (3, 3));
+        assert_eq!((targets.pairs(), targets.labeled_pixels()), (3, 3));
     }
 }

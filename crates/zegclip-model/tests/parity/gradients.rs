@@ -100,15 +100,15 @@ fn check(case: &Case, device: &Device) {
     let targets = MaskTargets::from_labels(&labels, [batch, rows, columns], text.dims()[0], device);
     let masks = model.forward(case.tensor("image").tensor(device), text);
     let terms = LossConfig::default().forward(masks, &targets);
-    let normaliser = terms.normaliser.max(1) as f64;
-    let loss = |value: Tensor<1>| vec![(value / normaliser).into_scalar::<f32>()];
+    let normalizer = terms.normalizer.max(1) as f64;
+    let loss = |value: Tensor<1>| vec![(value / normalizer).into_scalar::<f32>()];
     case.check("train.loss_mask", &loss(terms.mask.clone()));
     case.check(
         "train.loss_dice",
         &loss(terms.dice.clone().expect("NEL has a dice loss")),
     );
 
-    let gradients = (terms.total() / normaliser).backward();
+    let gradients = (terms.total() / normalizer).backward();
     let names = parameter_names(&model, "")
         .into_iter()
         .map(|parameter| (parameter.id, parameter))

@@ -1,14 +1,23 @@
 //! Focal and dice with their gradient.
 
 use burn::tensor::{Device, Tensor};
-use zegclip_model::loss::{LossConfig, MaskTargets, nel};
+use zegclip_model::loss::ablation::{dice, focal};
+use zegclip_model::loss::{LossConfig, MaskTargets};
 
 use crate::cases::{Case, OnDevice, cases, values};
 use crate::devices;
 
-/// The recording's two losses, divided by M, and the gradient of their sum: composed from operators, and `fused` as training
-/// computes them.
-fn check(case: &Case, device: &Device, fused: bool) {
+/// Which implementation of the losses is compared.
+#[derive(Debug, Clone, Copy)]
+enum Implementation {
+    /// The kernels, as training computes them.
+    Kernels,
+    /// The composition of the ablation, at the published γ.
+    Composed,
+}
+
+/// The recording's two losses, divided by M, and the gradient of their sum.
+fn check(case: &Case, device: &Device, implementation: Implementation) {
     let recorded = case.tensor("labels");
     let [batch, rows, columns] = recorded.shape[..] else {
         panic!("labels are {:?}", recorded.shape)
@@ -25,11 +34,16 @@ fn check(case: &Case, device: &Device, fused: bool) {
         gamma: case.float("/gamma"),
         ..LossConfig::default()
     };
-    let (mask, dice) = if fused {
-        let terms = config.forward(masks.clone(), &targets);
-        (terms.mask, terms.dice.expect("NEL has a dice loss"))
-    } else {
-        nel(masks.clone(), &targets, &config)
+    let (mask, dice) = match implementation {
+        Implementation::Kernels => {
+            assert_eq!(config.gamma, 2.0, "the recording's γ has kernels");
+            let terms = config.forward(masks.clone(), &targets);
+            (terms.mask, terms.dice.expect("NEL has a dice loss"))
+        }
+        Implementation::Composed => (
+            focal(masks.clone(), &targets, config.alpha, config.gamma) * config.focal_weight,
+            dice(masks.clone(), &targets) * config.dice_weight,
+        ),
     };
     let pairs = targets.pairs().max(1) as f64;
     let (mask, dice) = (mask / pairs, dice / pairs);
@@ -46,9 +60,9 @@ fn check(case: &Case, device: &Device, fused: bool) {
 fn parity_loss_values_and_gradient() {
     for device in devices() {
         for case in cases("loss") {
-            for fused in [false, true] {
-                println!("{} on {}, fused: {fused}", case.name(), device.description);
-                check(&case, &device.device, fused);
+            for implementation in [Implementation::Composed, Implementation::Kernels] {
+                println!("{} on {}, {implementation:?}", case.name(), device.description);
+                check(&case, &device.device, implementation);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Gradients of attention: scores are computed again, a block at a time, from the saved logarithms of their sums.
+//! Gradients of attention: weights are computed again, a block at a time, from the saved log-sum-exp.
 //!
 //! With P the weights and D = Σ dO ∘ O of each query: dV = Pᵀ dO, dS = P ∘ (dO Vᵀ − D), dQ = scale · dS K, dK = scale · dSᵀ Q.
 //! Keys are in vector lanes, a panel at a time, and queries are the rows.
@@ -11,11 +11,11 @@ use crate::cpu::tile::{self, TileTask, multiply_add, multiply_add_rows};
 use crate::cpu::{InstructionSet, Matrix, OutputCells, OutputRectangle, Scratch, exp2, interleave, pad};
 use crate::dropout::DropoutMask;
 
-/// Groups of interleaved queries whose weights are held at once.
+/// Groups of interleaved queries of a block.
 const QUERY_GROUPS: usize = 8;
-/// Vectors a row of the tiles of the gradient of the queries: head dimensions are seldom multiples of three vectors.
+/// Vectors per row of the tiles of the queries' gradient, since head dimensions are rarely multiples of three vectors.
 const NARROW: usize = 2;
-/// Logarithm (base 2) of the sum of a query that does not exist: all its weights become 0.
+/// Log-sum-exp (base 2) of padding queries, whose weights become 0.
 const NO_QUERY: f32 = 1e30;
 
 /// Destination of a head's gradients: rows `stride` floats apart, the first at `first`.
@@ -49,7 +49,7 @@ pub(crate) struct HeadBackward<'a> {
 /// Writes the gradients of every head.
 ///
 /// # Safety
-/// No two targets share a cell, and nothing else uses their cells meanwhile.
+/// No two targets share a cell, and nothing else uses their cells during the call.
 pub(crate) unsafe fn attention_backward(
     instructions: InstructionSet,
     heads: &[HeadBackward<'_>],
@@ -315,7 +315,7 @@ impl Task<'_> {
         pad(count, value.columns, width, values);
     }
 
-    /// Sets the weights of keys that a query does not see to 0.
+    /// Sets the weights of hidden keys to 0.
     fn hide(&self, first_query: usize, first_key: usize, width: usize, weights: &mut [f32]) {
         let (queries, own_keys) = (self.head.head.query.rows, self.head.head.key.rows);
         for (query, row) in (first_query..).zip(weights.chunks_exact_mut(width)) {

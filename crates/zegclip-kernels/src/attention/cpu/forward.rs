@@ -28,8 +28,8 @@ pub(crate) struct Attended {
 
 /// `softmax(scale · query · keyᵀ) · value` of every head; `heads` of a batch follow each other. All have the same shapes.
 ///
-/// With `causal`, query `i` of `q` sees the keys up to `i + keys − q` (extra ones not counted) and all extra ones. A query
-/// that sees none gets zeros.
+/// With `causal`, query `i` of `q` attends to the own keys up to `i + keys − q` and to all extra ones. The output of a query
+/// without any visible key is zero.
 pub(crate) fn attention(
     instructions: InstructionSet,
     heads: &[Head<'_>],
@@ -96,7 +96,7 @@ pub(crate) fn attention(
     Attended { output, log_sum }
 }
 
-/// Some queries of a head, as many as a tile has columns.
+/// Queries of a head, at most as many as a tile has columns.
 struct Panel<'a> {
     head: &'a Head<'a>,
     /// `[key groups, head_dim, ROWS]`
@@ -119,7 +119,7 @@ impl TileTask for Panel<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
-        // A narrower tile where few queries are left.
+        // A narrower tile for the last queries.
         let count = self.queries.len();
         if count <= S::F32_LANES {
             self.attend::<S, ROWS, 1>(simd);
@@ -242,7 +242,7 @@ impl Panel<'_> {
         let value_dim = self.head.value.columns;
         let mut inverse = [simd.splat_f32s(0.0); VECTORS];
         for vector in 0..VECTORS {
-            // A query that sees nothing has the sum 0 and values 0.
+            // A query without any visible key has the sum 0 and values 0.
             let positive = simd.max_f32s(total[vector], simd.splat_f32s(f32::MIN_POSITIVE));
             inverse[vector] = simd.div_f32s(simd.splat_f32s(1.0), positive);
         }

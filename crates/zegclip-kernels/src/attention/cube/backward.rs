@@ -1,4 +1,4 @@
-//! The gradients: first those of the queries, then those of keys and values.
+//! The backward pass: first the gradients of the queries, then those of keys and values.
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Cube, DType};
@@ -112,7 +112,7 @@ fn query_gradient(
     let vectors = comptime!(config.dim.div_ceil(4));
     let value_vectors = comptime!(config.value_dim.div_ceil(4));
     let coord = problem.block_coord(problem.queries);
-    // The same for all units of a cube.
+    // Uniform over the units of a cube.
     if coord.batch_head * problem.queries >= log_sum.len() {
         terminate!();
     }
@@ -196,7 +196,7 @@ fn key_gradients(
     let vectors = comptime!(config.dim.div_ceil(4));
     let value_vectors = comptime!(config.value_dim.div_ceil(4));
     let coord = problem.block_coord(problem.keys);
-    // The same for all units of a cube.
+    // Uniform over the units of a cube.
     if coord.batch_head * problem.queries >= log_sum.len() {
         terminate!();
     }

@@ -33,7 +33,7 @@ fn forward(
         value_vectors
     });
     let coord = problem.block_coord(problem.queries);
-    // The same for all units of a cube.
+    // Uniform over the units of a cube.
     if coord.batch_head * problem.queries >= log_sum.len() {
         terminate!();
     }
@@ -45,7 +45,7 @@ fn forward(
     // Keys, then values.
     let mut streamed = Shared::<[Vec4]>::new_slice(comptime!(TILE * padded_row(widest)));
     let mut weights = Shared::<[f32]>::new_slice(comptime!(BLOCK * (TILE + 1)));
-    // Partial maxima and sums of each query, one for each unit of its padded_row.
+    // Partial maxima and sums of each query, one for each unit of its row.
     let mut partials = Shared::<[f32]>::new_slice(comptime!(BLOCK * (SIDE + 1)));
 
     read_queries(

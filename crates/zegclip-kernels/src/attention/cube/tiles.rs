@@ -30,7 +30,7 @@ impl Tokens {
         coord.image * self.image + coord.head * self.head + token * self.token
     }
 
-    /// Four floats of a token, zeros behind its last dimension.
+    /// Four floats of a token, zeros beyond its last dimension.
     fn read(&self, coord: &BlockCoord, token: usize, vector: usize, #[comptime] dim: usize) -> Vec4 {
         let start = self.start_of(coord, token) + vector * 4;
         let mut values = Vec4::new(0.0f32);
@@ -69,7 +69,7 @@ pub(super) struct BlockCoord {
 
 #[cube]
 impl Problem {
-    /// The block of this cube, of heads with so many tokens.
+    /// The block of this cube, for heads of `tokens` tokens.
     pub(super) fn block_coord(&self, tokens: usize) -> BlockCoord {
         let blocks = tokens.div_ceil(BLOCK.runtime());
         let task = cube_index();
@@ -133,7 +133,7 @@ fn read_tokens(
     }
 }
 
-/// Inputs of attention; without extra tokens, the row ones take their coord and are not read.
+/// Inputs of attention; without extra tokens, the own ones are bound in their place and not read.
 #[derive(CubeType, CubeLaunch)]
 pub(super) struct Operands {
     pub(super) query: Tokens,

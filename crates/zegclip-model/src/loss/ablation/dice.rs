@@ -1,9 +1,10 @@
-//! Dice loss (Milletari et al. 2016; paper, section 3.4) on logits.
+//! Dice loss (Milletari et al. 2016; paper, section 3.4) next to a focal loss of γ ≠ 2. Published training uses the kernels of
+//! `zegclip-kernels`.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 
-use super::MaskTargets;
+use crate::loss::MaskTargets;
 
 /// `Σ over present (image, class) pairs of 1 − (2 Σ p t + 1) / (Σ p + Σ t + 1)`, to be divided by M.
 ///
@@ -12,16 +13,16 @@ use super::MaskTargets;
 /// - output: `[1]`
 pub fn dice(logits: Tensor<4>, targets: &MaskTargets) -> Tensor<1> {
     let [batch, classes, rows, columns] = logits.dims();
-    let over_pixels = |tensor: Tensor<4>| {
+    let sum_pixels = |tensor: Tensor<4>| {
         tensor
             .reshape([batch, classes, rows * columns])
             .sum_dim(2)
             .squeeze_dim::<2>(2)
     };
     let probability = sigmoid(logits);
-    let common = over_pixels(probability.clone() * targets.masks());
-    let sizes = over_pixels(probability) + over_pixels(targets.masks());
-    let ratio = (common * 2.0 + 1.0) / (sizes + 1.0);
+    let intersection = sum_pixels(probability.clone() * targets.masks());
+    let sizes = sum_pixels(probability) + sum_pixels(targets.masks());
+    let ratio = (intersection * 2.0 + 1.0) / (sizes + 1.0);
     ((ratio.neg() + 1.0) * targets.present()).sum()
 }
 

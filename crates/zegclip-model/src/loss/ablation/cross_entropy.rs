@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 
-use super::MaskTargets;
+use crate::loss::MaskTargets;
 
-/// `Σ over labelled pixels of −log softmax(logits)[class]`, to be divided by the number of labelled pixels. Pixels without
+/// `Σ over labeled pixels of −log softmax(logits)[class]`, to be divided by the number of labeled pixels. Pixels without
 /// a class do not count.
 ///
 /// # Shapes

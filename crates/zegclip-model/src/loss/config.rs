@@ -1,15 +1,13 @@
-//! Which loss, with which numbers.
+//! The configuration of the loss.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use zegclip_kernels::mask_losses;
 
-use super::{MaskTargets, binary_cross_entropy, cross_entropy, nel};
+use super::MaskTargets;
+use super::ablation::{binary_cross_entropy, cross_entropy};
+use super::nel::nel;
 use crate::config::MaskActivation;
 use crate::interpolate::resize_bilinear;
-
-/// The published focus, for which upsampling and losses are one operator that never holds the upsampled masks.
-const FUSED_GAMMA: f64 = 2.0;
 
 /// The losses of the paper's ablation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +32,7 @@ impl LossForm {
     }
 }
 
-/// A loss with its numbers; the defaults are those published.
+/// A loss with its parameters; the defaults are the published ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
@@ -44,21 +42,21 @@ pub struct LossConfig {
     pub focal_weight: f64,
     /// Weight of the dice loss in NEL.
     pub dice_weight: f64,
-    /// Weight of positives in the focal loss, in `[0, 1]`; negatives have the rest.
+    /// Weight of positives in the focal loss, in `[0, 1]`; negatives have `1 − alpha`.
     pub alpha: f64,
-    /// Focus of the focal loss, at least 0.
+    /// Focus γ of the focal loss, at least 0.
     pub gamma: f64,
 }
 
-/// Losses of a part of a batch, before their division.
+/// Losses of a micro-batch, before their division.
 #[derive(Debug, Clone)]
 pub struct LossTerms {
     /// The weighted focal loss, or the only loss of the baselines: `[1]`.
     pub mask: Tensor<1>,
     /// The weighted dice loss of NEL: `[1]`.
     pub dice: Option<Tensor<1>>,
-    /// What to divide by once it is added up over the batch (by 1 where that is 0): M, or the number of labelled pixels.
-    pub normaliser: usize,
+    /// Summed over the batch, the divisor of the losses (1 where the sum is 0): M, or the number of labeled pixels.
+    pub normalizer: usize,
 }
 
 impl Default for LossConfig {
@@ -79,33 +77,18 @@ impl LossConfig {
     /// # Shapes
     /// - `masks`: `[batch, classes, height, width]`, before σ
     pub fn forward(&self, masks: Tensor<4>, targets: &MaskTargets) -> LossTerms {
-        if self.form == LossForm::Nel && self.gamma == FUSED_GAMMA {
-            let losses = mask_losses(masks, targets.labels().clone(), self.alpha);
-            return LossTerms {
-                mask: losses.clone().narrow(0, 0, 1) * self.focal_weight,
-                dice: Some(losses.narrow(0, 1, 1) * self.dice_weight),
-                normaliser: targets.pairs(),
-            };
-        }
-        let logits = resize_bilinear(masks, targets.size());
+        let upsampled = |masks| resize_bilinear(masks, targets.size());
         match self.form {
-            LossForm::Nel => {
-                let (mask, dice) = nel(logits, targets, self);
-                LossTerms {
-                    mask,
-                    dice: Some(dice),
-                    normaliser: targets.pairs(),
-                }
-            }
+            LossForm::Nel => nel(masks, targets, self),
             LossForm::BinaryCrossEntropy => LossTerms {
-                mask: binary_cross_entropy(logits, targets),
+                mask: binary_cross_entropy(upsampled(masks), targets),
                 dice: None,
-                normaliser: targets.pairs(),
+                normalizer: targets.pairs(),
             },
             LossForm::CrossEntropy => LossTerms {
-                mask: cross_entropy(logits, targets),
+                mask: cross_entropy(upsampled(masks), targets),
                 dice: None,
-                normaliser: targets.labelled(),
+                normalizer: targets.labeled_pixels(),
             },
         }
     }

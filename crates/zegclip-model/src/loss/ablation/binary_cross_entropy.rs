@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::MaskTargets;
-use super::focal::{pixels, weighted};
+use super::focal::{pixels, unbalanced_focal};
+use crate::loss::MaskTargets;
 
 /// `Σ over images and classes of mean over pixels of −log p_t`, to be divided by M: the focal loss without its focus
 /// (`γ = 0`) and without class balance.
@@ -12,7 +12,7 @@ use super::focal::{pixels, weighted};
 /// - `logits`: `[batch, classes, rows, columns]`, of the targets' size
 /// - output: `[1]`
 pub fn binary_cross_entropy(logits: Tensor<4>, targets: &MaskTargets) -> Tensor<1> {
-    weighted(logits, targets, 0.0).sum() / pixels(targets)
+    unbalanced_focal(logits, targets, 0.0).sum() / pixels(targets)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Focal loss (Lin et al. 2017; paper, section 3.4) on logits.
+//! Focal loss (Lin et al. 2017; paper, section 3.4) of any focus γ. The published γ = 2 has kernels in `zegclip-kernels`.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 
-use super::MaskTargets;
+use crate::loss::MaskTargets;
 
 /// `Σ over images and classes of mean over pixels of −α_t (1 − p_t)^γ log p_t`, to be divided by M.
 ///
-/// `p_t` is the probability of what the target says and `α_t` is `alpha` for positives, `1 − alpha` for negatives. With
+/// `p_t` is the probability of the target and `α_t` is `alpha` for positives, `1 − alpha` for negatives. With
 /// `s = logit` for negatives and `−logit` for positives, `1 − p_t = σ(s)` and `−log p_t = −log σ(−s)`: no probability is ever
 /// rounded to 0 or 1 before its logarithm is taken.
 ///
@@ -16,23 +16,23 @@ use super::MaskTargets;
 /// - output: `[1]`
 pub fn focal(logits: Tensor<4>, targets: &MaskTargets, alpha: f64, gamma: f64) -> Tensor<1> {
     let weights = targets.masks() * (2.0 * alpha - 1.0) + (1.0 - alpha);
-    let losses = weighted(logits, targets, gamma) * weights;
-    // Rows and images by themselves: a running f32 sum of all pixels loses digits.
+    let losses = unbalanced_focal(logits, targets, gamma) * weights;
+    // Rows first, since a running f32 sum of all pixels loses digits.
     losses.sum_dim(3).sum_dim(2).sum() / pixels(targets)
 }
 
 /// `(1 − p_t)^γ · (−log p_t)` of each pixel: `[batch, classes, rows, columns]`.
-pub(super) fn weighted(logits: Tensor<4>, targets: &MaskTargets, gamma: f64) -> Tensor<4> {
-    let against = logits * (targets.masks() * -2.0 + 1.0);
-    let surprise = log_sigmoid(against.clone().neg()).neg();
+pub(super) fn unbalanced_focal(logits: Tensor<4>, targets: &MaskTargets, gamma: f64) -> Tensor<4> {
+    let signed_logit = logits * (targets.masks() * -2.0 + 1.0);
+    let nll = log_sigmoid(signed_logit.clone().neg()).neg();
     if gamma == 0.0 {
-        return surprise;
+        return nll;
     }
-    let doubt = sigmoid(against);
+    let one_minus_pt = sigmoid(signed_logit);
     if gamma == 2.0 {
-        doubt.clone() * doubt * surprise
+        one_minus_pt.clone() * one_minus_pt * nll
     } else {
-        doubt.powf_scalar(gamma) * surprise
+        one_minus_pt.powf_scalar(gamma) * nll
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_the_formula_and_stays_finite_far_out() {
+    fn equals_the_formula_and_is_finite_for_large_logits() {
         for logit in [-8.0f32, -1.5, 0.0, 0.3, 7.0] {
             let p = 1.0 / (1.0 + (-f64::from(logit)).exp());
             let positive = -0.25 * (1.0 - p).powi(2) * p.ln();
