@@ -20,10 +20,11 @@ use crate::progress::bar;
 use crate::segment::{load, model_name, save_png};
 use crate::{hints, output};
 
-/// Scenes of each split that are drawn.
+/// Number of scenes of each split that are drawn.
 const SHOWN: u64 = 8;
-/// Height of a scene in the pictures.
-const PICTURE_SIDE: u32 = 384;
+/// Side of a panel in pixels; scenes are enlarged by an integer factor up to it.
+const PANEL_SIDE: u32 = 384;
+/// Opacity of class colors.
 const OPACITY: f32 = 0.75;
 
 pub(crate) fn run(options: &DemoArguments) -> Result<(), Failure> {
@@ -69,13 +70,13 @@ fn prepare(options: &DemoArguments, page: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The scores of a split as JSON, and a picture of each shown scene.
+/// The scores of a split as JSON, and a drawing of each shown scene.
 fn write_split(options: &DemoArguments, split: TestSplit, result: &DemoResult) -> Result<(), Failure> {
     let folder = options.output.join(split.name());
     for (index, shown) in result.shown.iter().enumerate() {
         save_png(
             &folder.join(format!("scene-{index:02}.png")),
-            &picture(shown, &result.vocabulary)?,
+            &drawing(shown, &result.vocabulary)?,
         )?;
     }
     let text = serde_json::to_string_pretty(&evaluation(options, split, result)).map_err(Failure::failed)?;
@@ -83,7 +84,7 @@ fn write_split(options: &DemoArguments, split: TestSplit, result: &DemoResult) -
     Ok(())
 }
 
-/// What `evaluation.json` holds, with the split, the model and the scenes before it.
+/// The content of `evaluation.json`, after the split, the model and the scenes.
 fn evaluation(options: &DemoArguments, split: TestSplit, result: &DemoResult) -> Value {
     let mut entry = serde_json::Map::new();
     entry.insert("split".to_owned(), split.name().into());
@@ -97,38 +98,38 @@ fn evaluation(options: &DemoArguments, split: TestSplit, result: &DemoResult) ->
     Value::Object(entry)
 }
 
-/// Scene, truth and prediction side by side, with a legend of the classes that occur in either.
-fn picture(shown: &DemoScene, vocabulary: &Vocabulary) -> Result<RgbImage, Failure> {
+/// Scene, labels and prediction side by side, with a legend of the classes that occur in either label map.
+fn drawing(shown: &DemoScene, vocabulary: &Vocabulary) -> Result<RgbImage, Failure> {
     let scene = &shown.scene;
-    let factor = (PICTURE_SIDE / scene.image.width().max(1)).max(1);
+    let factor = (PANEL_SIDE / scene.image.width().max(1)).max(1);
     let (width, height) = (scene.image.width() * factor, scene.image.height() * factor);
-    let photo = resize_bilinear(&scene.image, width, height);
+    let image = resize_bilinear(&scene.image, width, height);
     let colored = |labels: &LabelMap| {
         blend(
-            &photo,
+            &image,
             &resize_labels_nearest(labels, width, height),
             vocabulary,
             OPACITY,
         )
     };
     let (truth, prediction) = (colored(&scene.labels)?, colored(&shown.prediction)?);
-    let panels = side_by_side(&[("scene", &photo), ("truth", &truth), ("prediction", &prediction)]);
+    let panels = side_by_side(&[("scene", &image), ("truth", &truth), ("prediction", &prediction)]);
     Ok(with_legend(
         &panels,
-        &both(&scene.labels, &shown.prediction),
+        &stacked(&scene.labels, &shown.prediction),
         vocabulary,
     ))
 }
 
-/// Two label maps of one size in one, one above the other.
-fn both(a: &LabelMap, b: &LabelMap) -> LabelMap {
+/// Two label maps of the same width, one above the other.
+fn stacked(a: &LabelMap, b: &LabelMap) -> LabelMap {
     let height = a.height();
     LabelMap::from_fn(a.width(), height + b.height(), |x, y| {
         if y < height { a.get(x, y) } else { b.get(x, y - height) }
     })
 }
 
-/// `setting`: how the model was trained, if its file says so.
+/// The page of both splits. `setting` is that of the training, if the model file states it.
 fn page(
     options: &DemoArguments,
     setting: Option<TrainingSetting>,
@@ -150,7 +151,7 @@ fn page(
                     size = options.size
                 ),
             ),
-            ("time", format!("{:.0} ms a scene", result.milliseconds)),
+            ("time", format!("{:.0} ms per scene", result.milliseconds)),
         ];
         let figure = |shown: &DemoScene| {
             ExampleFigure::new(&Example {
@@ -173,19 +174,19 @@ fn page(
         })
     });
     let parts = parts.collect::<Result<Vec<_>, Failure>>()?;
-    let taught = match setting {
-        Some(TrainingSetting::Full) => "It learned from pixel labels of all names.",
+    let training = match setting {
+        Some(TrainingSetting::Full) => "Trained with pixel labels of all classes.",
         Some(TrainingSetting::Transductive) => {
-            "It learned from pictures and captions of all names, and from pixel labels of the seen ones. Of pixels of names \
-             marked ★ it was only told that they have one of these names, and named them itself (transductive training)."
+            "Trained with images and captions of all classes, and with pixel labels of the seen ones; pixels of classes \
+             marked ★ were known to have one of these classes, and got pseudo-labels (transductive training)."
         }
         Some(TrainingSetting::Inductive) | None => {
-            "It learned from pictures and captions of all names, and from pixel labels of the seen ones only: no pixel of a \
-             name marked ★ had a label in training."
+            "Trained with images and captions of all classes, and with pixel labels of the seen ones only: no pixel of a \
+             class marked ★ had a label in training."
         }
     };
     let introduction = format!(
-        "Model: {}. {taught} Every pixel is one of all {} names.",
+        "Model: {}. {training} Each pixel gets one of all {} classes.",
         model_name(options.weights.as_deref()),
         results.first().map_or(0, |(_, result)| result.vocabulary.len()),
     );
@@ -200,7 +201,7 @@ fn print(options: &DemoArguments, results: &[(TestSplit, DemoResult)]) -> Result
     }
     output::line(format_args!(
         "{:<16} {:>6} {:>7} {:>8} {:>8} {:>7} {:>12}",
-        "split", "scenes", "pAcc", "mIoU(S)", "mIoU(U)", "hIoU", "ms a scene"
+        "split", "scenes", "pAcc", "mIoU(S)", "mIoU(U)", "hIoU", "ms per scene"
     ))?;
     for (split, result) in results {
         let scores = Scores::of(&result.confusion);

@@ -471,7 +471,7 @@ fn scores_of_learned_photos_rise() {
         "{accuracies:?} {means:?}"
     );
     let report = std::fs::read_to_string(path("run/report.html")).expect("the report");
-    assert!(report.contains("Training photos (train)") && report.contains("data:image/jpeg"));
+    assert!(report.contains("Training images (train)") && report.contains("data:image/jpeg"));
 
     // The program's own evaluation finds what training found.
     let (weights, features, scores) = (

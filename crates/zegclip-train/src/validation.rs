@@ -67,11 +67,11 @@ impl ValidationData {
             Err(error) => return Err(error.into()),
         };
         let mut shown = vec![(
-            format!("Training photos ({training})"),
+            format!("Training images ({training})"),
             sample_evenly(&spec.open(training)?),
         )];
         if let Some(dataset) = evaluated.as_ref().filter(|_| split != training) {
-            shown.push((format!("Other photos ({split})"), sample_evenly(dataset)));
+            shown.push((format!("Other images ({split})"), sample_evenly(dataset)));
         }
         Ok(Self {
             scored: evaluated.filter(|_| config.run.evaluation_interval > 0).map(Arc::new),

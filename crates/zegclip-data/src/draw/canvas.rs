@@ -1,16 +1,16 @@
-//! Filled rectangles and pasted pictures; whatever lies outside is cut off.
+//! Filled rectangles and pasted images, clipped to the canvas.
 
 use image::{Rgb, RgbImage};
 
 use crate::palette::Color;
 
-/// Paper.
+/// Color of the canvas.
 pub(super) const BACKGROUND: Color = [255, 255, 255];
-/// Text and thin lines.
+/// Color of text and thin lines.
 pub(super) const INK: Color = [33, 37, 41];
-/// Text of less weight.
+/// Color of secondary text.
 pub(super) const FAINT_INK: Color = [108, 117, 125];
-/// Lines that only separate.
+/// Color of separating lines.
 pub(super) const RULE: Color = [222, 226, 230];
 
 /// A rectangle in pixels.
@@ -22,8 +22,8 @@ pub(super) struct Rect {
     pub(super) height: u32,
 }
 
-/// An empty sheet.
-pub(super) fn sheet(width: u32, height: u32) -> RgbImage {
+/// An empty canvas.
+pub(super) fn canvas(width: u32, height: u32) -> RgbImage {
     RgbImage::from_pixel(width, height, Rgb(BACKGROUND))
 }
 
@@ -38,9 +38,9 @@ pub(super) fn fill(image: &mut RgbImage, rect: Rect, color: Color) {
     }
 }
 
-/// Fills a rectangle and draws its edge, `thickness` wide, inside it.
-pub(super) fn framed(image: &mut RgbImage, rect: Rect, color: Color, edge: Color, thickness: u32) {
-    fill(image, rect, edge);
+/// Fills a rectangle and draws its border of `thickness` pixels inside it.
+pub(super) fn fill_bordered(image: &mut RgbImage, rect: Rect, color: Color, border: Color, thickness: u32) {
+    fill(image, rect, border);
     let inner = Rect {
         x: rect.x + thickness,
         y: rect.y + thickness,
@@ -50,12 +50,12 @@ pub(super) fn framed(image: &mut RgbImage, rect: Rect, color: Color, edge: Color
     fill(image, inner, color);
 }
 
-/// Copies a picture to `(x, y)`.
-pub(super) fn paste(image: &mut RgbImage, picture: &RgbImage, x: u32, y: u32) {
-    image::imageops::replace(image, picture, x.into(), y.into());
+/// Copies `source` with its top left corner to `(x, y)`.
+pub(super) fn paste(image: &mut RgbImage, source: &RgbImage, x: u32, y: u32) {
+    image::imageops::replace(image, source, x.into(), y.into());
 }
 
-/// `opacity` parts of `over`, the rest of `under`.
+/// Alpha blending: `opacity · over + (1 − opacity) · under`, with `opacity` in `[0, 1]`.
 pub(super) fn mix(under: Color, over: Color, opacity: f32) -> Color {
     let mut mixed = under;
     for (under, over) in mixed.iter_mut().zip(over) {

@@ -1,59 +1,64 @@
-//! Which colour is which class.
+//! Legends: the names of the class colors.
 
 use image::RgbImage;
+use image::imageops::{FilterType, resize};
 
 use super::{
-    canvas::{BACKGROUND, FAINT_INK, INK, Rect, framed, paste, sheet},
+    canvas::{BACKGROUND, FAINT_INK, INK, Rect, canvas, fill_bordered, paste},
     text::Text,
 };
 use crate::{ClassIndex, LabelMap, Vocabulary, palette::Color};
 
-/// Pictures whose short side is smaller are enlarged by a whole factor.
+/// Images with a shorter side below this are enlarged by an integer factor.
 const SMALLEST_SIDE: u32 = 256;
 /// Marks unseen classes.
 const UNSEEN_MARK: &str = "★";
-/// Widths of a column, in heights of a letter; where there is room, long names make it wider.
-const NARROWEST_COLUMN: u32 = 5;
-const WIDEST_COLUMN: u32 = 15;
-/// A legend is as high as its picture at most, but for this many rows there is always room.
-const FEWEST_ROWS: u32 = 4;
+/// Widths of a column in multiples of the text height; long names make it wider where there is space.
+const MIN_COLUMN_WIDTH: u32 = 5;
+const MAX_COLUMN_WIDTH: u32 = 15;
+/// A legend is at most as high as its image, but always has space for this many rows.
+const MIN_ROWS: u32 = 4;
 
 struct Entry {
-    /// `None` for pixels without class.
+    /// `None` for pixels without a class.
     color: Option<Color>,
     name: String,
     unseen: bool,
     pixels: u64,
-    share: String,
+    /// Fraction of the pixels, in percent.
+    percent: String,
 }
 
-/// The picture with a legend beside or below it: the classes that occur in `labels`, largest first, with their share
-/// of the pixels; unseen ones are marked. What would make the legend larger than the picture is summed up in one line.
-pub fn with_legend(picture: &RgbImage, labels: &LabelMap, vocabulary: &Vocabulary) -> RgbImage {
-    let factor = enlargement(picture.width(), picture.height());
+/// The image with a legend below it, or beside it if it is higher than wide.
+///
+/// The legend has the classes that occur in `labels` `[height, width]` in descending order of their fraction of the pixels,
+/// with that fraction in percent and a star for unseen classes; classes beyond its capacity are summed up in one line.
+/// Images with a shorter side below 256 pixels are enlarged by an integer factor, except long strips.
+pub fn with_legend(image: &RgbImage, labels: &LabelMap, vocabulary: &Vocabulary) -> RgbImage {
+    let factor = enlargement(image.width(), image.height());
     let enlarged;
-    let picture = if factor > 1 {
-        let (width, height) = (picture.width() * factor, picture.height() * factor);
-        enlarged = image::imageops::resize(picture, width, height, image::imageops::FilterType::Nearest);
+    let image = if factor > 1 {
+        let (width, height) = (image.width() * factor, image.height() * factor);
+        enlarged = resize(image, width, height, FilterType::Nearest);
         &enlarged
     } else {
-        picture
+        image
     };
     let layout = Layout::new(
-        picture.dimensions(),
+        image.dimensions(),
         entries(labels, vocabulary),
         labels.as_raw().len() as u64,
     );
-    let mut drawing = sheet(layout.size.0, layout.size.1);
-    paste(&mut drawing, picture, 0, 0);
+    let mut drawing = canvas(layout.size.0, layout.size.1);
+    paste(&mut drawing, image, 0, 0);
     layout.draw(&mut drawing);
     drawing
 }
 
-/// By which factor a picture must be enlarged to have room for a legend.
+/// The factor by which an image is enlarged to have space for a legend.
 pub(super) fn enlargement(width: u32, height: u32) -> u32 {
     let factor = SMALLEST_SIDE.div_ceil(width.min(height).max(1));
-    // Extreme strips stay as they are: their long side would get out of hand.
+    // The long side of a strip would become too long.
     if width.max(height).saturating_mul(factor) > 16 * SMALLEST_SIDE {
         1
     } else {
@@ -78,7 +83,7 @@ fn entries(labels: &LabelMap, vocabulary: &Vocabulary) -> Vec<Entry> {
             name: vocabulary.class(class)?.name().to_owned(),
             unseen: !vocabulary.seen().is_seen(class),
             pixels,
-            share: share(pixels, total),
+            percent: percent(pixels, total),
         })
     });
     let name = "no class".to_owned();
@@ -87,12 +92,12 @@ fn entries(labels: &LabelMap, vocabulary: &Vocabulary) -> Vec<Entry> {
         name,
         unseen: false,
         pixels: ignored,
-        share: share(ignored, total),
+        percent: percent(ignored, total),
     };
     classes.chain((ignored > 0).then_some(rest)).collect()
 }
 
-fn share(pixels: u64, total: u64) -> String {
+fn percent(pixels: u64, total: u64) -> String {
     let percent = 100.0 * pixels as f64 / total.max(1) as f64;
     match percent {
         percent if percent < 0.1 => "<0.1 %".to_owned(),
@@ -104,20 +109,20 @@ fn share(pixels: u64, total: u64) -> String {
 struct Layout {
     text: Text,
     entries: Vec<Entry>,
-    /// What stands for the entries that are not listed.
+    /// The line that sums up the entries beyond the capacity.
     rest: Option<String>,
     columns: u32,
     column_width: u32,
     rows: u32,
     /// Top left corner of the first entry.
     origin: (u32, u32),
-    /// Of the whole drawing.
+    /// Size of the drawing, image included.
     size: (u32, u32),
 }
 
 impl Layout {
     fn new((width, height): (u32, u32), mut entries: Vec<Entry>, pixels: u64) -> Self {
-        let text = Text::for_picture(width, height);
+        let text = Text::for_image(width, height);
         let line = Self::line(text);
         let gap = Self::gap(text);
         let margin = text.height / 2;
@@ -127,13 +132,13 @@ impl Layout {
         } else {
             0
         };
-        let content = widest(|entry| &entry.name) + mark + widest(|entry| &entry.share) + text.height * 5 / 2;
+        let content = widest(|entry| &entry.name) + mark + widest(|entry| &entry.percent) + text.height * 5 / 2;
         let narrow = content
-            .min(WIDEST_COLUMN * text.height)
-            .max(NARROWEST_COLUMN * text.height);
+            .min(MAX_COLUMN_WIDTH * text.height)
+            .max(MIN_COLUMN_WIDTH * text.height);
         let footer = if mark > 0 { line } else { 0 };
 
-        // Below a wide picture there is room for columns; beside a tall one for rows.
+        // Below a wide image there is space for columns, beside a tall one for rows.
         let below = width >= height;
         let across = width.saturating_sub(2 * margin);
         let most_columns = ((across + gap) / (narrow + gap)).max(1);
@@ -142,14 +147,14 @@ impl Layout {
         } else {
             height.saturating_sub(2 * margin + footer)
         };
-        let most_rows = (down / line).max(FEWEST_ROWS);
+        let most_rows = (down / line).max(MIN_ROWS);
         let capacity = (most_columns * most_rows) as usize;
         let rest = (entries.len() > capacity).then(|| {
             let hidden = entries.split_off(capacity - 1);
             format!(
                 "and {} more: {}",
                 hidden.len(),
-                share(hidden.iter().map(|entry| entry.pixels).sum(), pixels)
+                percent(hidden.iter().map(|entry| entry.pixels).sum(), pixels)
             )
         });
         let lines = entries.len() as u32 + u32::from(rest.is_some());
@@ -158,7 +163,7 @@ impl Layout {
         } else {
             (lines.div_ceil(most_rows), lines.min(most_rows))
         };
-        // Where there is room below a picture, long names are not cut.
+        // Long names are not truncated where there is space below an image.
         let room = (across + gap) / columns.max(1) - gap.min(across / columns.max(1));
         let column_width = if below {
             content.max(narrow).min(room.max(narrow))
@@ -191,12 +196,12 @@ impl Layout {
         }
     }
 
-    /// From one line to the next.
+    /// Distance of lines.
     fn line(text: Text) -> u32 {
         text.height * 5 / 4
     }
 
-    /// Between columns.
+    /// Space between columns.
     fn gap(text: Text) -> u32 {
         text.height * 3 / 2
     }
@@ -204,7 +209,7 @@ impl Layout {
     fn draw(&self, drawing: &mut RgbImage) {
         let Self { text, .. } = *self;
         let line = Self::line(text);
-        let place = |position: u32| {
+        let corner = |position: u32| {
             let (column, row) = (position / self.rows.max(1), position % self.rows.max(1));
             (
                 self.origin.0 + column * (self.column_width + Self::gap(text)),
@@ -212,11 +217,11 @@ impl Layout {
             )
         };
         for (entry, position) in self.entries.iter().zip(0..) {
-            let (x, y) = place(position);
+            let (x, y) = corner(position);
             self.draw_entry(drawing, entry, x, y);
         }
         if let Some(rest) = &self.rest {
-            let (x, y) = place(self.entries.len() as u32);
+            let (x, y) = corner(self.entries.len() as u32);
             text.draw(drawing, x, y, &text.shortened(rest, self.column_width), FAINT_INK);
         }
         if self.entries.iter().any(|entry| entry.unseen) {
@@ -230,7 +235,7 @@ impl Layout {
     fn draw_entry(&self, drawing: &mut RgbImage, entry: &Entry, x: u32, y: u32) {
         let Self { text, column_width, .. } = *self;
         let side = text.height * 7 / 8;
-        let edge = (text.height / 16).max(1);
+        let border = (text.height / 16).max(1);
         let chip = Rect {
             x,
             y: y + (text.height - side) / 2,
@@ -238,18 +243,18 @@ impl Layout {
             height: side,
         };
         match entry.color {
-            Some(color) => framed(drawing, chip, color, INK, edge),
-            None => framed(drawing, chip, BACKGROUND, FAINT_INK, edge),
+            Some(color) => fill_bordered(drawing, chip, color, INK, border),
+            None => fill_bordered(drawing, chip, BACKGROUND, FAINT_INK, border),
         }
-        let share_width = text.width(&entry.share);
+        let percent_width = text.width(&entry.percent);
         let name_x = x + side + text.height / 2;
-        let share_x = x + column_width.saturating_sub(share_width);
+        let percent_x = x + column_width.saturating_sub(percent_width);
         let mark_width = if entry.unseen {
             text.width(UNSEEN_MARK) + text.height / 4
         } else {
             0
         };
-        let room = share_x.saturating_sub(name_x + text.height / 2 + mark_width);
+        let room = percent_x.saturating_sub(name_x + text.height / 2 + mark_width);
         let name = text.shortened(&entry.name, room);
         text.draw(drawing, name_x, y, &name, INK);
         if entry.unseen {
@@ -261,6 +266,6 @@ impl Layout {
                 INK,
             );
         }
-        text.draw(drawing, share_x, y, &entry.share, FAINT_INK);
+        text.draw(drawing, percent_x, y, &entry.percent, FAINT_INK);
     }
 }

@@ -1,7 +1,7 @@
-//! Pictures for people: labels over photos, legends, bar charts, panels side by side.
+//! Drawings of label maps: overlays, legends, error maps, panels side by side, bar charts.
 //!
-//! Text is DejaVu Sans, which is compiled in. All sizes follow from the picture's, so that a thumbnail and a photo of
-//! a modern camera are equally readable.
+//! Images are 8-bit RGB, `[height, width, 3]`; all sizes are in pixels. Text is DejaVu Sans, which is compiled in. In images its
+//! height is 1/28 of the image's shorter side, between 16 and 72 pixels, so that images of all sizes are equally legible.
 
 mod bar_chart;
 mod canvas;

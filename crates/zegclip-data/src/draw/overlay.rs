@@ -1,4 +1,4 @@
-//! Labels over a photo.
+//! Labels over an image.
 
 use image::{Rgb, RgbImage};
 
@@ -8,63 +8,67 @@ use super::{
 };
 use crate::{ClassIndex, DataError, LabelMap, Vocabulary, palette::Color, resize_bilinear, resize_labels_nearest};
 
-/// How much of a class's colour covers the photo unless asked otherwise.
+/// Opacity of class colors in overlays, in `[0, 1]`.
 pub const DEFAULT_OPACITY: f32 = 0.6;
 
-/// The outline between classes, light enough to be seen on any colour of the palettes.
+/// Color of outlines between classes, which is visible on all colors of the palettes.
 const OUTLINE: Color = [255, 255, 255];
 const OUTLINE_OPACITY: f32 = 0.85;
-/// Outlines are one pixel wide up to this short side, two up to twice of it …
+/// Outlines are one pixel wide for a shorter side below this, two below twice this, and so on.
 const OUTLINE_SIDE: u32 = 900;
-/// Colour of ignored pixels where there is no photo.
+/// Color of ignored pixels without an image.
 const IGNORED: Color = [255, 255, 255];
 
-/// The photo with its classes in colour, outlined, and a legend of those that occur.
+/// The image with its classes in color and outlined, and a [legend](with_legend) of those that occur.
 ///
-/// Small photos are enlarged by a whole factor, so the result is larger than the photo for two reasons.
+/// `image` is `[height, width, 3]`, `labels` `[height, width]`, `opacity` that of the class colors in `[0, 1]`. The result is
+/// larger than the image: the legend is added, and images with a shorter side below 256 pixels are enlarged by an
+/// integer factor.
 ///
 /// # Errors
-/// [`DataError::OverlaySize`] unless photo and labels are of the same size.
+/// [`DataError::OverlaySize`] unless image and labels have the same size.
 pub fn overlay(
-    photo: &RgbImage,
+    image: &RgbImage,
     labels: &LabelMap,
     vocabulary: &Vocabulary,
     opacity: f32,
 ) -> Result<RgbImage, DataError> {
-    let factor = enlargement(photo.width(), photo.height());
-    if factor == 1 || photo.dimensions() != labels.dimensions() {
+    let factor = enlargement(image.width(), image.height());
+    if factor == 1 || image.dimensions() != labels.dimensions() {
         return Ok(with_legend(
-            &blend(photo, labels, vocabulary, opacity)?,
+            &blend(image, labels, vocabulary, opacity)?,
             labels,
             vocabulary,
         ));
     }
     // Enlarged first, so that outlines stay thin.
-    let (width, height) = (photo.width() * factor, photo.height() * factor);
-    let (photo, labels) = (
-        resize_bilinear(photo, width, height),
+    let (width, height) = (image.width() * factor, image.height() * factor);
+    let (image, labels) = (
+        resize_bilinear(image, width, height),
         resize_labels_nearest(labels, width, height),
     );
     Ok(with_legend(
-        &blend(&photo, &labels, vocabulary, opacity)?,
+        &blend(&image, &labels, vocabulary, opacity)?,
         &labels,
         vocabulary,
     ))
 }
 
-/// As [`overlay`] without legend, `[height, width, 3]` of the photo. Ignored pixels stay as they are.
+/// As [`overlay`] without legend and enlargement: `[height, width, 3]` of the image. Ignored pixels keep their color.
+///
+/// `opacity` is clamped to `[0, 1]`; one that is not finite counts as [`DEFAULT_OPACITY`].
 ///
 /// # Errors
-/// [`DataError::OverlaySize`] unless photo and labels are of the same size.
+/// [`DataError::OverlaySize`] unless image and labels have the same size.
 pub fn blend(
-    photo: &RgbImage,
+    image: &RgbImage,
     labels: &LabelMap,
     vocabulary: &Vocabulary,
     opacity: f32,
 ) -> Result<RgbImage, DataError> {
-    if photo.dimensions() != labels.dimensions() {
+    if image.dimensions() != labels.dimensions() {
         return Err(DataError::OverlaySize {
-            photo: photo.dimensions(),
+            photo: image.dimensions(),
             labels: labels.dimensions(),
         });
     }
@@ -74,7 +78,7 @@ pub fn blend(
         DEFAULT_OPACITY
     };
     let palette = vocabulary.palette();
-    let mut blended = photo.clone();
+    let mut blended = image.clone();
     for (pixel, &label) in blended.pixels_mut().zip(labels.as_raw()) {
         if let Some(&color) = palette.get(usize::from(label)) {
             *pixel = Rgb(mix(pixel.0, color, opacity));
@@ -84,7 +88,7 @@ pub fn blend(
     Ok(blended)
 }
 
-/// The labels alone in their colours, ignored pixels white, `[height, width, 3]`.
+/// The labels in the colors of their classes, ignored pixels in white: `[height, width, 3]`.
 pub fn colorize(labels: &LabelMap, vocabulary: &Vocabulary) -> RgbImage {
     let palette = vocabulary.palette();
     let color = |class: ClassIndex| palette.get(class.index()).copied();
@@ -93,7 +97,7 @@ pub fn colorize(labels: &LabelMap, vocabulary: &Vocabulary) -> RgbImage {
     })
 }
 
-/// Draws the borders between labels: pixels that differ from the one `thickness` to the right or below.
+/// Draws outlines between labels: pixels whose label differs `thickness` pixels to the right or below.
 fn outline(image: &mut RgbImage, labels: &LabelMap) {
     let (width, height) = labels.dimensions();
     let thickness = (width.min(height) / OUTLINE_SIDE + 1) as usize;

@@ -8,7 +8,7 @@ use image::{Rgb, RgbImage};
 use super::canvas::mix;
 use crate::palette::Color;
 
-/// The font, or nothing: then pictures have no text, which is better than no picture.
+/// The compiled-in font; without it drawings have no text.
 fn font() -> Option<&'static FontRef<'static>> {
     static FONT: OnceLock<Option<FontRef<'static>>> = OnceLock::new();
     const FILE: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
@@ -18,13 +18,13 @@ fn font() -> Option<&'static FontRef<'static>> {
 /// Text of one size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text {
-    /// Height of a line, from the tallest letter's top to the lowest one's bottom.
+    /// Height of a line in pixels, ascent plus descent.
     pub(super) height: u32,
 }
 
 impl Text {
-    /// The size of text in a picture: a part of its shorter side, within what can be read and what is elegant.
-    pub(super) fn for_picture(width: u32, height: u32) -> Self {
+    /// Text for an image: 1/28 of its shorter side high, between 16 and 72 pixels.
+    pub(super) fn for_image(width: u32, height: u32) -> Self {
         Self {
             height: (width.min(height) / 28).clamp(16, 72),
         }
@@ -56,7 +56,7 @@ impl Text {
         }
     }
 
-    /// The text, cut and ended with `…` where it is wider than `width`.
+    /// The text, truncated with `…` if it is wider than `width` pixels.
     pub(super) fn shortened(self, text: &str, width: u32) -> String {
         if self.width(text) <= width {
             return text.to_owned();
@@ -70,7 +70,7 @@ impl Text {
             .unwrap_or_default()
     }
 
-    /// Glyphs from `(0, 0)` on, and where the next one would begin.
+    /// Glyphs from `(0, 0)` on, and their total advance in pixels.
     fn layout(self, text: &str) -> (Vec<Glyph>, f32) {
         let Some(font) = font() else { return (Vec::new(), 0.0) };
         let font = font.as_scaled(PxScale::from(self.height as f32));
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_font_has_the_letters_that_pictures_need() {
+    fn the_font_has_the_characters_of_drawings() {
         let font = font().unwrap();
         for character in "Aaäéñçß€Ωж★…·–%0".chars() {
             assert_ne!(font.glyph_id(character).0, 0, "{character}");
@@ -99,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn long_names_end_in_an_ellipsis_and_fit() {
+    fn long_names_are_truncated_with_an_ellipsis() {
         let text = Text { height: 16 };
-        let name = "a very long name of a class that nobody would choose";
+        let name = "a very long name of a class, longer than useful";
         let short = text.shortened(name, 120);
         assert!(
             short.ends_with('…') && text.width(&short) <= 120 && short.len() > 8,
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn text_outside_the_picture_is_cut_off() {
-        let mut image = super::super::canvas::sheet(20, 20);
+    fn text_is_clipped_to_the_image() {
+        let mut image = super::super::canvas::canvas(20, 20);
         Text { height: 40 }.draw(&mut image, 5, 0, "Wide text", [0; 3]);
         assert!(image.pixels().any(|pixel| pixel.0[0] < 128));
     }

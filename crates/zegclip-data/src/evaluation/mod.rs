@@ -1,7 +1,7 @@
-//! Scoring the images of a data set one after the other, whoever predicts their labels.
+//! Scoring the images of a data set one after the other, independent of what predicts their labels.
 //!
-//! [`Evaluation`] reads ahead, predicts and scores at the same time in memory that does not grow with the number of
-//! images, and can go on where it was stopped. [`Page`] shows the result to people.
+//! [`Evaluation`] reads ahead, predicts and scores concurrently in memory that does not grow with the number of images,
+//! and resumes where it was interrupted. [`EvaluationFiles`] writes the result.
 
 mod error;
 mod examples;

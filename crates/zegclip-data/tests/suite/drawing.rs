@@ -1,4 +1,4 @@
-//! Pictures for people: what must hold whatever the photo and the class list.
+//! Drawings: properties for every image and class list.
 
 use image::RgbImage;
 use zegclip_data::{
@@ -6,7 +6,7 @@ use zegclip_data::{
     draw::{Bar, BarChart, blend, colorize, overlay, side_by_side, with_legend},
 };
 
-fn photo(width: u32, height: u32) -> RgbImage {
+fn gradient(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([(x * 3) as u8, (y * 5) as u8, (x + y) as u8])
     })
@@ -20,30 +20,30 @@ fn board(width: u32, height: u32, side: u32, classes: u32) -> LabelMap {
 }
 
 #[test]
-fn opacity_goes_from_the_photo_to_the_palette() {
+fn opacity_goes_from_the_image_to_the_palette() {
     let voc = Vocabulary::built_in("voc20").unwrap();
-    let (photo, labels) = (photo(90, 60), board(90, 60, 30, 20));
+    let (image, labels) = (gradient(90, 60), board(90, 60, 30, 20));
     // Away from outlines.
     let (x, y) = (10, 10);
     let color = voc.color(labels.get(x, y).unwrap());
     assert_eq!(
-        blend(&photo, &labels, &voc, 0.0).unwrap().get_pixel(x, y),
-        photo.get_pixel(x, y)
+        blend(&image, &labels, &voc, 0.0).unwrap().get_pixel(x, y),
+        image.get_pixel(x, y)
     );
-    assert_eq!(blend(&photo, &labels, &voc, 1.0).unwrap().get_pixel(x, y).0, color);
-    assert_eq!(blend(&photo, &labels, &voc, 7.0).unwrap().get_pixel(x, y).0, color);
-    let half = blend(&photo, &labels, &voc, 0.5).unwrap().get_pixel(x, y).0;
-    for ((half, photo), color) in half.into_iter().zip(photo.get_pixel(x, y).0).zip(color) {
-        assert!(half.abs_diff(photo.midpoint(color)) <= 1);
+    assert_eq!(blend(&image, &labels, &voc, 1.0).unwrap().get_pixel(x, y).0, color);
+    assert_eq!(blend(&image, &labels, &voc, 7.0).unwrap().get_pixel(x, y).0, color);
+    let half = blend(&image, &labels, &voc, 0.5).unwrap().get_pixel(x, y).0;
+    for ((half, image), color) in half.into_iter().zip(image.get_pixel(x, y).0).zip(color) {
+        assert!(half.abs_diff(image.midpoint(color)) <= 1);
     }
 }
 
 #[test]
-fn pixels_without_class_stay_as_they_are() {
+fn pixels_without_a_class_keep_their_color() {
     let voc = Vocabulary::built_in("voc20").unwrap();
-    let photo = photo(40, 30);
+    let image = gradient(40, 30);
     let nothing = LabelMap::filled(40, 30, None);
-    assert_eq!(blend(&photo, &nothing, &voc, 0.6).unwrap(), photo);
+    assert_eq!(blend(&image, &nothing, &voc, 0.6).unwrap(), image);
     assert!(colorize(&nothing, &voc).pixels().all(|pixel| pixel.0 == [255; 3]));
 }
 
@@ -58,10 +58,10 @@ fn classes_are_outlined() {
 }
 
 #[test]
-fn the_legend_lists_what_occurs_and_nothing_else() {
+fn the_legend_has_exactly_the_classes_that_occur() {
     let voc = Vocabulary::built_in("voc20").unwrap();
-    let photo = RgbImage::from_pixel(512, 300, image::Rgb([128; 3]));
-    let drawing = overlay(&photo, &board(512, 300, 64, 3), &voc, 0.6).unwrap();
+    let image = RgbImage::from_pixel(512, 300, image::Rgb([128; 3]));
+    let drawing = overlay(&image, &board(512, 300, 64, 3), &voc, 0.6).unwrap();
     assert_eq!(drawing.width(), 512);
     let legend = image::imageops::crop_imm(&drawing, 0, 300, 512, drawing.height() - 300).to_image();
     let chip = |class: u16| {
@@ -74,19 +74,19 @@ fn the_legend_lists_what_occurs_and_nothing_else() {
 #[test]
 fn unseen_classes_are_marked() {
     let list = || Vocabulary::from_names("cat, dog").unwrap();
-    let (photo, labels) = (photo(300, 300), board(300, 300, 50, 2));
-    let seen = overlay(&photo, &labels, &list(), 0.6).unwrap();
-    let unseen = overlay(&photo, &labels, &list().with_seen_names(["cat"]).unwrap(), 0.6).unwrap();
+    let (image, labels) = (gradient(300, 300), board(300, 300, 50, 2));
+    let seen = overlay(&image, &labels, &list(), 0.6).unwrap();
+    let unseen = overlay(&image, &labels, &list().with_seen_names(["cat"]).unwrap(), 0.6).unwrap();
     // The mark's explanation takes a line.
     assert!(unseen.height() > seen.height());
 }
 
 #[test]
-fn long_lists_and_names_do_not_outgrow_the_picture() {
+fn long_lists_and_names_stay_within_bounds() {
     let coco = Vocabulary::built_in("coco171").unwrap();
     for (width, height) in [(512, 512), (640, 427), (427, 640), (64, 64), (1600, 1200)] {
         let labels = board(width, height, 2, 171);
-        let drawing = overlay(&photo(width, height), &labels, &coco, 0.6).unwrap();
+        let drawing = overlay(&gradient(width, height), &labels, &coco, 0.6).unwrap();
         let scale = 256u32.div_ceil(width.min(height));
         let (width, height) = (width * scale, height * scale);
         assert!(
@@ -98,7 +98,7 @@ fn long_lists_and_names_do_not_outgrow_the_picture() {
     }
     let name = "an extremely long name of a class ".repeat(9);
     let long = Vocabulary::from_names(&format!("{name}, cat")).unwrap();
-    let drawing = overlay(&photo(300, 300), &board(300, 300, 10, 2), &long, 0.6).unwrap();
+    let drawing = overlay(&gradient(300, 300), &board(300, 300, 10, 2), &long, 0.6).unwrap();
     assert_eq!(drawing.width(), 300);
 }
 
@@ -107,7 +107,7 @@ fn every_shape_can_be_drawn() {
     let voc = Vocabulary::built_in("voc20").unwrap();
     for (width, height) in [(1, 1), (1, 3000), (3000, 1), (2, 5), (64, 48), (1000, 40)] {
         let labels = board(width, height, 1, 20);
-        let drawing = overlay(&photo(width, height), &labels, &voc, 0.6).unwrap();
+        let drawing = overlay(&gradient(width, height), &labels, &voc, 0.6).unwrap();
         assert!(drawing.width() >= width && drawing.height() >= height);
         assert!(drawing.width() < 20_000 && drawing.height() < 20_000);
     }
@@ -118,7 +118,7 @@ fn every_shape_can_be_drawn() {
 #[test]
 fn labels_of_another_size_are_refused() {
     let voc = Vocabulary::built_in("voc20").unwrap();
-    let error = overlay(&photo(10, 20), &board(20, 10, 1, 2), &voc, 0.6).unwrap_err();
+    let error = overlay(&gradient(10, 20), &board(20, 10, 1, 2), &voc, 0.6).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the photo has 10×20 pixels, its labels 20×10; they must be of the same size"
@@ -161,8 +161,8 @@ fn bars_are_as_long_as_their_values() {
 
 #[test]
 fn panels_are_equally_high() {
-    let (first, second) = (photo(100, 80), photo(50, 160));
-    let sheet = side_by_side(&[("photo", &first), ("a title that is too long for its panel", &second)]);
+    let (first, second) = (gradient(100, 80), gradient(50, 160));
+    let sheet = side_by_side(&[("image", &first), ("a title that is too long for its panel", &second)]);
     assert!(sheet.width() > 125 && sheet.width() < 150 && sheet.height() > 80 && sheet.height() < 120);
     assert_eq!(side_by_side(&[]).dimensions(), (1, 1));
 }
