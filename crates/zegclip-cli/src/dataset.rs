@@ -21,13 +21,13 @@ pub(crate) fn run(command: &DatasetCommand) -> Result<(), Failure> {
 
 /// The data set of `NAME=DIR` or of a TOML.
 pub(crate) fn spec(text: &str) -> Result<DatasetSpec, Failure> {
-    Ok(DatasetSpec::parse(text)?)
+    Ok(zegclip_scenes::dataset_spec(text)?)
 }
 
 fn run_check(options: &DatasetCheckArguments) -> Result<(), Failure> {
     let spec = spec(&options.dataset)?;
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
-    let dataset = spec.survey(split)?;
+    let dataset = spec.open_incomplete(split)?;
     let settings = CheckOptions {
         setting: options.setting.map(TrainingSetting::from),
         labels_are_cleaned: options.cleaned,
@@ -93,7 +93,7 @@ fn run_show(options: &DatasetShowArguments) -> Result<(), Failure> {
     let spec = spec(&options.dataset)?;
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
     // Missing files of other samples do not matter.
-    let dataset = spec.survey(split)?;
+    let dataset = spec.open_incomplete(split)?;
     let labels = dataset.labels(options.index)?;
     let vocabulary = dataset.vocabulary();
     let picture = if dataset.has_images() {

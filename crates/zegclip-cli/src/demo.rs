@@ -8,9 +8,9 @@ use zegclip::demo::{DemoResult, DemoScene, DemoSettings, run as run_split};
 use zegclip::{LabelMap, RgbImage, Vocabulary};
 use zegclip_data::draw::{blend, side_by_side, with_legend};
 use zegclip_data::metrics::{Scores, evaluation_json};
-use zegclip_data::scenes::TestSplit;
 use zegclip_data::{TrainingSetting, resize_bilinear, resize_labels_nearest, write_atomically};
 use zegclip_report::{EvaluationPage, Example, ExampleFigure, ExampleGroup, evaluation_collection};
+use zegclip_scenes::TestSplit;
 
 use crate::arguments::DemoArguments;
 use crate::failure::Failure;

@@ -37,7 +37,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         seen: options.seen.as_deref(),
     })?;
     if let Some(limit) = options.limit {
-        dataset = dataset.first(usize::try_from(limit).unwrap_or(usize::MAX));
+        dataset = dataset.take(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     let mut stem = "evaluation".to_owned();
     if let Some(shard) = options.shard {

@@ -4,10 +4,10 @@ use std::error::Error;
 
 use zegclip_data::datasets::DatasetError;
 use zegclip_data::evaluation::EvaluationError;
-use zegclip_data::scenes::SceneError;
 use zegclip_data::{DataError, ThreadFailed};
 use zegclip_model::ModelError;
 use zegclip_model::device::DeviceError;
+use zegclip_scenes::SceneError;
 use zegclip_train::TrainError;
 use zegclip_weights::{ForeignFile, PickleError, Unsupported, WeightError};
 
@@ -79,7 +79,7 @@ impl Explain for DatasetError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Data(error) => error.hint(),
-            Self::Scenes(error) => error.hint(),
+            Self::Computed(error) => error.downcast_ref().and_then(SceneError::hint),
             Self::Thread(error) => error.hint(),
             Self::Spec { .. } | Self::UnknownDataset { .. } => {
                 some("a data set is NAME=DIR with one of the known names, or the path of a TOML that describes one")
@@ -121,8 +121,10 @@ impl Explain for SceneError {
             Self::Data(error) => error.hint(),
             Self::NoList { .. } => some("a folder of pictures has `pictures.json`, and PNG files at `STYLE/NAME.png`"),
             Self::GroundName { .. } => some("give the picture another name"),
-            Self::NoThing { .. } => some("`zegclip scenes` without `--vocabulary` draws every picture"),
+            Self::NoPicture { .. } => some("`zegclip scenes` without `--vocabulary` draws every picture"),
             Self::FolderExists { .. } => some("name a new folder"),
+            Self::NoArtist { .. } => some("name the artists with `--artists`"),
+            Self::NoEmbeddedPictures => some("name a folder of pictures"),
             _ => None,
         }
     }
@@ -133,7 +135,7 @@ impl Explain for SceneError {
             Self::FolderExists { .. }
                 | Self::NoArtist { .. }
                 | Self::NoList { .. }
-                | Self::NoThing { .. }
+                | Self::NoPicture { .. }
                 | Self::Setting { .. }
                 | Self::UnknownArtist { .. }
         )

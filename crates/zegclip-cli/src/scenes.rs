@@ -1,7 +1,7 @@
 //! `zegclip scenes`
 
 use zegclip_data::Vocabulary;
-use zegclip_data::scenes::{Artists, DATASET_FILE, SceneSettings, Scenes, check_free};
+use zegclip_scenes::{Artists, DATASET_FILE, SceneSettings, Scenes, check_free};
 
 use crate::arguments::{ScenesArguments, SplitName};
 use crate::failure::Failure;

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use zegclip_data::datasets::{Dataset, DatasetError, LabelFolder};
 use zegclip_data::evaluation::{Evaluation, EvaluationError, EvaluationState, Scored};
 use zegclip_data::metrics::Confusion;
-use zegclip_data::{LabelDepth, LabelMap, RgbImage, Vocabulary, encoding_of_written};
+use zegclip_data::{LabelDepth, LabelMap, RgbImage, Vocabulary, output_encoding};
 use zegclip_report::evaluation_page;
 
 use crate::evaluation_files::{EvaluationFiles, print, running};
@@ -42,7 +42,7 @@ fn compare(options: &Comparison) -> Result<(), Failure> {
     let files = prepared(options.output.as_deref(), options.overwrite)?;
     let (truth, vocabulary) = truth(options)?;
     let truth = Arc::new(truth);
-    let (encoding, depth) = encoding_of_written(vocabulary.len());
+    let (encoding, depth) = output_encoding(vocabulary.len());
     let folder = Arc::new(LabelFolder::open(&options.predictions, encoding, depth)?);
     let count = truth.len();
     // Before anything is scored, so that a wrong folder is reported at once.

@@ -43,7 +43,9 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
             Some("refuse") => Unmatched::Refuse,
             Some(name) => Unmatched::Become(name.to_owned()),
         };
-        let (under, matching) = dataset.under(vocabulary, &table, &unmatched).map_err(Failure::usage)?;
+        let (under, matching) = dataset
+            .remap_to(vocabulary, &table, &unmatched)
+            .map_err(Failure::usage)?;
         if !matching.unmatched().is_empty() {
             let treatment = match &unmatched {
                 Unmatched::Become(name) => format!("become `{name}`"),

@@ -242,7 +242,7 @@ fn with_background(listed: &Vocabulary, names: &[String]) -> Result<Vocabulary, 
     if missing.is_empty() {
         return Ok(listed.clone());
     }
-    let mut all: Vec<String> = listed.classes().iter().map(|class| class.written()).collect();
+    let mut all: Vec<String> = listed.classes().iter().map(|class| class.to_spec()).collect();
     all.extend(missing.iter().map(|name| (*name).clone()));
     // The background is seen if all other classes are.
     let all_seen = listed.seen().unseen_count() == 0;

@@ -186,14 +186,14 @@ fn bad_input_is_one_message_and_leaves_nothing() {
     );
     refused(&["--vocabulary", "voc-pictres"], 2, &["did you mean `voc-pictures`?"]);
     refused(&["--artists", ","], 2, &["none is named"]);
-    refused(&["--pictures", &nowhere], 2, &["nowhere` holds no `pictures.json`"]);
+    refused(&["--pictures", &nowhere], 2, &["nowhere` contains no `pictures.json`"]);
     let pictures = folder.path().join("pictures");
     std::fs::create_dir_all(pictures.join("me")).expect("a folder");
     let write = |name: &str, bytes: &[u8]| std::fs::write(pictures.join(name), bytes).expect("a file");
     let folder_of_pictures = pictures.display().to_string();
     let with = ["--split", "test", "--pictures", &folder_of_pictures];
     write("pictures.json", b"{");
-    refused(&with, 1, &["pictures.json` is no list of pictures"]);
+    refused(&with, 1, &["pictures.json` is not a list of pictures"]);
     write("pictures.json", br#"[{ "name": "cat", "styles": ["me"] }]"#);
     refused(&with, 1, &["cannot read `", "me/cat.png`"]);
     write("me/cat.png", b"\x89PNG\r\n\x1a\nbroken");

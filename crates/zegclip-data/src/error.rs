@@ -263,8 +263,8 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// Wraps an I/O error with what was tried on which path; for `map_err`.
-    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    /// [`Self::Io`] from an I/O error, for `map_err`: `DataError::io("read", path)`.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
     }

@@ -10,7 +10,9 @@ use std::{
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation};
 
-use crate::{DataError, jpeg};
+use zegclip_codecs::jpeg::{JpegDecoder, RgbPixels};
+
+use crate::DataError;
 
 /// What a photo may be at most, checked before memory is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +94,11 @@ pub fn read_image(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataErr
 pub fn decode_image(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Result<RgbImage, DataError> {
     limits.check_bytes(bytes.len() as u64, origin)?;
     if format(bytes, origin)? == ImageFormat::Jpeg {
-        let damaged = |problem: jpeg::Problem| damaged(origin, &problem);
-        let photo = jpeg::Jpeg::parse(bytes).map_err(damaged)?;
-        limits.check(photo.size(), origin)?;
-        let orientation = photo.orientation();
-        let mut image = DynamicImage::ImageRgb8(photo.decode().map_err(damaged)?);
+        let (decoder, orientation) = open_jpeg(bytes, origin, limits)?;
+        let decoded = decoder.decode(limits.max_pixels);
+        let RgbPixels { width, height, pixels } = decoded.map_err(|error| damaged(origin, &error))?;
+        let image = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
+        let mut image = DynamicImage::ImageRgb8(image);
         image.apply_orientation(orientation);
         return Ok(image.into_rgb8());
     }
@@ -106,11 +108,19 @@ pub fn decode_image(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Result<
     Ok(to_rgb8(image))
 }
 
-/// Decodes a picture with its transparency, `[height, width, 4]`; a picture without is opaque.
+/// Reads an image with its transparency, `[height, width, 4]`; an image without alpha is opaque.
+///
+/// # Errors
+/// [`DataError::Io`], and those of [`decode_image`].
+pub fn read_rgba_image(path: &Path, limits: &ImageLimits) -> Result<image::RgbaImage, DataError> {
+    decode_rgba_image(&read_bytes(path, limits)?, &origin(path), limits)
+}
+
+/// Decodes an image with its transparency, `[height, width, 4]`; an image without alpha is opaque.
 ///
 /// # Errors
 /// As [`decode_image`].
-pub(crate) fn decode_rgba(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Result<image::RgbaImage, DataError> {
+pub fn decode_rgba_image(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Result<image::RgbaImage, DataError> {
     limits.check_bytes(bytes.len() as u64, origin)?;
     let (decoder, orientation) = open(bytes, origin, limits)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| damaged(origin, &error))?;
@@ -126,9 +136,8 @@ pub fn read_image_size(path: &Path, limits: &ImageLimits) -> Result<(u32, u32), 
     let origin = origin(path);
     let bytes = read_bytes(path, limits)?;
     let ((width, height), orientation) = if format(&bytes, &origin)? == ImageFormat::Jpeg {
-        let photo = jpeg::Jpeg::parse(&bytes).map_err(|problem| damaged(&origin, &problem))?;
-        limits.check(photo.size(), &origin)?;
-        (photo.size(), photo.orientation())
+        let (decoder, orientation) = open_jpeg(&bytes, &origin, limits)?;
+        (decoder.dimensions(), orientation)
     } else {
         let (decoder, orientation) = open(&bytes, &origin, limits)?;
         (decoder.dimensions(), orientation)
@@ -177,6 +186,18 @@ fn format(bytes: &[u8], origin: &str) -> Result<ImageFormat, DataError> {
             found,
         }
     })
+}
+
+/// Reads the headers of a JPEG file, and its orientation from the first Exif chunk that states one.
+fn open_jpeg<'a>(
+    bytes: &'a [u8],
+    origin: &str,
+    limits: &ImageLimits,
+) -> Result<(JpegDecoder<'a>, Orientation), DataError> {
+    let decoder = JpegDecoder::new(bytes).map_err(|error| damaged(origin, &error))?;
+    limits.check(decoder.dimensions(), origin)?;
+    let orientation = decoder.exif_chunks().find_map(Orientation::from_exif_chunk);
+    Ok((decoder, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
 fn open<'a>(

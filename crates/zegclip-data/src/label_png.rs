@@ -114,7 +114,7 @@ fn unpack(row: &[u8], bits: u8) -> Box<dyn Iterator<Item = u16> + '_> {
 ///
 /// Up to 255 classes it is a palette PNG of 8 bits in which ignored pixels are 255, and so it is for 256 classes if no
 /// pixel is ignored. Longer lists do not fit: they are written as 16-bit grey without colours, ignored pixels 65,535.
-/// [`encoding_of_written`] reads either back.
+/// [`output_encoding`] reads either back.
 ///
 /// # Errors
 /// [`DataError::Io`], and [`DataError::ClassOutOfRange`] for a label without colour.
@@ -165,7 +165,7 @@ pub fn encode_label_png(labels: &LabelMap, palette: &[Color]) -> Result<Vec<u8>,
 }
 
 /// What the values of files by [`write_label_png`] mean, for a list of `classes` classes, and how deep they are.
-pub fn encoding_of_written(classes: usize) -> (crate::LabelEncoding, LabelDepth) {
+pub fn output_encoding(classes: usize) -> (crate::LabelEncoding, LabelDepth) {
     let depth = if classes < PALETTE_LENGTH {
         LabelDepth::Eight
     } else {
@@ -217,7 +217,7 @@ mod tests {
             let path = folder.path().join("labels.png");
             let palette = crate::palette::distinct_palette(classes as usize);
             write_label_png(&path, &labels, &palette).unwrap();
-            let (encoding, depth) = encoding_of_written(classes as usize);
+            let (encoding, depth) = output_encoding(classes as usize);
             let decoded = encoding.decode(&read_label_png(&path, &ImageLimits::default(), depth).unwrap());
             assert_eq!(decoded.labels.as_raw(), labels.as_raw(), "{classes} classes");
             assert_eq!(decoded.unknown, []);

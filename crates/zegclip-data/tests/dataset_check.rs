@@ -21,7 +21,7 @@ fn labels(id: &str) -> String {
 
 fn report(spec: &str, root: &Path, split: &str, options: CheckOptions) -> CheckReport {
     check(
-        &DatasetSpec::new(spec, root).unwrap().survey(split).unwrap(),
+        &DatasetSpec::new(spec, root).unwrap().open_incomplete(split).unwrap(),
         options,
         || (),
     )
@@ -279,7 +279,10 @@ fn counts_are_those_of_an_independent_reader_and_the_report_survives_json() {
 
 #[test]
 fn the_report_is_the_same_for_any_number_of_threads() {
-    let dataset = DatasetSpec::new("coco-stuff", &coco()).unwrap().survey("val").unwrap();
+    let dataset = DatasetSpec::new("coco-stuff", &coco())
+        .unwrap()
+        .open_incomplete("val")
+        .unwrap();
     let count = std::sync::atomic::AtomicUsize::new(0);
     let progress = || {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -367,7 +367,9 @@ fn labels_that_are_wrong_are_one_clear_error_each() {
 fn coco_is_scored_under_the_classes_of_voc() {
     let coco = open("coco-stuff", &coco(), "val");
     let voc = Vocabulary::built_in("voc20").unwrap();
-    let (crossed, matching) = coco.under(voc.clone(), &BTreeMap::new(), &Unmatched::Ignore).unwrap();
+    let (crossed, matching) = coco
+        .remap_to(voc.clone(), &BTreeMap::new(), &Unmatched::Ignore)
+        .unwrap();
     assert_eq!(
         (crossed.vocabulary().name(), matching.unmatched().len()),
         ("voc20", 151)
@@ -385,7 +387,7 @@ fn coco_is_scored_under_the_classes_of_voc() {
     let table = BTreeMap::from([("tree".to_owned(), "tree".to_owned())]);
     let context = Vocabulary::built_in("context60").unwrap();
     let (again, _) = crossed
-        .under(context, &table, &Unmatched::Become("background".to_owned()))
+        .remap_to(context, &table, &Unmatched::Become("background".to_owned()))
         .unwrap();
     let tree = again.vocabulary().find("tree");
     assert!((0..again.len()).any(|index| again.labels(index).unwrap().iter().any(|label| label == tree)));

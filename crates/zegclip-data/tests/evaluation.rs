@@ -142,7 +142,7 @@ fn an_error_keeps_what_was_done_before() {
 
 #[test]
 fn a_foreign_or_broken_state_is_refused() {
-    let dataset = voc().first(3);
+    let dataset = voc().take(3);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("state.json");
     let identity = |model: &str| BTreeMap::from([("model".to_owned(), model.to_owned())]);

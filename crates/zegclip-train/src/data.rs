@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
-use zegclip_data::datasets::{DatasetSpec, TrainingSet};
+use zegclip_data::datasets::TrainingSet;
 use zegclip_data::{Batch, Loader, LoaderSettings, TrainingSetting, Vocabulary};
 
 use crate::training::{FailureSlot, Fingerprints, ordered_loader};
@@ -29,7 +29,7 @@ impl TrainData {
     /// # Errors
     /// [`TrainError::Dataset`] if it is incomplete, [`TrainError::NoSeenClass`].
     pub fn open(config: &TrainConfig) -> Result<Self, TrainError> {
-        let spec = DatasetSpec::parse(&config.data.dataset)?;
+        let spec = zegclip_scenes::dataset_spec(&config.data.dataset)?;
         let split = config
             .data
             .split

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use zegclip_data::DataError;
 use zegclip_data::datasets::DatasetError;
-use zegclip_data::scenes::SceneError;
 use zegclip_model::ModelError;
+use zegclip_scenes::SceneError;
 use zegclip_weights::WeightError;
 
 /// Errors of the training crate.

@@ -145,7 +145,7 @@ pub(crate) fn score_columns() -> Vec<ScoreColumn<ImageScores>> {
 /// The same few samples each time, from all over the list.
 fn sample_evenly(dataset: &Dataset) -> Dataset {
     let every = dataset.len().div_ceil(EXAMPLES).max(1);
-    dataset.shard(0, every).first(EXAMPLES)
+    dataset.shard(0, every).take(EXAMPLES)
 }
 
 /// What keeps an image from being read.

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use zegclip_data::evaluation::Evaluation;
 use zegclip_data::metrics::Confusion;
-use zegclip_data::scenes::{Scene, SceneSettings, Scenes, TestSplit};
 use zegclip_data::{LabelMap, Vocabulary};
+use zegclip_scenes::{Scene, SceneSettings, Scenes, TestSplit};
 
 use crate::{Error, SegmentOptions, Segmenter};
 
@@ -57,7 +57,7 @@ pub struct DemoResult {
 /// use zegclip::demo::{DemoSettings, run};
 /// use zegclip::Segmenter;
 /// use zegclip_data::metrics::Scores;
-/// use zegclip_data::scenes::TestSplit;
+/// use zegclip_scenes::TestSplit;
 ///
 /// let segmenter = Segmenter::demo("cpu".parse()?)?;
 /// let settings = DemoSettings { scenes: 50, shown: 0, size: 128, seed: 0 };

@@ -19,7 +19,7 @@ pub enum Error {
     Data(#[from] DataError),
     /// No scenes can be composed.
     #[error(transparent)]
-    Scenes(#[from] zegclip_data::scenes::SceneError),
+    Scenes(#[from] zegclip_scenes::SceneError),
     /// A data set cannot be evaluated.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),

@@ -393,7 +393,7 @@ fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
 }
 
 fn key_of(classes: &Vocabulary) -> String {
-    let names: Vec<String> = classes.classes().iter().map(|class| class.written()).collect();
+    let names: Vec<String> = classes.classes().iter().map(|class| class.to_spec()).collect();
     format!("{}\u{1}{}", names.join("\n"), classes.templates().join("\n"))
 }
 

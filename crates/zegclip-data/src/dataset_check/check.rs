@@ -116,7 +116,7 @@ struct Checked {
 
 impl Checked {
     fn read(mut self, dataset: &Dataset, index: usize, sample: &Sample, options: CheckOptions) -> Self {
-        let has_image = sample.image_path().is_some() || sample.is_composed();
+        let has_image = sample.image_path().is_some() || sample.is_computed();
         let image = has_image.then(|| dataset.image(index));
         let image_size = match image {
             Some(Ok(image)) => Some(image.dimensions()),
@@ -130,7 +130,7 @@ impl Checked {
         };
         let path = match sample.label_path() {
             Some(path) => path,
-            None if sample.is_composed() => Path::new(""),
+            None if sample.is_computed() => Path::new(""),
             None => return self,
         };
         match dataset.decode(index) {

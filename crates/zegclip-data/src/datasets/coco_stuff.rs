@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::DatasetError;
+use super::error::DatasetError;
+use super::file_index::{FileIndex, Files};
 use super::layout::{Place, candidates};
 use super::sample::LabelSource;
-use super::survey::{Files, Survey};
 use crate::{ClassIndex, DataError, LabelEncoding, Vocabulary};
 
 const ROOTS: [&str; 3] = ["", "coco_stuff164k", "coco"];
@@ -20,7 +20,7 @@ const TRAIN_IDS: &str = "_labelTrainIds.png";
 const MISSING_IDS: [u16; 11] = [12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91];
 const LAST_ID: u16 = 182;
 
-pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>) -> Result<Survey, DatasetError> {
+pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>) -> Result<FileIndex, DatasetError> {
     let year = match split {
         "train" | "train2017" => "train2017",
         "val" | "val2017" => "val2017",
@@ -33,7 +33,7 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
         .unwrap_or_else(|| place.root.join(&photos));
     let images = Files::<PathBuf>::in_folder(&photos, ".jpg")?;
     let labels = labels(place, year, &vocabulary)?;
-    Ok(Survey::of_files(vocabulary, &images, &labels))
+    Ok(FileIndex::of_files(vocabulary, &images, &labels))
 }
 
 /// The label files of the first folder that has any, `*_labelTrainIds.png` before raw ones.

@@ -13,11 +13,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DatasetError;
 use super::detail::Detail;
+use super::error::DatasetError;
+use super::file_index::{FileIndex, Files};
 use super::layout::{Place, candidates, read_list};
 use super::sample::{LabelFile, LabelSource};
-use super::survey::{Files, Survey};
 use crate::toml_table::read_text;
 use crate::{ClassIndex, DataError, LabelEncoding, Vocabulary};
 
@@ -47,7 +47,7 @@ const CATEGORIES: [u16; 59] = [
 ];
 const LAST_CATEGORY: u16 = 459;
 
-pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>) -> Result<Survey, DatasetError> {
+pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>) -> Result<FileIndex, DatasetError> {
     if !SPLITS.contains(&split) {
         return Err(place.unknown_split(split, &SPLITS));
     }
@@ -71,7 +71,13 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
         }
         _ => listed(place, split, &labels)?,
     };
-    Ok(Survey::of_list(vocabulary, ids, &list, &images, &labels.into_files()))
+    Ok(FileIndex::of_list(
+        vocabulary,
+        ids,
+        &list,
+        &images,
+        &labels.into_files(),
+    ))
 }
 
 /// Label files, and the annotation file where they are in one.
@@ -117,7 +123,12 @@ fn labels(place: &Place<'_>, vocabulary: &Vocabulary) -> Result<Labels, DatasetE
     }
     let encoding = Arc::new(category_encoding(vocabulary)?);
     if let Some(path) = place.find(&candidates(&NEAR, &ANNOTATIONS)) {
-        let (annotations, path) = (Arc::new(Detail::read(&path)?), Arc::<Path>::from(path));
+        let file = std::fs::File::open(&path).map_err(DataError::io("read", &path))?;
+        let annotations = Detail::read(file).map_err(|source| DatasetError::Detail {
+            path: path.clone(),
+            source,
+        })?;
+        let (annotations, path) = (Arc::new(annotations), Arc::<Path>::from(path));
         let sources = annotations.images().map(|(position, image)| {
             let file = LabelFile::Detail {
                 path: path.clone(),

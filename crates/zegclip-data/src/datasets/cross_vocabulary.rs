@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::DatasetError;
+use super::error::DatasetError;
 use crate::toml_table::read_text;
 use crate::{ClassIndex, DataError, LabelMap, Vocabulary};
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use super::cross_vocabulary::{ClassMatching, Unmatched};
-use super::survey::Survey;
-use super::{DatasetError, DatasetSpec, PairProblem, Sample, TrainingSet};
-use crate::{DecodedLabels, ImageLimits, LabelMap, TrainingSetting, Vocabulary, read_image};
+use super::error::DatasetError;
+use super::file_index::{FileIndex, PairProblem};
+use super::sample::Sample;
+use crate::{DecodedLabels, ImageLimits, LabelMap, Vocabulary, read_image};
 
 /// A split of a data set. Sharing and cloning it is cheap.
 ///
@@ -26,8 +27,8 @@ pub struct Dataset {
     name: String,
     split: String,
     vocabulary: Arc<Vocabulary>,
-    /// The classes that the label files know, where labels are mapped from them.
-    filed: Arc<Vocabulary>,
+    /// The classes of the label files, from which [`ClassMatching`] maps.
+    source_vocabulary: Arc<Vocabulary>,
     samples: Arc<[Sample]>,
     problems: Arc<[PairProblem]>,
     photos: String,
@@ -36,23 +37,15 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens a complete split of a benchmark by its name, see [`DatasetSpec`].
-    ///
-    /// # Errors
-    /// Those of [`DatasetSpec::new`] and [`DatasetSpec::open`].
-    pub fn open(name: &str, root: &Path, split: &str) -> Result<Self, DatasetError> {
-        DatasetSpec::new(name, root)?.open(split)
-    }
-
-    pub(super) fn new(name: &str, split: &str, survey: Survey) -> Self {
+    pub(super) fn new(name: &str, split: &str, index: FileIndex) -> Self {
         Self {
             name: name.to_owned(),
             split: split.to_owned(),
-            filed: survey.vocabulary.clone(),
-            vocabulary: survey.vocabulary,
-            samples: survey.samples.into(),
-            problems: survey.problems.into(),
-            photos: survey.photos,
+            source_vocabulary: index.vocabulary.clone(),
+            vocabulary: index.vocabulary,
+            samples: index.samples.into(),
+            problems: index.problems.into(),
+            photos: index.photos,
             limits: ImageLimits::default(),
             matching: None,
         }
@@ -97,7 +90,7 @@ impl Dataset {
     pub fn has_images(&self) -> bool {
         self.samples
             .iter()
-            .any(|sample| sample.image.is_some() || sample.is_composed())
+            .any(|sample| sample.image.is_some() || sample.is_computed())
     }
 
     /// The same data set, if nothing is missing from it.
@@ -124,7 +117,7 @@ impl Dataset {
 
     /// The first `samples` samples.
     #[must_use]
-    pub fn first(&self, samples: usize) -> Self {
+    pub fn take(&self, samples: usize) -> Self {
         Self {
             samples: self.samples.iter().take(samples).cloned().collect(),
             ..self.clone()
@@ -148,17 +141,23 @@ impl Dataset {
         }
     }
 
-    /// The same samples scored under another vocabulary, see [`ClassMatching::new`]; its seen classes hold from here on.
+    /// The same samples with labels mapped to the classes of `vocabulary`, which also decides which classes are seen; see
+    /// [`ClassMatching::new`].
     ///
     /// # Errors
     /// Those of [`ClassMatching::new`].
-    pub fn under(
+    pub fn remap_to(
         &self,
         vocabulary: Vocabulary,
         table: &BTreeMap<String, String>,
         unmatched: &Unmatched,
     ) -> Result<(Self, Arc<ClassMatching>), DatasetError> {
-        let matching = Arc::new(ClassMatching::new(&self.filed, &vocabulary, table, unmatched)?);
+        let matching = Arc::new(ClassMatching::new(
+            &self.source_vocabulary,
+            &vocabulary,
+            table,
+            unmatched,
+        )?);
         let dataset = Self {
             vocabulary: Arc::new(vocabulary),
             matching: Some(matching.clone()),
@@ -167,22 +166,14 @@ impl Dataset {
         Ok((dataset, matching))
     }
 
-    /// The training set of a setting. It takes the data set, whose labels cannot be had from it.
-    ///
-    /// # Errors
-    /// [`DatasetError::Incomplete`], and [`DatasetError::NoImage`] for a data set without photos.
-    pub fn into_training(self, setting: TrainingSetting) -> Result<TrainingSet, DatasetError> {
-        TrainingSet::new(self, setting)
-    }
-
     /// Reads a photo, `[height, width, 3]`.
     ///
     /// # Errors
     /// [`DatasetError::OutOfRange`], [`DatasetError::NoImage`], and [`DatasetError::Data`] for a file that cannot be read.
     pub fn image(&self, index: usize) -> Result<RgbImage, DatasetError> {
         let sample = self.sample(index)?;
-        if let Some(scene) = &sample.scene {
-            return Ok(scene.load().0);
+        if let Some(computed) = &sample.computed {
+            return Ok(computed.load().0);
         }
         let path = sample.image.as_ref().ok_or_else(|| DatasetError::NoImage {
             dataset: self.name.clone(),
@@ -217,8 +208,8 @@ impl Dataset {
     /// Those of [`Self::image`] and [`Self::labels`], and [`DatasetError::SizeMismatch`].
     pub fn load(&self, index: usize) -> Result<(RgbImage, LabelMap), DatasetError> {
         let sample = self.sample(index)?;
-        if let Some(scene) = &sample.scene {
-            let (image, labels) = scene.load();
+        if let Some(computed) = &sample.computed {
+            let (image, labels) = computed.load();
             return Ok((image, self.matched(labels)));
         }
         let (image, labels) = (self.image(index)?, self.labels(index)?);
@@ -237,9 +228,9 @@ impl Dataset {
     /// Reads labels, and values that mean nothing besides.
     pub(crate) fn decode(&self, index: usize) -> Result<DecodedLabels, DatasetError> {
         let sample = self.sample(index)?;
-        if let Some(scene) = &sample.scene {
+        if let Some(computed) = &sample.computed {
             return Ok(DecodedLabels {
-                labels: self.matched(scene.load().1),
+                labels: self.matched(computed.load().1),
                 unknown: Vec::new(),
             });
         }

@@ -5,12 +5,11 @@
 //! official `getMask` does. Parts, boundaries, occlusion and joints are skipped.
 
 use std::collections::HashMap;
-use std::io::BufReader;
-use std::path::Path;
+use std::io::{BufReader, Read};
 
 use serde::Deserialize;
 
-use crate::{DataError, RawLabels};
+use crate::RawLabels;
 
 /// Why an annotation file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -94,16 +93,9 @@ enum Counts {
 const MAX_PIXELS: u64 = 1 << 28;
 
 impl Detail {
-    /// Reads an annotation file.
-    pub(super) fn read(path: &Path) -> Result<Self, super::DatasetError> {
-        let wrong = |source| super::DatasetError::Detail {
-            path: path.into(),
-            source,
-        };
-        let file = std::fs::File::open(path).map_err(DataError::io("read", path))?;
-        let file: File = serde_json::from_reader(BufReader::with_capacity(1 << 20, file))
-            .map_err(|error| wrong(DetailError::Json(error)))?;
-        Self::from_file(file).map_err(wrong)
+    /// Reads the contents of an annotation file.
+    pub(super) fn read(file: impl Read) -> Result<Self, DetailError> {
+        Self::from_file(serde_json::from_reader(BufReader::with_capacity(1 << 20, file))?)
     }
 
     fn from_file(file: File) -> Result<Self, DetailError> {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::detail::DetailError;
-use super::mat5::Mat5Error;
-use crate::scenes::SceneError;
+use zegclip_codecs::Mat5Error;
+
 use crate::{DataError, ThreadFailed};
 
 /// Why a data set cannot be opened, or one of its samples not be read.
@@ -15,9 +15,9 @@ pub enum DatasetError {
     #[error(transparent)]
     Data(#[from] DataError),
 
-    /// Scenes cannot be composed.
+    /// The samples of a [`ComputedDataset`](super::ComputedDataset) cannot be computed.
     #[error(transparent)]
-    Scenes(#[from] SceneError),
+    Computed(Box<dyn std::error::Error + Send + Sync>),
 
     /// Text that should be `NAME=DIR` or the path of a TOML is neither.
     #[error(

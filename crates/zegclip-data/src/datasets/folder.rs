@@ -24,9 +24,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::DatasetError;
+use super::error::DatasetError;
+use super::file_index::{FileIndex, Files};
 use super::layout::Place;
-use super::survey::{Files, Survey};
 use crate::toml_table::{check_keys, parse, read_text};
 use crate::vocabulary::VOCABULARY_KEYS;
 use crate::{DataError, Vocabulary};
@@ -95,7 +95,7 @@ impl FolderDescription {
         self.splits.keys().map(String::as_str)
     }
 
-    pub(super) fn survey(&self, split: &str) -> Result<Survey, DatasetError> {
+    pub(super) fn index(&self, split: &str) -> Result<FileIndex, DatasetError> {
         let place = Place {
             dataset: self.vocabulary.name(),
             root: &self.folder,
@@ -127,7 +127,7 @@ impl FolderDescription {
         let labels = labels.into_label_pngs(self.vocabulary.encoding().clone());
         let vocabulary = self.vocabulary.clone();
         match &entry.list {
-            None => Ok(Survey::of_files(vocabulary, &images, &labels)),
+            None => Ok(FileIndex::of_files(vocabulary, &images, &labels)),
             Some(list) => {
                 let path = self.folder.join(list);
                 let text = read_text(&path)?;
@@ -140,7 +140,7 @@ impl FolderDescription {
                 if ids.is_empty() {
                     return Err(DatasetError::EmptyList { path });
                 }
-                Ok(Survey::of_list(vocabulary, ids, &path, &images, &labels))
+                Ok(FileIndex::of_list(vocabulary, ids, &path, &images, &labels))
             }
         }
     }
@@ -246,19 +246,19 @@ mod tests {
         let description = description.unwrap();
         assert_eq!(description.vocabulary.name(), "farm");
         assert_eq!(description.splits().collect::<Vec<_>>(), ["train", "val"]);
-        let survey = description.survey("train").unwrap();
+        let index = description.index("train").unwrap();
         assert_eq!(
-            survey.samples.iter().map(|sample| sample.id()).collect::<Vec<_>>(),
+            index.samples.iter().map(|sample| sample.id()).collect::<Vec<_>>(),
             ["2", "a/1"]
         );
-        assert!(survey.problems.is_empty(), "{:?}", survey.problems);
-        assert!(survey.samples[1].label_path().unwrap().ends_with("masks/a/1_mask.png"));
+        assert!(index.problems.is_empty(), "{:?}", index.problems);
+        assert!(index.samples[1].label_path().unwrap().ends_with("masks/a/1_mask.png"));
     }
 
     #[test]
     fn a_missing_partner_and_a_double_are_told() {
         let (_folder, description) = farm(FARM, &["photos/1.jpg", "masks/3_mask.png"]);
-        let problems = description.unwrap().survey("train").unwrap().problems;
+        let problems = description.unwrap().index("train").unwrap().problems;
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             problems,
@@ -269,7 +269,7 @@ mod tests {
         );
         let both = FARM.replace("**/*.jpg", "*.*");
         let (_folder, description) = farm(&both, &["photos/1.jpg", "photos/1.jpeg"]);
-        let error = description.unwrap().survey("train").unwrap_err().to_string();
+        let error = description.unwrap().index("train").unwrap_err().to_string();
         assert!(error.contains("are both the image of `1`"), "{error}");
     }
 
@@ -278,13 +278,13 @@ mod tests {
         let (folder, description) = farm(FARM, &["photos/1.jpg", "photos/2.jpg", "masks/1.png", "masks/2.png"]);
         let description = description.unwrap();
         let list = folder.path().join("val.txt");
-        assert!(description.survey("val").unwrap_err().to_string().contains("val.txt"));
+        assert!(description.index("val").unwrap_err().to_string().contains("val.txt"));
         std::fs::write(&list, "\n").unwrap();
-        assert!(matches!(description.survey("val"), Err(DatasetError::EmptyList { .. })));
+        assert!(matches!(description.index("val"), Err(DatasetError::EmptyList { .. })));
         std::fs::write(&list, "2\n2\n9\n").unwrap();
-        let survey = description.survey("val").unwrap();
-        assert_eq!(survey.samples.len(), 2);
-        let problems: Vec<_> = survey.problems.iter().map(super::super::PairProblem::id).collect();
+        let index = description.index("val").unwrap();
+        assert_eq!(index.samples.len(), 2);
+        let problems: Vec<_> = index.problems.iter().map(super::super::PairProblem::id).collect();
         assert_eq!(problems, ["2", "9", "9"]);
     }
 
@@ -294,7 +294,7 @@ mod tests {
             assert!(FARM.contains(from));
             let (_folder, description) = farm(&FARM.replacen(from, to, 1), &[]);
             description
-                .and_then(|description| description.survey("train").map(|_| ()))
+                .and_then(|description| description.index("train").map(|_| ()))
                 .unwrap_err()
                 .to_string()
         };
@@ -313,7 +313,7 @@ mod tests {
         let (_folder, description) = farm("classes = [\"a\"]", &[]);
         assert!(description.unwrap_err().to_string().contains("it has no split"));
         let (_folder, description) = farm(FARM, &[]);
-        let error = description.unwrap().survey("trian").unwrap_err().to_string();
+        let error = description.unwrap().index("trian").unwrap_err().to_string();
         assert!(error.contains("no split `trian` (did you mean `train`?)"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DatasetError;
+use super::error::DatasetError;
 use crate::{DataError, ImageLimits, LabelDepth, LabelEncoding, LabelMap, read_label_png};
 
 /// How mmsegmentation's scripts end the names of COCO-Stuff's label files. They lie beside others, which are not meant.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::DatasetError;
+use super::error::DatasetError;
 use crate::DataError;
 use crate::suggestion::hint;
 use crate::toml_table::{quoted, read_text};

@@ -4,30 +4,29 @@
 //! one. Which layout a folder has is found by looking; how labels are encoded is known here only.
 
 mod coco_stuff;
-mod composed;
+mod computed;
 mod context;
 mod cross_vocabulary;
 mod dataset;
 mod detail;
 mod drawing;
 mod error;
+mod file_index;
 mod folder;
 mod label_folder;
 mod layout;
-mod mat5;
 mod sample;
 mod spec;
-mod survey;
 mod training_set;
 mod voc;
 
+pub use computed::{ComputedDataset, ComputedSplit};
 pub use cross_vocabulary::{ClassMatching, Unmatched};
 pub use dataset::Dataset;
 pub use detail::DetailError;
 pub use error::DatasetError;
+pub use file_index::PairProblem;
 pub use label_folder::LabelFolder;
-pub use mat5::{MAX_INFLATED_BYTES, Mat5Error};
 pub use sample::Sample;
 pub use spec::DatasetSpec;
-pub use survey::PairProblem;
 pub use training_set::TrainingSet;

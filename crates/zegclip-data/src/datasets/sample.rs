@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DatasetError;
-use super::composed::ComposedScene;
+use zegclip_codecs::mat5::read_label_matrix;
+
+use super::computed::ComputedSample;
 use super::detail::Detail;
-use super::mat5::read_label_matrix;
+use super::error::DatasetError;
 use crate::{DataError, DecodedLabels, ImageLimits, LabelDepth, LabelEncoding, RawLabels, read_label_png};
 
 /// A photo and its label file; either may be absent from a data set that is not complete.
@@ -16,7 +17,7 @@ pub struct Sample {
     pub(super) image: Option<PathBuf>,
     pub(super) labels: Option<LabelSource>,
     /// Instead of both files.
-    pub(super) scene: Option<ComposedScene>,
+    pub(super) computed: Option<ComputedSample>,
 }
 
 impl Sample {
@@ -30,9 +31,9 @@ impl Sample {
         self.image.as_deref()
     }
 
-    /// Whether photo and labels are made when they are read, so that there are no files.
-    pub fn is_composed(&self) -> bool {
-        self.scene.is_some()
+    /// Whether image and labels are computed when they are read, without files.
+    pub fn is_computed(&self) -> bool {
+        self.computed.is_some()
     }
 
     /// The file that holds the labels; several samples may share it.

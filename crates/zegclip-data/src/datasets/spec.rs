@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::computed::{ComputedDataset, ComputedSample};
+use super::dataset::Dataset;
+use super::error::DatasetError;
+use super::file_index::FileIndex;
 use super::folder::FolderDescription;
 use super::layout::Place;
-use super::survey::Survey;
-use super::{Dataset, DatasetError, coco_stuff, composed, context, voc};
+use super::sample::Sample;
+use super::{coco_stuff, context, voc};
 use crate::Vocabulary;
 use crate::suggestion::hint;
 use crate::toml_table::quoted;
@@ -37,11 +41,7 @@ enum Source {
         path: PathBuf,
         description: Arc<FolderDescription>,
     },
-    Scenes {
-        name: &'static str,
-        /// Of pictures; empty for the embedded ones.
-        pictures: PathBuf,
-    },
+    Computed(Arc<dyn ComputedDataset>),
 }
 
 #[derive(Debug)]
@@ -98,7 +98,7 @@ const VALIDATION: &str = "val";
 const TRAINING: &str = "train";
 
 impl DatasetSpec {
-    /// Reads `NAME=DIR`, the path of a TOML, `scenes` or `voc-scenes`, or these with a folder of pictures: `scenes=DIR`.
+    /// Reads `NAME=DIR`, or the path of a TOML.
     ///
     /// # Errors
     /// [`DatasetError::Spec`], [`DatasetError::UnknownDataset`], and [`DatasetError::Data`] for a wrong TOML.
@@ -108,9 +108,6 @@ impl DatasetSpec {
                 .extension()
                 .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
         };
-        if let Some(name) = composed::name(text) {
-            return Self::scenes(name, None);
-        }
         match text.split_once('=') {
             Some((name, root)) if !root.is_empty() && !is_toml(name) => Self::new(name, Path::new(root)),
             _ if is_toml(text) => Self::from_toml(Path::new(text)),
@@ -127,9 +124,6 @@ impl DatasetSpec {
     /// [`DatasetError::UnknownDataset`], which names the nearest.
     pub fn new(name: &str, root: &Path) -> Result<Self, DatasetError> {
         let lower = name.trim().to_lowercase();
-        if let Some(name) = composed::name(&lower) {
-            return Self::scenes(name, Some(root));
-        }
         let alias = ALIASES
             .iter()
             .find(|(alias, _)| *alias == lower)
@@ -181,28 +175,17 @@ impl DatasetSpec {
         })
     }
 
-    /// Composed scenes of 128 × 128 pixels, of the pictures in a folder or the embedded ones. Splits: `train`,
-    /// `known_artists` and `unknown_artist`, the last two to be scored on.
-    fn scenes(name: &'static str, pictures: Option<&Path>) -> Result<Self, DatasetError> {
-        let vocabulary = match pictures {
-            None => composed::vocabulary(name)?,
-            Some(_) => composed::scenes(pictures, composed::settings(name, composed::TRAINING)?)?
-                .vocabulary()
-                .clone(),
-        };
-        Ok(Self {
-            source: Source::Scenes {
-                name,
-                pictures: pictures.unwrap_or(Path::new("")).to_owned(),
-            },
-            vocabulary: Arc::new(vocabulary),
-        })
+    /// A data set whose samples are computed when they are read.
+    pub fn computed(dataset: Arc<dyn ComputedDataset>) -> Self {
+        Self {
+            vocabulary: Arc::new(dataset.vocabulary().clone()),
+            source: Source::Computed(dataset),
+        }
     }
 
     /// The names that [`Self::new`] knows.
     pub fn names() -> Vec<&'static str> {
-        let benchmarks = BENCHMARKS.iter().map(|benchmark| benchmark.name);
-        benchmarks.chain([composed::SCENES, composed::VOC_SCENES]).collect()
+        BENCHMARKS.iter().map(|benchmark| benchmark.name).collect()
     }
 
     /// What the data set is called.
@@ -210,16 +193,15 @@ impl DatasetSpec {
         match &self.source {
             Source::Benchmark { benchmark, .. } => benchmark.name,
             Source::Folder { .. } => self.vocabulary.name(),
-            Source::Scenes { name, .. } => name,
+            Source::Computed(dataset) => dataset.name(),
         }
     }
 
-    /// The folder or TOML; empty for scenes of the embedded pictures.
+    /// The folder or TOML; empty for samples that are computed from neither.
     pub fn path(&self) -> &Path {
         match &self.source {
-            Source::Benchmark { root: path, .. }
-            | Source::Folder { path, .. }
-            | Source::Scenes { pictures: path, .. } => path,
+            Source::Benchmark { root: path, .. } | Source::Folder { path, .. } => path,
+            Source::Computed(dataset) => dataset.path(),
         }
     }
 
@@ -236,7 +218,7 @@ impl DatasetSpec {
                 ..
             } => voc::TRAIN_AUG,
             Source::Benchmark { .. } => TRAINING,
-            Source::Scenes { .. } => composed::TRAINING,
+            Source::Computed(dataset) => dataset.training_split(),
             Source::Folder { description, .. } => first_of(description, TRAINING),
         }
     }
@@ -245,7 +227,7 @@ impl DatasetSpec {
     pub fn validation_split(&self) -> &str {
         match &self.source {
             Source::Benchmark { .. } => VALIDATION,
-            Source::Scenes { .. } => composed::KNOWN,
+            Source::Computed(dataset) => dataset.validation_split(),
             Source::Folder { description, .. } => first_of(description, VALIDATION),
         }
     }
@@ -253,24 +235,21 @@ impl DatasetSpec {
     /// Opens a split that is complete.
     ///
     /// # Errors
-    /// [`DatasetError::Incomplete`] if a photo or label file is missing, and those of [`Self::survey`].
+    /// [`DatasetError::Incomplete`] if a photo or label file is missing, and those of [`Self::open_incomplete`].
     pub fn open(&self, split: &str) -> Result<Dataset, DatasetError> {
-        self.survey(split)?.complete()
+        self.open_incomplete(split)?.complete()
     }
 
-    /// Opens a split whatever it lacks; [`Dataset::problems`] lists that.
+    /// Opens a split of which files may be missing; [`Dataset::problems`] lists them.
     ///
     /// # Errors
     /// [`DatasetError::Layout`] if folders or lists are not where they should be, [`DatasetError::UnknownSplit`],
     /// [`DatasetError::EmptyList`], [`DatasetError::NoSamples`], and what is wrong with files that say which samples
     /// there are.
-    pub fn survey(&self, split: &str) -> Result<Dataset, DatasetError> {
-        let survey: Survey = match &self.source {
-            Source::Folder { description, .. } => description.survey(split)?,
-            Source::Scenes { name, pictures } => {
-                let pictures = (!pictures.as_os_str().is_empty()).then_some(pictures.as_path());
-                composed::survey(name, pictures, split)?
-            }
+    pub fn open_incomplete(&self, split: &str) -> Result<Dataset, DatasetError> {
+        let index = match &self.source {
+            Source::Folder { description, .. } => description.index(split)?,
+            Source::Computed(dataset) => computed_index(dataset.as_ref(), split)?,
             Source::Benchmark { benchmark, root } => {
                 let place = Place {
                     dataset: benchmark.name,
@@ -278,14 +257,51 @@ impl DatasetSpec {
                 };
                 let vocabulary = self.vocabulary.clone();
                 match benchmark.kind {
-                    Kind::Voc => voc::survey(&place, split, vocabulary)?,
-                    Kind::CocoStuff => coco_stuff::survey(&place, split, vocabulary)?,
-                    Kind::Context => context::survey(&place, split, vocabulary)?,
+                    Kind::Voc => voc::index(&place, split, vocabulary)?,
+                    Kind::CocoStuff => coco_stuff::index(&place, split, vocabulary)?,
+                    Kind::Context => context::index(&place, split, vocabulary)?,
                 }
             }
         };
-        Ok(Dataset::new(self.name(), split, survey))
+        Ok(Dataset::new(self.name(), split, index))
     }
+}
+
+impl Dataset {
+    /// Opens a complete split of a benchmark by its name, see [`DatasetSpec`].
+    ///
+    /// # Errors
+    /// Those of [`DatasetSpec::new`] and [`DatasetSpec::open`].
+    pub fn open(name: &str, root: &Path, split: &str) -> Result<Self, DatasetError> {
+        DatasetSpec::new(name, root)?.open(split)
+    }
+}
+
+fn computed_index(dataset: &dyn ComputedDataset, split: &str) -> Result<FileIndex, DatasetError> {
+    let splits = dataset.splits();
+    if !splits.contains(&split) {
+        let place = Place {
+            dataset: dataset.name(),
+            root: dataset.path(),
+        };
+        return Err(place.unknown_split(split, &splits));
+    }
+    let samples = dataset.open(split).map_err(DatasetError::Computed)?;
+    let sample = |index| Sample {
+        id: samples.id(index),
+        image: None,
+        labels: None,
+        computed: Some(ComputedSample {
+            split: samples.clone(),
+            index,
+        }),
+    };
+    Ok(FileIndex {
+        vocabulary: samples.vocabulary(),
+        samples: (0..samples.len()).map(sample).collect(),
+        problems: Vec::new(),
+        photos: "computed samples".to_owned(),
+    })
 }
 
 fn first_of<'a>(description: &'a FolderDescription, preferred: &'a str) -> &'a str {

@@ -2,7 +2,9 @@
 
 use image::RgbImage;
 
-use super::{Dataset, DatasetError};
+use super::dataset::Dataset;
+use super::error::DatasetError;
+use super::sample::Sample;
 use crate::{TrainingLabels, TrainingSetting, Vocabulary};
 
 /// The samples of a split with the labels that a [`TrainingSetting`] allows.
@@ -16,8 +18,18 @@ pub struct TrainingSet {
     vocabulary: Vocabulary,
 }
 
+impl Dataset {
+    /// The training set of a setting. It consumes the data set, whose labels are not accessible from it.
+    ///
+    /// # Errors
+    /// [`DatasetError::Incomplete`], and [`DatasetError::NoImage`] for a data set without images.
+    pub fn into_training(self, setting: TrainingSetting) -> Result<TrainingSet, DatasetError> {
+        TrainingSet::new(self, setting)
+    }
+}
+
 impl TrainingSet {
-    pub(super) fn new(dataset: Dataset, setting: TrainingSetting) -> Result<Self, DatasetError> {
+    fn new(dataset: Dataset, setting: TrainingSetting) -> Result<Self, DatasetError> {
         let dataset = dataset.complete()?;
         if !dataset.has_images() {
             // Its first photo is as absent as all others, and says where photos would be.
@@ -66,11 +78,11 @@ impl TrainingSet {
 
     /// The name of a sample.
     pub fn id(&self, index: usize) -> Option<&str> {
-        self.dataset.samples().get(index).map(super::Sample::id)
+        self.dataset.samples().get(index).map(Sample::id)
     }
 
     /// The samples.
-    pub fn samples(&self) -> &[super::Sample] {
+    pub fn samples(&self) -> &[Sample] {
         self.dataset.samples()
     }
 

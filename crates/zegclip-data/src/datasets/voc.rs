@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DatasetError;
+use super::error::DatasetError;
+use super::file_index::{FileIndex, Files};
 use super::layout::{Place, candidates, files_by_id, read_list};
 use super::sample::{LabelFile, LabelSource};
-use super::survey::{Files, Survey};
 use crate::{LabelDepth, Vocabulary};
 
 const ROOTS: [&str; 3] = ["VOCdevkit/VOC2012", "VOC2012", ""];
@@ -29,7 +29,7 @@ const SBD_VARIABLE: &[&str] = &["GTcls", "Segmentation"];
 pub(super) const TRAIN_AUG: &str = "train_aug";
 const TRAINAUG: &str = "trainaug";
 
-pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>) -> Result<Survey, DatasetError> {
+pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>) -> Result<FileIndex, DatasetError> {
     let lists = place.require("folder of lists", &candidates(&ROOTS, &[LISTS]))?;
     let root = lists.ancestors().nth(2).unwrap_or(place.root).to_owned();
     let sbd = place
@@ -91,7 +91,7 @@ pub(super) fn survey(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>
         by_id,
         expected: places.join(" or "),
     };
-    Ok(Survey::of_list(vocabulary, ids, &list, &images, &labels))
+    Ok(FileIndex::of_list(vocabulary, ids, &list, &images, &labels))
 }
 
 /// The names of a split, and the file that lists them (or the folder whose lists were put together).

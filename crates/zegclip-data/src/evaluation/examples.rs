@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Confusion, Scores};
-use crate::{DataError, ImageLimits, LabelMap, Vocabulary, decode_label_png, encode_label_png, encoding_of_written};
+use crate::{DataError, ImageLimits, LabelMap, Vocabulary, decode_label_png, encode_label_png, output_encoding};
 
 /// One of the worst or best images, with its prediction as a label PNG.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ impl Example {
     /// # Errors
     /// [`DataError`] if the saved PNG is damaged.
     pub fn prediction(&self, classes: usize) -> Result<LabelMap, DataError> {
-        let (encoding, depth) = encoding_of_written(classes);
+        let (encoding, depth) = output_encoding(classes);
         let raw = decode_label_png(&self.prediction, "a saved prediction", &ImageLimits::default(), depth)?;
         Ok(encoding.decode(&raw).labels)
     }

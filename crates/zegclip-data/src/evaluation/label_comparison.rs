@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Evaluation, EvaluationError, EvaluationState, Scored};
 use crate::datasets::{Dataset, DatasetError, LabelFolder};
-use crate::{LabelDepth, LabelMap, RgbImage, Vocabulary, encoding_of_written};
+use crate::{LabelDepth, LabelMap, RgbImage, Vocabulary, output_encoding};
 
 /// True labels.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl LabelComparison {
     /// # Errors
     /// Those of [`LabelFolder::open`], and [`DatasetError::NoPrediction`] for the first image without a prediction.
     pub fn open(predictions: &Path, truth: TrueLabels, vocabulary: Vocabulary) -> Result<Self, DatasetError> {
-        let (encoding, depth) = encoding_of_written(vocabulary.len());
+        let (encoding, depth) = output_encoding(vocabulary.len());
         let predictions = LabelFolder::open(predictions, encoding, depth)?;
         let ids = truth.ids();
         for id in &ids {

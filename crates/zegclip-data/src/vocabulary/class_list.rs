@@ -23,8 +23,8 @@ impl Class {
         std::iter::once(&self.name).chain(&self.synonyms).map(String::as_str)
     }
 
-    /// Reads `sofa|couch`: a name and its synonyms. Spaces around names do not count.
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads `sofa|couch`: a name and its synonyms. Spaces around names are ignored.
+    pub fn parse(text: &str) -> Self {
         let mut names = text.split('|').map(|name| name.trim().to_owned());
         Self {
             name: names.next().unwrap_or_default(),
@@ -33,18 +33,18 @@ impl Class {
         }
     }
 
-    /// `sofa|couch`: the name and its synonyms as class lists write them.
-    pub fn written(&self) -> String {
+    /// The name and its synonyms in the form that [`Self::parse`] reads: `sofa|couch`.
+    pub fn to_spec(&self) -> String {
         self.names().collect::<Vec<_>>().join("|")
     }
 }
 
-/// What two names are compared by: CLIP's tokenizer lower-cases and joins white space.
+/// The form in which names are compared: CLIP's tokenizer lower-cases and joins white space.
 pub(super) fn key(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Refuses a list that is empty, too long, or in which a name is empty or stands twice.
+/// Refuses a list that is empty, too long, or in which a name is empty or occurs twice.
 pub(super) fn check(classes: &[Class], origin: &str) -> Result<(), DataError> {
     let origin = origin.to_owned();
     if classes.is_empty() {

@@ -207,7 +207,11 @@ impl Vocabulary {
         self.with_seen(seen)
     }
 
-    pub(crate) fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
+    /// A vocabulary of these classes, all seen; `origin` names the list in errors.
+    ///
+    /// # Errors
+    /// Those of [`Self::from_names`].
+    pub fn from_classes(name: &str, classes: Vec<Class>, origin: &str) -> Result<Self, DataError> {
         class_list::check(&classes, origin)?;
         Ok(Self {
             name: name.to_owned(),
@@ -281,9 +285,9 @@ impl Vocabulary {
         }
     }
 
-    /// The same vocabulary with label values that are the classes' positions, whatever others its files have.
+    /// The same vocabulary with label values equal to class indices ([`LabelEncoding::identity`]).
     #[must_use]
-    pub fn with_labels_in_order(self) -> Self {
+    pub fn with_identity_encoding(self) -> Self {
         Self {
             encoding: LabelEncoding::identity(self.len()),
             ..self

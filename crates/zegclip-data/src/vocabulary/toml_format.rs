@@ -134,7 +134,7 @@ pub(super) fn write(vocabulary: &Vocabulary) -> String {
     }
     let classes = vocabulary.classes.iter().map(|class| {
         let Some(color) = class.color else {
-            return class.written().into();
+            return class.to_spec().into();
         };
         let color = numbers(color.map(u16::from).to_vec());
         let synonyms = strings(class.synonyms.clone());

@@ -24,7 +24,7 @@ fn problem(bytes: &[u8]) -> String {
 fn every_format_equals_opencv() {
     let file = std::fs::read(folder().join("opencv.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&file).unwrap();
-    assert!(expected.len() > 40);
+    assert_eq!(expected.len(), 26);
     for (name, expected) in expected.tensors() {
         let photo = read(&name);
         let (width, height) = photo.dimensions();
@@ -57,8 +57,8 @@ fn orientation_is_applied_in_every_format_that_has_it() {
 fn content_decides_about_the_format() {
     let temporary = tempfile::tempdir().unwrap();
     let renamed = temporary.path().join("photo.jpg");
-    std::fs::copy(folder().join("grey.png"), &renamed).unwrap();
-    assert_eq!(read_image(&renamed, &ImageLimits::default()).unwrap(), read("grey.png"));
+    std::fs::copy(folder().join("gray.png"), &renamed).unwrap();
+    assert_eq!(read_image(&renamed, &ImageLimits::default()).unwrap(), read("gray.png"));
 
     std::fs::write(&renamed, "this is a text about pictures").unwrap();
     let error = read_image(&renamed, &ImageLimits::default()).unwrap_err().to_string();
@@ -73,22 +73,22 @@ fn content_decides_about_the_format() {
 #[test]
 fn empty_files_and_images_are_named() {
     assert_eq!(problem(b""), "`a.jpg` is empty (0 bytes)");
-    let mut png = std::fs::read(folder().join("grey.png")).unwrap();
+    let mut png = std::fs::read(folder().join("gray.png")).unwrap();
     png[16..20].fill(0);
     assert_eq!(problem(&png), "`a.jpg` is empty (0×13 pixels)");
-    let mut jpeg = std::fs::read(folder().join("jpeg-444.jpg")).unwrap();
+    let mut jpeg = std::fs::read(folder().join("exif-1.jpg")).unwrap();
     let frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 7].fill(0);
-    assert_eq!(problem(&jpeg), "`a.jpg` is empty (33×0 pixels)");
+    assert_eq!(problem(&jpeg), "`a.jpg` is empty (19×0 pixels)");
 }
 
 #[test]
 fn a_huge_picture_is_refused_by_its_header() {
     let side = 20_000u32.to_be_bytes();
-    let mut png = std::fs::read(folder().join("grey.png")).unwrap();
+    let mut png = std::fs::read(folder().join("gray.png")).unwrap();
     png[16..20].copy_from_slice(&side);
     png[20..24].copy_from_slice(&side);
-    let mut jpeg = std::fs::read(folder().join("jpeg-444.jpg")).unwrap();
+    let mut jpeg = std::fs::read(folder().join("exif-1.jpg")).unwrap();
     let frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 7].copy_from_slice(&side[2..]);
     jpeg[frame + 7..frame + 9].copy_from_slice(&side[2..]);
@@ -102,42 +102,37 @@ fn a_huge_picture_is_refused_by_its_header() {
 }
 
 #[test]
-fn unusual_jpeg_is_refused_by_name() {
-    let bytes = std::fs::read(folder().join("jpeg-444.jpg")).unwrap();
+fn damaged_jpeg_is_named_with_its_problem() {
+    let mut bytes = std::fs::read(folder().join("exif-1.jpg")).unwrap();
     let frame = bytes.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
-    let changed = |offset: usize, value: u8| {
-        let mut bytes = bytes.clone();
-        bytes[frame + offset] = value;
-        problem(&bytes)
-    };
-    assert!(changed(1, 0xC9).contains("arithmetically coded JPEG, which is not supported"));
-    assert!(changed(1, 0xC3).contains("lossless JPEG"));
-    assert!(changed(1, 0xC5).contains("hierarchical JPEG"));
-    assert!(changed(4, 12).contains("12 bits a sample"));
-    assert!(changed(11, 0x00).contains("invalid sampling factor"));
     assert_eq!(
         problem(&bytes[..frame]),
-        "`a.jpg` cannot be decoded: the file ends before the picture does"
+        "`a.jpg` cannot be decoded: the file ends before the image does"
+    );
+    bytes[frame + 1] = 0xC9;
+    assert_eq!(
+        problem(&bytes),
+        "`a.jpg` cannot be decoded: it is arithmetically coded JPEG, which is not supported"
     );
 }
 
 #[test]
 fn limits_can_be_changed() {
-    let path = folder().join("jpeg-444.jpg");
+    let path = folder().join("exif-1.jpg");
     let limits = ImageLimits::default();
     let refused = |limits| matches!(read_image(&path, &limits), Err(DataError::ImageTooLarge { .. }));
     assert!(!refused(ImageLimits {
-        max_side: 47,
-        max_pixels: 33 * 47,
+        max_side: 19,
+        max_pixels: 19 * 13,
         max_bytes: 2_000
     }));
-    assert!(refused(ImageLimits { max_side: 46, ..limits }));
+    assert!(refused(ImageLimits { max_side: 18, ..limits }));
     assert!(refused(ImageLimits {
-        max_pixels: 33 * 47 - 1,
+        max_pixels: 19 * 13 - 1,
         ..limits
     }));
     assert!(refused(ImageLimits {
-        max_bytes: 1_000,
+        max_bytes: 700,
         ..limits
     }));
 }

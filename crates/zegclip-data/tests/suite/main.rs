@@ -4,5 +4,4 @@ mod drawing;
 mod image_resize;
 mod images;
 mod metrics;
-mod scenes;
 mod vocabularies;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use zegclip_data::scenes::{Ground, Scene, SceneSettings, Scenes, TestSplit};
 use zegclip_data::transforms::{Draw, RandomStream, random_stream};
 use zegclip_data::{Class, ClassIndex, Vocabulary};
+use zegclip_scenes::{Ground, Scene, SceneSettings, Scenes, TestSplit};
 
 use super::config::StageConfig;
 use super::source::{Classified, HeldOut, Name, Pair};

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use zegclip_data::TrainingSetting;
-use zegclip_data::datasets::DatasetSpec;
 use zegclip_model::ZegClipConfig;
 use zegclip_train::{Configuration, OptimizerConfig, ScheduleConfig, TrainConfig};
 
@@ -49,7 +48,7 @@ fn every_preset_is_the_published_recipe() {
             (100.0, 1.0),
             "{name}"
         );
-        DatasetSpec::parse(&config.data.dataset).unwrap_or_else(|error| panic!("{name}: {error}"));
+        zegclip_scenes::dataset_spec(&config.data.dataset).unwrap_or_else(|error| panic!("{name}: {error}"));
         names.push(name);
     }
     names.sort();

@@ -1,0 +1,179 @@
+//! What looking at a data set's folders gives: its samples, and what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::DatasetError;
+use super::layout::files_by_id;
+use super::sample::{LabelFile, LabelSource, Sample};
+use crate::{LabelDepth, LabelEncoding, Vocabulary};
+
+/// Something about the files of a data set that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum PairProblem {
+    /// A listed name, or a label file, without a photo.
+    MissingImage {
+        /// The sample.
+        id: String,
+        /// Where the photo would be.
+        expected: String,
+    },
+    /// A listed name, or a photo, without a label file.
+    MissingLabels {
+        /// The sample.
+        id: String,
+        /// Where the label file would be.
+        expected: String,
+    },
+    /// A name that a list holds more than once.
+    ListedTwice {
+        /// The sample.
+        id: String,
+        /// The list file.
+        list: PathBuf,
+    },
+}
+
+impl PairProblem {
+    /// The sample.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::MissingImage { id, .. } | Self::MissingLabels { id, .. } | Self::ListedTwice { id, .. } => id,
+        }
+    }
+}
+
+impl std::fmt::Display for PairProblem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MissingImage { id, expected } => write!(formatter, "`{id}` has no photo, expected {expected}"),
+            Self::MissingLabels { id, expected } => write!(formatter, "`{id}` has no label file, expected {expected}"),
+            Self::ListedTwice { id, list } => write!(formatter, "`{id}` stands twice in `{}`", list.display()),
+        }
+    }
+}
+
+/// The samples of a split in order, and what is missing.
+#[derive(Debug)]
+pub(super) struct FileIndex {
+    pub(super) vocabulary: Arc<Vocabulary>,
+    pub(super) samples: Vec<Sample>,
+    pub(super) problems: Vec<PairProblem>,
+    /// Where photos are or would be.
+    pub(super) photos: String,
+}
+
+/// Files by sample, and how a file is called that is not there.
+pub(super) struct Files<T> {
+    pub(super) by_id: BTreeMap<String, T>,
+    /// With `{}` for the sample.
+    pub(super) expected: String,
+}
+
+impl Files<PathBuf> {
+    /// The files of a folder whose name ends in `suffix`; none if there is no such folder.
+    pub(super) fn in_folder(folder: &Path, suffix: &str) -> Result<Self, DatasetError> {
+        let by_id = if folder.is_dir() {
+            files_by_id(folder, suffix)?
+        } else {
+            BTreeMap::new()
+        };
+        Ok(Self {
+            by_id,
+            expected: format!("`{}`", folder.join(format!("{{}}{suffix}")).display()),
+        })
+    }
+
+    /// The same files as label PNGs of one encoding; of 16 bits only where its classes need them.
+    pub(super) fn into_label_pngs(self, encoding: LabelEncoding) -> Files<LabelSource> {
+        let deep = (256..=u16::MAX).any(|value| encoding.class_of(value).is_some());
+        let depth = if deep { LabelDepth::Sixteen } else { LabelDepth::Eight };
+        let encoding = Arc::new(encoding);
+        let source = |path| LabelSource {
+            file: LabelFile::Png { path, depth },
+            encoding: encoding.clone(),
+        };
+        let by_id = self.by_id.into_iter().map(|(id, path)| (id, source(path))).collect();
+        Files {
+            by_id,
+            expected: self.expected,
+        }
+    }
+}
+
+impl<T> Files<T> {
+    fn expected(&self, id: &str) -> String {
+        self.expected.replace("{}", id)
+    }
+}
+
+impl FileIndex {
+    /// Pairs the names in a list with photos (if the data set has any) and label files.
+    pub(super) fn of_list(
+        vocabulary: Arc<Vocabulary>,
+        ids: Vec<String>,
+        list: &Path,
+        images: &Files<PathBuf>,
+        labels: &Files<LabelSource>,
+    ) -> Self {
+        let mut problems = Vec::new();
+        let mut met = BTreeSet::new();
+        let mut unique = Vec::with_capacity(ids.len());
+        for id in ids {
+            if met.insert(id.clone()) {
+                unique.push(id);
+            } else {
+                problems.push(PairProblem::ListedTwice { id, list: list.into() });
+            }
+        }
+        Self::pair(vocabulary, unique, images, labels, problems)
+    }
+
+    /// Pairs all photos and label files with one another.
+    pub(super) fn of_files(vocabulary: Arc<Vocabulary>, images: &Files<PathBuf>, labels: &Files<LabelSource>) -> Self {
+        let ids: BTreeSet<_> = images.by_id.keys().chain(labels.by_id.keys()).cloned().collect();
+        Self::pair(vocabulary, ids.into_iter().collect(), images, labels, Vec::new())
+    }
+
+    fn pair(
+        vocabulary: Arc<Vocabulary>,
+        ids: Vec<String>,
+        images: &Files<PathBuf>,
+        labels: &Files<LabelSource>,
+        mut problems: Vec<PairProblem>,
+    ) -> Self {
+        // A data set without any photo is one of label files, which can be scored; one that lacks some is incomplete.
+        let has_images = !images.by_id.is_empty();
+        let mut samples = Vec::with_capacity(ids.len());
+        for id in ids {
+            let image = images.by_id.get(&id).cloned();
+            let label = labels.by_id.get(&id).cloned();
+            if image.is_none() && has_images {
+                problems.push(PairProblem::MissingImage {
+                    id: id.clone(),
+                    expected: images.expected(&id),
+                });
+            }
+            if label.is_none() {
+                problems.push(PairProblem::MissingLabels {
+                    id: id.clone(),
+                    expected: labels.expected(&id),
+                });
+            }
+            samples.push(Sample {
+                id,
+                image,
+                labels: label,
+                computed: None,
+            });
+        }
+        Self {
+            vocabulary,
+            samples,
+            problems,
+            photos: images.expected("*"),
+        }
+    }
+}
