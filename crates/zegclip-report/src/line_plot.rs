@@ -8,7 +8,7 @@ use crate::axis::{VerticalAxis, tick_step, ticks};
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 302.0;
 /// Edges of the plotting area.
-const LEFT: f64 = 72.0;
+const LEFT: f64 = 84.0;
 const RIGHT: f64 = 740.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 250.0;
@@ -86,7 +86,7 @@ impl LinePlot {
                         }
                         path.axis d={ "M" (LEFT) " " (TOP) "V" (BOTTOM) "H" (RIGHT) } {}
                         text x=(f64::midpoint(LEFT, RIGHT)) y=(BOTTOM + 40.0) text-anchor="middle" { "iteration" }
-                        text transform={ "translate(16 " (f64::midpoint(TOP, BOTTOM)) ") rotate(-90)" }
+                        text transform={ "translate(14 " (f64::midpoint(TOP, BOTTOM)) ") rotate(-90)" }
                             text-anchor="middle" { (self.unit) }
                         @for (_, color, points) in &curves {
                             (polyline(color, points.iter().map(|&(iteration, value)| (x(iteration), y(value)))))
