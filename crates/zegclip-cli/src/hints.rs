@@ -5,8 +5,8 @@ use std::error::Error;
 use zegclip_data::datasets::DatasetError;
 use zegclip_data::evaluation::EvaluationError;
 use zegclip_data::{DataError, ThreadFailed};
-use zegclip_model::ModelError;
 use zegclip_model::device::DeviceError;
+use zegclip_model::{ModelError, ModelPart};
 use zegclip_scenes::SceneError;
 use zegclip_train::TrainError;
 use zegclip_weights::{ForeignFile, PickleError, Unsupported, WeightError};
@@ -224,12 +224,19 @@ impl Explain for ModelError {
             Self::Weights(error) => error.hint(),
             Self::Device(error) => error.hint(),
             Self::Shape { .. } => some("use weights and configuration of the same model"),
-            Self::MissingPart { part, .. } => some(match *part {
-                "text encoder" => NAME_TEXT_SOURCE,
-                "decoder" => "name a trained ZegCLIP model with `--weights`, and CLIP's own weights with `--clip`",
+            Self::MissingPart { part, .. } => some(match part {
+                ModelPart::TextEncoder => NAME_TEXT_SOURCE,
+                ModelPart::Decoder => {
+                    "name a trained ZegCLIP model with `--weights`, and CLIP's own weights with `--clip`"
+                }
                 _ => "name CLIP's own weights with `--clip`",
             }),
             Self::NameTooLong { .. } => some("shorten the name"),
+            Self::Header { .. } | Self::UnsortedVocabulary { .. } => {
+                some("the file is of another version of zegclip: convert the original weights again")
+            }
+            Self::FeatureWidth { .. } => some("use the CLIP that the decoder was trained on"),
+            Self::Heads { part, .. } => Some(format!("set `{}` in the file of `--model-config`", part.heads_key())),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! What a model is made of, in numbers.
+//! Configurations of models, with the published presets.
 
 use serde::{Deserialize, Serialize};
 pub use zegclip_kernels::MaskActivation;
@@ -63,8 +63,8 @@ pub struct TextConfig {
 }
 
 impl TextConfig {
-    /// Tokens of a text that weights of these sizes never saw: they share one row of the embedding, so that their feature
-    /// says nothing. Empty for weights with all tokens.
+    /// Token ids of a text outside the [pruned vocabulary](Self::pruned_vocabulary), whose common embedding carries no
+    /// meaning. Empty without a pruned vocabulary.
     pub fn unknown_tokens(&self, text: &str) -> Vec<u32> {
         let Some(kept) = &self.pruned_vocabulary else {
             return Vec::new();
@@ -82,7 +82,7 @@ pub enum PromptForm {
     Shallow,
     /// Inserted before the first block and replaced before each of the next `n` blocks, then dropped.
     Deep(usize),
-    /// Inserted before each of the last `n` blocks only. As published, the very first block never has any.
+    /// Inserted before each of the last `n` blocks only. As published, never before the first block.
     Reverse(usize),
 }
 
@@ -90,11 +90,11 @@ pub enum PromptForm {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptConfig {
-    /// Prompt tokens of a block.
+    /// Prompt tokens per block.
     pub count: usize,
-    /// Where they enter.
+    /// The blocks with prompts.
     pub form: PromptForm,
-    /// Probability with which a value of a prompt is dropped in training.
+    /// Dropout probability of a value of a prompt, in `[0, 1)`.
     #[serde(default = "published_dropout")]
     pub dropout: f64,
 }
@@ -103,18 +103,18 @@ pub struct PromptConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecoderConfig {
-    /// Number of layers; the last one gives the masks.
+    /// Number of layers, at least one; the scores of the last one are the masks.
     pub layers: usize,
     /// Attention heads of a layer; divides the embedding width.
     pub heads: usize,
     /// Width of the feed-forward network over the embedding width.
     pub ffn_ratio: usize,
-    /// Probability with which attention weights and layer outputs are dropped in training.
+    /// Dropout probability of attention weights and layer outputs, in `[0, 1)`.
     #[serde(default = "published_dropout")]
     pub dropout: f64,
 }
 
-/// What the class queries are made from (paper, section 3.3 and the ablation of its forms).
+/// Form of the relation descriptor, from which class queries are projected (paper, section 3.3 and its ablation).
 ///
 /// `cls` is the image's class feature, `text` the text feature of a class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,17 +160,17 @@ impl RelationForm {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Similarity {
-    /// Over 0; CLIP's own temperature is a good choice.
+    /// Positive; CLIP's temperature is 100.
     pub scale: f64,
-    /// The cosine from which a patch rather has a name than not, in `(0, 1)`.
+    /// The cosine of score 0.5, in `(0, 1)`.
     pub threshold: f64,
 }
 
-/// A whole ZegCLIP without its text encoder, whose output reaches it as text features.
+/// ZegCLIP without a text encoder: text features are its input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ZegClipConfig {
-    /// Side of the square crop in pixels that the model was trained on and that a window has.
+    /// Side in pixels of a square training crop and of a window.
     pub image_size: usize,
     /// Pixels from one window of the sliding window to the next.
     pub stride: usize,
@@ -336,7 +336,7 @@ impl ZegClipConfig {
         Self::published(100)
     }
 
-    /// The stride that fits windows of `image_size` pixels: five sixths of a window, rounded down (426 of 512).
+    /// The published ratio of stride and window: five sixths of `image_size`, rounded down (426 of 512), at least 1.
     pub fn default_stride(image_size: usize) -> usize {
         (image_size * 5 / 6).max(1)
     }
@@ -352,7 +352,7 @@ impl ZegClipConfig {
             stride: Self::default_stride(512),
             embed_dim: 512,
             vision: VisionConfig {
-                // Resized once when CLIP's weights are loaded, and stored so.
+                // Resized when CLIP's weights are loaded.
                 position_grid: 32,
                 ..VisionConfig::vit_b16()
             },

@@ -1,4 +1,4 @@
-//! Cross-attention decoder whose last attention scores *are* the masks (paper, section 3.4).
+//! Cross-attention decoder whose last attention scores are the masks (paper, section 3.4).
 
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -11,8 +11,8 @@ use crate::dropout::Dropout;
 use crate::layer_norm::LayerNorm;
 use crate::linear::apply_linear;
 
-/// See [`Decoder::with_similarity_init`].
-const BIAS_OF_QUERIES: f64 = 0.5;
+/// Bias of the queries in [`Decoder::with_similarity_init`].
+const QUERY_BIAS: f64 = 0.5;
 
 /// Attention from class queries to patch features.
 #[derive(Module, Debug)]
@@ -25,7 +25,7 @@ pub struct CrossAttention {
     pub v: Linear,
     /// `[width, width]`
     pub proj: Linear,
-    /// Drops attention weights in training.
+    /// Dropout of attention weights.
     pub attention_dropout: Dropout,
     heads: usize,
 }
@@ -35,7 +35,7 @@ pub struct CrossAttention {
 pub struct DecoderLayer {
     /// Queries to patches.
     pub cross_attention: CrossAttention,
-    /// Norm after the attention. Checkpoints call it `norm2`: their `norm1` belongs to the self-attention that is not run.
+    /// Norm after the attention. `norm1` of checkpoints belongs to a self-attention that the release does not run.
     pub norm2: LayerNorm,
     /// `[width, ffn]`
     pub linear1: Linear,
@@ -43,7 +43,7 @@ pub struct DecoderLayer {
     pub linear2: Linear,
     /// Norm after the feed-forward network.
     pub norm3: LayerNorm,
-    /// Drops outputs of the attention and of both linear layers in training.
+    /// Dropout of the outputs of the attention and of both linear layers.
     pub dropout: Dropout,
 }
 
@@ -77,12 +77,12 @@ impl CrossAttention {
         let key = self.split_heads(apply_linear(&self.k, memory.clone(), Activation::None));
         let value = self.split_heads(apply_linear(&self.v, memory, Activation::None));
         let attended = self.attention_dropout.attend(query, key, value);
-        let merged = attended.swap_dims(1, 2).reshape([batch, classes, width]);
+        let merged = attended.swap_dims(1, 2).reshape([batch, classes, width]); // [batch, classes, width]
         apply_linear(&self.proj, merged, Activation::None)
     }
 
-    /// Attention scores before the softmax, averaged over heads: `q · k / (sqrt(head_dim) · heads)` summed over the whole
-    /// width, since the sum over heads of per-head products is one product.
+    /// Attention scores before the softmax, averaged over heads: `q · k / (sqrt(head_dim) · heads)` over the full width, since
+    /// the sum of the products of all heads is one product.
     ///
     /// # Shapes
     /// - `queries`: `[batch, classes, width]`
@@ -99,7 +99,7 @@ impl CrossAttention {
         let [batch, count, width] = tokens.dims();
         tokens
             .reshape([batch, count, self.heads, width / self.heads])
-            .swap_dims(1, 2)
+            .swap_dims(1, 2) // [batch, heads, tokens, head_dim]
     }
 }
 
@@ -136,15 +136,15 @@ impl DecoderLayer {
 }
 
 impl Decoder {
-    /// Layers with PyTorch's default initial values. As in the release all start as copies of one.
+    /// Layers with PyTorch's default initial values. As in the release, all are copies of one.
     pub fn new(config: &DecoderConfig, width: usize, device: &Device) -> Self {
         let first = DecoderLayer::new(config, width, device);
         let layers = (0..config.layers).map(|_| copy_of(&first)).collect();
         Self { layers }
     }
 
-    /// The same with values that make it tell `similarity` of queries and patches: all layers but the last pass their
-    /// queries on, and the projections of the last one are multiples of the identity.
+    /// The decoder with initial masks equal to `similarity` of queries and patches: all layers but the last are identities of
+    /// their queries, and the projections of the last one are multiples of the identity.
     #[must_use]
     pub fn with_similarity_init(mut self, similarity: Similarity) -> Self {
         let Similarity { scale, threshold } = similarity;
@@ -158,16 +158,16 @@ impl Decoder {
         let attention = &mut last.cross_attention;
         let width = attention.q.weight.dims()[0];
         let device = attention.q.weight.device();
-        // What scores are divided by.
+        // The divisor of the scores.
         let divisor = (width as f64 * attention.heads as f64).sqrt();
-        // Norms make queries as long as √width; without one they are as long as texts.
+        // Queries have length √width after a norm, else that of texts, 1.
         let length = if others.is_empty() { 1.0 } else { (width as f64).sqrt() };
         let diagonal = (scale * divisor / length).sqrt();
-        // Norms leave queries without a mean, so that the product of two constant biases is a constant. That of queries is
-        // the smaller one: it also meets the mean of patches, which is not exactly 0.
+        // Queries have mean 0 after a norm, so two constant biases add a constant. The query bias is the smaller one, since it
+        // also multiplies the mean of patches, which is not exactly 0.
         let constant = -scale * threshold * divisor / width as f64;
-        let [of_queries, of_keys] = [BIAS_OF_QUERIES, constant / BIAS_OF_QUERIES];
-        for (linear, bias) in [(&mut attention.q, of_queries), (&mut attention.k, of_keys)] {
+        let [query_bias, key_bias] = [QUERY_BIAS, constant / QUERY_BIAS];
+        for (linear, bias) in [(&mut attention.q, query_bias), (&mut attention.k, key_bias)] {
             linear.weight = Param::from_tensor(Tensor::eye(width, &device) * diagonal);
             linear.bias = Some(Param::from_tensor(Tensor::full([width], bias, &device)));
         }
@@ -190,7 +190,7 @@ impl Decoder {
     }
 }
 
-/// Lets a linear layer give 0.
+/// Sets weight and bias to 0.
 fn zero_init(linear: &mut Linear) {
     linear.weight = Param::from_tensor(linear.weight.val().zeros_like());
     linear.bias = linear
@@ -199,7 +199,7 @@ fn zero_init(linear: &mut Linear) {
         .map(|bias| Param::from_tensor(bias.val().zeros_like()));
 }
 
-/// The same values as parameters of their own.
+/// A copy with its own parameter identities.
 fn copy_of(layer: &DecoderLayer) -> DecoderLayer {
     struct NewIds;
     impl burn::module::ModuleMapper for NewIds {

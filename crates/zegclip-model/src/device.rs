@@ -1,4 +1,4 @@
-//! Every difference between devices: their names, how they are opened, and what they can do.
+//! Devices: names, adapters, opening.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,18 +33,25 @@ pub enum GraphicsApi {
     Gl,
 }
 
-/// The name of a device, as `vulkan:0`.
+/// The name of a device: `auto`, `cpu`, `ndarray`, `wgpu`, `vulkan[:i]`, `metal[:i]`, `dx12[:i]`, `gl[:i]`, `cuda[:i]`.
+///
+/// ```
+/// use zegclip_model::device::{DeviceName, GraphicsApi};
+///
+/// assert_eq!("vulkan:1".parse::<DeviceName>()?, DeviceName::Graphics(GraphicsApi::Vulkan, Some(1)));
+/// # Ok::<(), zegclip_model::device::DeviceError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceName {
     /// The best GPU that opens, else the CPU.
     Auto,
     /// The CPU, through burn-flex.
     Cpu,
-    /// The CPU, through burn-ndarray: a slow reference that shares no kernel with the others.
+    /// The CPU, through burn-ndarray: a slow reference without kernels of this project.
     NdArray,
     /// The best adapter of any graphics interface, software drivers included.
     Wgpu,
-    /// An adapter of one interface; the best one where no index is given.
+    /// An adapter of one interface; the best one without an index.
     Graphics(GraphicsApi, Option<usize>),
     /// An NVIDIA card through CUDA.
     Cuda(usize),
@@ -55,7 +62,7 @@ pub enum DeviceName {
 pub struct Adapter {
     /// Its [`DeviceName`].
     pub device: String,
-    /// Name of the card.
+    /// Name of the adapter.
     pub name: String,
     /// Interface.
     pub api: GraphicsApi,
@@ -168,10 +175,10 @@ impl fmt::Display for GraphicsApi {
     }
 }
 
-/// Devices that were opened: a second initialisation of the same adapter would be an error.
+/// Open devices: a second initialization of the same adapter would be an error.
 static OPENED: Mutex<Opened> = Mutex::new(BTreeMap::new());
 
-/// Opens a device. A device that was opened before is handed out again.
+/// Opens a device, once: later calls return the same one.
 ///
 /// # Errors
 /// [`DeviceError`] if this build or machine lacks it or its driver refuses.

@@ -4,11 +4,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::{attention, attention_with_dropout, dropout};
 
-/// Sets values to 0 at random in training, that is on devices with autodiff, and makes up for it in the others; elsewhere it
-/// changes nothing. What is dropped depends on [`zegclip_kernels::with_dropout_seed`].
+/// Dropout in training, that is on devices with autodiff; the identity elsewhere. The dropout mask is a function of the seed of
+/// [`zegclip_kernels::with_dropout_seed`].
 #[derive(Module, Debug)]
 pub struct Dropout {
-    /// Of each value, in 0..1.
+    /// Probability of a value to be dropped, in `[0, 1)`.
     probability: f64,
 }
 
@@ -17,12 +17,12 @@ impl Dropout {
         Self { probability }
     }
 
-    /// Whether it drops anything there.
+    /// Whether values are dropped on `device`.
     fn is_active(&self, device: &Device) -> bool {
         self.probability > 0.0 && device.is_autodiff()
     }
 
-    /// Attention whose weights are dropped.
+    /// Attention with dropout of its weights.
     ///
     /// # Shapes
     /// As for [`attention`].
@@ -35,7 +35,7 @@ impl Dropout {
     }
 
     /// # Shapes
-    /// Any, also that of the result.
+    /// Any; the output has that of the input.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if self.is_active(&x.device()) {
             dropout(x, self.probability)

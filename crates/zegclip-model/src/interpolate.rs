@@ -1,14 +1,14 @@
 //! Bilinear interpolation as two matrix products.
 //!
 //! Equal to PyTorch's `interpolate(mode="bilinear", align_corners=False)` without antialiasing, differentiable on every
-//! device, and free of the border faults that the built-in operator has on some GPU interfaces.
+//! device, without the border errors of the built-in operator on some GPU interfaces.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use zegclip_kernels::bilinear_weights;
 pub use zegclip_kernels::{Tap, bilinear_taps};
 
-/// The matrix `[output, input]` that resamples a line of `input` samples to `output` samples (half-pixel centres, the
-/// border value continued outwards). Every row sums to one.
+/// The matrix `[output, input]` that resamples a line of `input` samples to `output` samples (half-pixel centers, border
+/// values repeated). Every row sums to one.
 pub fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
     let weights = bilinear_weights(input, output);
     Tensor::from_data(TensorData::new(weights, [output, input]), device)

@@ -1,14 +1,14 @@
-//! Layer normalisation with its parameters.
+//! Layer normalization with its parameters.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::layer_norm;
 
-/// Added to the variance: PyTorch's default, and CLIP's.
+/// Epsilon of PyTorch's default and of CLIP.
 const EPSILON: f64 = 1e-5;
 
-/// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` along the last axis, through this project's kernels.
+/// `(x − mean) / sqrt(variance + epsilon) · gamma + beta` along the last axis.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// `[width]`
@@ -19,7 +19,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// A norm that leaves normalised values as they are.
+    /// A norm with gamma 1 and beta 0.
     pub fn new(width: usize, device: &Device) -> Self {
         Self {
             gamma: Initializer::Ones.init([width], device),
@@ -28,7 +28,7 @@ impl LayerNorm {
         }
     }
 
-    /// The same with another number added to the variance.
+    /// The norm with another epsilon, which is added to the variance.
     #[must_use]
     pub fn with_epsilon(self, epsilon: f64) -> Self {
         Self { epsilon, ..self }

@@ -1,13 +1,15 @@
-//! ZegCLIP's model definition on burn: tensors in, tensors out.
+//! Model definitions of CLIP and ZegCLIP on burn: tensors in, tensors out.
 //!
 //! [`ZegClip`] is the model of the paper "ZegCLIP: Towards Adapting CLIP for Zero-shot Semantic Segmentation"
-//! (CVPR 2023, arXiv 2212.03588); [`clip::Clip`] is the frozen model it stands on. One definition runs on every device of
-//! [`device`].
+//! (CVPR 2023, arXiv 2212.03588); [`clip::Clip`] is the frozen model it is based on. One definition runs on every device of
+//! [`device`]. [`load_zegclip`] and [`load_clip`] read weight files of `zegclip-weights`.
 //!
-//! # Words of the shapes
-//! `batch`: images; `classes`: names to choose from; `tokens`: class token, prompts and patches; `patches`:
-//! `height · width` of the patch grid; `rows`, `columns`: pixels; `width` of a token; `embed_dim`: width of CLIP's joint
-//! embedding of images and texts.
+//! # Names of axes
+//! - `batch`: images; `rows`, `columns`: pixels
+//! - `height`, `width` of a grid, `patches` = `height · width`: patches of an image
+//! - `tokens`: class token, prompts and patches; `width`: channels of a token
+//! - `classes`: class names to choose from
+//! - `embed_dim`: channels of the joint embedding of images and texts
 #![deny(unsafe_code)]
 
 pub mod clip;
@@ -28,10 +30,11 @@ mod pruned_vocabulary;
 pub mod relation;
 mod zegclip;
 
+pub use burn;
 pub use config::{ClipConfig, ZegClipConfig};
 pub use dense_clip::PatchFeatures;
 pub use dropout::Dropout;
-pub use error::ModelError;
+pub use error::{ModelError, ModelPart};
 pub use load::{
     ModelOverrides, NativeMetadata, clip_config, load_clip, load_image_encoder, load_text_encoder, load_zegclip,
     text_config, zegclip_config,

@@ -1,18 +1,21 @@
-//! Linear layers through this project's kernels.
+//! Linear layers on the kernels of `zegclip-kernels`.
 
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use zegclip_kernels::{Activation, linear, linear_add};
 
-/// A linear layer and its activation through this project's kernels, in the type of its weight: matrices may be kept in a
-/// smaller type than the tokens between the blocks.
+/// A linear layer and its activation, in the element type of its weight, which may be smaller than that of the tokens.
+///
+/// # Shapes
+/// - `x`: `[…, input]`
+/// - output: `[…, output]`
 pub(crate) fn apply_linear<const D: usize>(layer: &Linear, x: Tensor<D>, activation: Activation) -> Tensor<D> {
     let weight = layer.weight.val();
     let bias = layer.bias.as_ref().map(|bias| bias.val());
     linear(x.cast(weight.dtype()), weight, bias, activation)
 }
 
-/// `residual + layer(x)` in the type of the residual.
+/// `residual + layer(x)` in the element type of the residual.
 pub(crate) fn add_linear<const D: usize>(residual: Tensor<D>, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let (weight, dtype) = (layer.weight.val(), residual.dtype());
     if weight.dtype() == dtype && x.dtype() == dtype {

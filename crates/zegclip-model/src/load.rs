@@ -1,6 +1,7 @@
-//! Weight files to models: what the files say about sizes, what they leave open, and how two files make one model.
+//! Weight files to models: sizes from the files, sizes that files do not determine, models from two files.
 
 use burn::tensor::{Device, FloatDType};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::config::{
     Activation, ClipConfig, DecoderConfig, MaskActivation, PromptConfig, PromptForm, RelationForm, TextConfig,
     VisionConfig, ZegClipConfig,
 };
-use crate::error::ModelError;
+use crate::error::{ModelError, ModelPart};
 use crate::parameters::load_parameters;
 use crate::zegclip::ZegClip;
 use zegclip_weights::{Activation as StatedActivation, Format, WeightFile};
@@ -39,56 +40,39 @@ pub struct ModelOverrides {
     pub relation: Option<RelationForm>,
 }
 
-/// What the header of a native file holds beside the tensors.
+/// Entries of a native file's header beside the tensors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NativeMetadata {
     /// The segmentation model.
     pub config: Option<ZegClipConfig>,
     /// The image encoder of a plain CLIP; that of a segmentation model is part of `config`.
     pub vision: Option<VisionConfig>,
-    /// The text encoder, if there is one.
+    /// The text encoder.
     pub text: Option<TextConfig>,
     /// Class list with palette, templates and seen classes, as the TOML of a vocabulary.
     pub vocabulary: Option<String>,
-    /// How it was trained: `inductive`, `transductive` or `full`.
+    /// Training setting: `inductive`, `transductive` or `full`.
     pub setting: Option<String>,
-    /// Where the weights come from, in words.
+    /// Origin of the weights, as prose.
     pub provenance: Option<String>,
 }
 
 impl NativeMetadata {
-    /// Reads the header; `None` if the file is not a native one.
+    /// Reads the header; `None` if the file is not native.
     ///
     /// # Errors
-    /// [`ModelError::Mismatch`] if an entry is not what this version writes.
+    /// [`ModelError::Header`] if an entry is not what this version writes.
     pub fn read(file: &WeightFile) -> Result<Option<Self>, ModelError> {
         if file.format() != Format::Native {
             return Ok(None);
         }
-        let text = |key: &str| file.meta().get(key).and_then(Value::as_str).map(str::to_owned);
-        let json = |key: &str| {
-            text(key)
-                .map(|value| {
-                    serde_json::from_str::<Value>(&value)
-                        .map_err(|error| ModelError::Mismatch(broken_header(file, key, &error.to_string())))
-                })
-                .transpose()
-        };
-        let parse =
-            |key: &str, error: serde_json::Error| ModelError::Mismatch(broken_header(file, key, &error.to_string()));
         Ok(Some(Self {
-            config: json("config")?
-                .map(|value| serde_json::from_value(value).map_err(|error| parse("config", error)))
-                .transpose()?,
-            vision: json("vision")?
-                .map(|value| serde_json::from_value(value).map_err(|error| parse("vision", error)))
-                .transpose()?,
-            text: json("text")?
-                .map(|value| serde_json::from_value(value).map_err(|error| parse("text", error)))
-                .transpose()?,
-            vocabulary: text("vocabulary"),
-            setting: text("setting"),
-            provenance: text("provenance"),
+            config: parse_entry(file, "config")?,
+            vision: parse_entry(file, "vision")?,
+            text: parse_entry(file, "text")?,
+            vocabulary: entry(file, "vocabulary").map(str::to_owned),
+            setting: entry(file, "setting").map(str::to_owned),
+            provenance: entry(file, "provenance").map(str::to_owned),
         }))
     }
 
@@ -123,10 +107,27 @@ impl NativeMetadata {
     }
 }
 
-/// Sizes of the segmentation model in `weights`, whose image encoder may come from `clip`.
+fn entry<'a>(file: &'a WeightFile, key: &str) -> Option<&'a str> {
+    file.meta().get(key).and_then(Value::as_str)
+}
+
+/// A JSON entry of the header. It is parsed twice, as JSON and as `T`, so that an error names no position in the text.
+fn parse_entry<T: DeserializeOwned>(file: &WeightFile, key: &'static str) -> Result<Option<T>, ModelError> {
+    let parse = |text: &str| serde_json::from_value(serde_json::from_str(text)?);
+    entry(file, key)
+        .map(parse)
+        .transpose()
+        .map_err(|source| ModelError::Header {
+            file: file.path().to_owned(),
+            key,
+            source,
+        })
+}
+
+/// Sizes of the segmentation model in `weights`, with the image encoder of `clip` if `weights` has none.
 ///
 /// # Errors
-/// [`ModelError::MissingPart`] without decoder or image encoder, [`ModelError::Mismatch`] if sizes contradict each other.
+/// [`ModelError::MissingPart`] without decoder or image encoder, and [`ModelError`]'s variants for contradicting sizes.
 pub fn zegclip_config(
     weights: &WeightFile,
     clip: Option<&WeightFile>,
@@ -138,21 +139,16 @@ pub fn zegclip_config(
         return checked(config, weights);
     }
     let head = weights.architecture()?;
-    let decoder = head.decoder.ok_or_else(|| ModelError::MissingPart {
-        file: weights.path().display().to_string(),
-        part: "decoder",
-        fix: "name a trained ZegCLIP checkpoint with `--weights`, CLIP's own file with `--clip`",
-    })?;
+    let decoder = head.decoder.ok_or_else(|| missing(weights, ModelPart::Decoder))?;
     let encoder_file = encoder_file(weights, clip)?;
     let (mut vision, embed_dim) = vision_config(encoder_file, overrides)?;
     if embed_dim != decoder.width {
-        return Err(ModelError::Mismatch(format!(
-            "`{}` has a decoder for features {} wide, but the image encoder of `{}` gives {embed_dim}; use the CLIP that \
-             the decoder was trained on",
-            weights.path().display(),
-            decoder.width,
-            encoder_file.path().display(),
-        )));
+        return Err(ModelError::FeatureWidth {
+            decoder_file: weights.path().to_owned(),
+            decoder: decoder.width,
+            encoder_file: encoder_file.path().to_owned(),
+            image_encoder: embed_dim,
+        });
     }
     let stored_size = vision.position_grid * vision.patch_size;
     let from_clip = encoder_file.format() != Format::Mmseg && encoder_file.format() != Format::Native;
@@ -195,7 +191,7 @@ pub fn zegclip_config(
     checked(config, weights)
 }
 
-/// The segmentation model in `weights`, with the image encoder of `clip` where `weights` holds none.
+/// The segmentation model in `weights`, with the image encoder of `clip` if `weights` has none.
 ///
 /// # Errors
 /// As [`zegclip_config`], and [`ModelError::Shape`] or [`ModelError::Weights`] for tensors that are missing or do not fit.
@@ -230,7 +226,7 @@ pub fn load_image_encoder(
     dtype: FloatDType,
 ) -> Result<(ImageEncoder, usize), ModelError> {
     if !file.parts().image_encoder {
-        return Err(missing_image_encoder(file));
+        return Err(missing(file, ModelPart::ImageEncoder));
     }
     let (config, embed_dim) = vision_config(file, overrides)?;
     let encoder = ImageEncoder::new(&config, embed_dim, device);
@@ -244,17 +240,15 @@ pub fn load_image_encoder(
 /// [`ModelError::MissingPart`] if there is none.
 pub fn text_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(TextConfig, usize), ModelError> {
     let architecture = file.architecture()?;
-    let text = architecture.text.ok_or_else(|| missing_text_encoder(file))?;
+    let text = architecture.text.ok_or_else(|| missing(file, ModelPart::TextEncoder))?;
     require_published_mlp(file, text.width, text.mlp_width)?;
-    let embed_dim = text.embed_dim.ok_or_else(|| missing_text_encoder(file))?;
+    let embed_dim = text.embed_dim.ok_or_else(|| missing(file, ModelPart::TextEncoder))?;
     if let Some(config) = NativeMetadata::read(file)?.and_then(|metadata| metadata.text) {
         let kept = config.pruned_vocabulary.as_deref().unwrap_or_default();
         if !kept.is_sorted_by(|a, b| a < b) {
-            return Err(ModelError::Mismatch(broken_header(
-                file,
-                "text",
-                "`kept_tokens` is not strictly increasing",
-            )));
+            return Err(ModelError::UnsortedVocabulary {
+                file: file.path().to_owned(),
+            });
         }
         return Ok((config, embed_dim));
     }
@@ -270,7 +264,7 @@ pub fn text_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(Tex
         activation: activation(architecture.activation),
         pruned_vocabulary: None,
     };
-    require_heads(file, "text", config.width, config.heads)?;
+    require_heads(file, ModelPart::TextEncoder, config.width, config.heads)?;
     Ok((config, embed_dim))
 }
 
@@ -297,18 +291,19 @@ pub fn load_text_encoder(
 /// Sizes of the plain CLIP in `file`.
 ///
 /// # Errors
-/// [`ModelError::MissingPart`] if one encoder is absent, [`ModelError::Mismatch`] if they do not belong together.
+/// [`ModelError::MissingPart`] if one encoder is absent, [`ModelError::EmbeddingWidth`] if their features do not fit.
 pub fn clip_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<ClipConfig, ModelError> {
     if !file.parts().image_encoder {
-        return Err(missing_image_encoder(file));
+        return Err(missing(file, ModelPart::ImageEncoder));
     }
     let (vision, embed_dim) = vision_config(file, overrides)?;
     let (text, text_dim) = text_config(file, overrides)?;
     if text_dim != embed_dim {
-        return Err(ModelError::Mismatch(format!(
-            "`{}`: image features are {embed_dim} wide, text features {text_dim}; the file is not one CLIP",
-            file.path().display()
-        )));
+        return Err(ModelError::EmbeddingWidth {
+            file: file.path().to_owned(),
+            image: embed_dim,
+            text: text_dim,
+        });
     }
     Ok(ClipConfig {
         embed_dim,
@@ -333,15 +328,14 @@ pub fn load_clip(
 
 fn vision_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(VisionConfig, usize), ModelError> {
     let architecture = file.architecture()?;
-    let vision = architecture.vision.ok_or_else(|| missing_image_encoder(file))?;
+    let vision = architecture
+        .vision
+        .ok_or_else(|| missing(file, ModelPart::ImageEncoder))?;
     require_published_mlp(file, vision.width, vision.mlp_width)?;
-    let embed_dim = vision.embed_dim.ok_or_else(|| missing_image_encoder(file))?;
-    let position_grid = vision.position_grid.ok_or_else(|| {
-        ModelError::Mismatch(format!(
-            "`{}` stores {} positions, which are no square grid; only square position grids are supported",
-            file.path().display(),
-            vision.positions
-        ))
+    let embed_dim = vision.embed_dim.ok_or_else(|| missing(file, ModelPart::ImageEncoder))?;
+    let position_grid = vision.position_grid.ok_or_else(|| ModelError::PositionGrid {
+        file: file.path().to_owned(),
+        positions: vision.positions,
     })?;
     let stated = NativeMetadata::read(file)?
         .and_then(|metadata| metadata.vision.or(metadata.config.map(|config| config.vision)));
@@ -356,7 +350,7 @@ fn vision_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(Visio
         position_grid,
         activation: activation(architecture.activation),
     });
-    require_heads(file, "vision", config.width, config.heads)?;
+    require_heads(file, ModelPart::ImageEncoder, config.width, config.heads)?;
     Ok((config, embed_dim))
 }
 
@@ -365,60 +359,67 @@ fn encoder_file<'a>(weights: &'a WeightFile, clip: Option<&'a WeightFile>) -> Re
         return Ok(weights);
     }
     clip.filter(|clip| clip.parts().image_encoder)
-        .ok_or_else(|| missing_image_encoder(clip.unwrap_or(weights)))
+        .ok_or_else(|| missing(clip.unwrap_or(weights), ModelPart::ImageEncoder))
 }
 
 fn checked(config: ZegClipConfig, file: &WeightFile) -> Result<ZegClipConfig, ModelError> {
-    let fail = |reason: String| Err(ModelError::Mismatch(format!("`{}`: {reason}", file.path().display())));
+    let file_path = || file.path().to_owned();
     if config.image_size < config.vision.patch_size {
-        return fail(format!(
-            "image_size {} is smaller than a patch of {}",
-            config.image_size, config.vision.patch_size
-        ));
+        return Err(ModelError::ImageSize {
+            file: file_path(),
+            image_size: config.image_size,
+            patch_size: config.vision.patch_size,
+        });
     }
     if config.stride == 0 || config.stride > config.image_size {
-        return fail(format!(
-            "stride {} must lie in 1..={} (image_size)",
-            config.stride, config.image_size
-        ));
+        return Err(ModelError::Stride {
+            file: file_path(),
+            stride: config.stride,
+            image_size: config.image_size,
+        });
     }
     if config.decoder.layers == 0 {
-        return fail("the decoder has no layers".to_owned());
+        return Err(ModelError::NoDecoderLayers { file: file_path() });
     }
     if let Some(PromptConfig { form, .. }) = config.prompts {
-        let (blocks, layers) = match form {
-            PromptForm::Deep(blocks) => (blocks + 1, config.vision.layers),
-            PromptForm::Reverse(blocks) => (blocks, config.vision.layers),
-            PromptForm::Shallow => (1, config.vision.layers),
+        let prompted = match form {
+            PromptForm::Deep(blocks) => blocks.saturating_add(1),
+            PromptForm::Reverse(blocks) => blocks,
+            PromptForm::Shallow => 1,
         };
-        if blocks > layers {
-            return fail(format!(
-                "prompts for {blocks} blocks, but the image encoder has {layers}"
-            ));
+        if prompted > config.vision.layers {
+            return Err(ModelError::PromptBlocks {
+                file: file_path(),
+                prompted,
+                blocks: config.vision.layers,
+            });
         }
     }
-    require_heads(file, "decoder", config.embed_dim, config.decoder.heads)?;
+    require_heads(file, ModelPart::Decoder, config.embed_dim, config.decoder.heads)?;
     Ok(config)
 }
 
-fn require_heads(file: &WeightFile, part: &str, width: usize, heads: usize) -> Result<(), ModelError> {
+fn require_heads(file: &WeightFile, part: ModelPart, width: usize, heads: usize) -> Result<(), ModelError> {
     if heads > 0 && width.is_multiple_of(heads) {
         return Ok(());
     }
-    Err(ModelError::Mismatch(format!(
-        "`{}`: a {part} width of {width} does not divide by {heads} heads; set `{part}_heads` in `--model-config`",
-        file.path().display()
-    )))
+    Err(ModelError::Heads {
+        file: file.path().to_owned(),
+        part,
+        width,
+        heads,
+    })
 }
 
 fn require_published_mlp(file: &WeightFile, width: usize, mlp_width: usize) -> Result<(), ModelError> {
     if mlp_width == 4 * width {
         return Ok(());
     }
-    Err(ModelError::Mismatch(format!(
-        "`{}`: its blocks have perceptrons {mlp_width} wide for tokens {width} wide; only four times the width is supported",
-        file.path().display()
-    )))
+    Err(ModelError::MlpWidth {
+        file: file.path().to_owned(),
+        width,
+        mlp_width,
+    })
 }
 
 fn activation(stated: Option<StatedActivation>) -> Activation {
@@ -428,26 +429,9 @@ fn activation(stated: Option<StatedActivation>) -> Activation {
     }
 }
 
-fn missing_image_encoder(file: &WeightFile) -> ModelError {
+fn missing(file: &WeightFile, part: ModelPart) -> ModelError {
     ModelError::MissingPart {
-        file: file.path().display().to_string(),
-        part: "image encoder",
-        fix: "name CLIP's own weights with `--clip`",
+        file: file.path().to_owned(),
+        part,
     }
-}
-
-fn missing_text_encoder(file: &WeightFile) -> ModelError {
-    ModelError::MissingPart {
-        file: file.path().display().to_string(),
-        part: "text encoder",
-        fix: "name CLIP's own weights with `--clip`, give `--text-features FILE`, or use `--vocabulary voc20` or `coco171`",
-    }
-}
-
-fn broken_header(file: &WeightFile, key: &str, reason: &str) -> String {
-    format!(
-        "`{}`: the header's `{key}` is not understood ({reason}); the file was written by another version, convert the \
-         original weights again",
-        file.path().display()
-    )
 }

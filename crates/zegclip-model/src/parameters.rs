@@ -1,7 +1,7 @@
 //! Parameters under the names that checkpoints give them: loading, export, lookup.
 //!
-//! One table maps the fields of the modules to the authors' names (`backbone.*`, `text_encoder.*`, `decode_head.*`), on
-//! which all weight formats are brought. PyTorch stores a linear weight as `[output, input]`, burn as `[input, output]`.
+//! [`checkpoint_name`] maps module fields to the canonical names of `zegclip-weights` (`backbone.*`, `text_encoder.*`,
+//! `decode_head.*`). PyTorch stores a linear weight as `[output, input]`, burn as `[input, output]`.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, FloatDType, Tensor, TensorData};
@@ -13,7 +13,7 @@ use zegclip_weights::{Dtype, OutputTensor, WeightFile};
 /// A parameter's identity and its name in checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterName {
-    /// The module's own identity of the parameter.
+    /// burn's identity of the parameter.
     pub id: ParamId,
     /// The checkpoint's name.
     pub name: String,
@@ -64,7 +64,7 @@ pub fn checkpoint_name(path: &str) -> String {
     renamed.join(".").replace("in_proj.", "in_proj_")
 }
 
-/// Names of all float parameters of `module`, in the order of its fields. `prefix` stands before the module's own path.
+/// Names of all float parameters of `module`, in the order of its fields. `prefix` precedes the paths of the module.
 pub fn parameter_names<M: Module>(module: &M, prefix: &str) -> Vec<ParameterName> {
     let mut visitor = Names {
         path: Path::new(prefix),
@@ -86,7 +86,7 @@ pub fn export_parameters<M: Module>(module: &M, prefix: &str) -> Vec<ExportedPar
 
 /// Fills every float parameter of `module` from `file`.
 ///
-/// Position embeddings of another grid are resized bilinearly, as the release does when it loads CLIP.
+/// A position embedding of another grid is resized bilinearly, as in the release.
 ///
 /// # Errors
 /// [`ModelError::Weights`] if a tensor is missing or damaged, [`ModelError::Shape`] if it has another shape.
@@ -111,7 +111,7 @@ pub fn load_parameters<M: Module>(
     }
 }
 
-/// Where a walk through a module stands.
+/// Position of a visitor in a module.
 struct Path {
     segments: Vec<String>,
     linear: Vec<bool>,
@@ -251,7 +251,7 @@ impl Load<'_> {
         }
         if shape != expected {
             return Err(ModelError::Shape {
-                file: self.file.path().display().to_string(),
+                file: self.file.path().to_owned(),
                 name,
                 found: shape,
                 expected,
@@ -274,10 +274,11 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<f32>) 
     (shape, values)
 }
 
-/// Positions `[1 + grid², width]` of the image encoder on another square grid, resized bilinearly; that of the class token
-/// stays.
+/// The position embedding of the image encoder for another square grid, resized bilinearly; the row of the class token does
+/// not change.
 ///
 /// # Shapes
+/// - `positions`: `[1 + grid², width]`
 /// - output: `[1 + new_grid², width]`
 pub fn resized_positions(positions: Tensor<2>, new_grid: usize) -> Tensor<2> {
     let device = positions.device();
@@ -288,7 +289,7 @@ pub fn resized_positions(positions: Tensor<2>, new_grid: usize) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [new_rows, width]), &device)
 }
 
-/// Whether both shapes are a class position and a square grid of the same width, of different sizes.
+/// Whether both shapes are those of position embeddings of the same width and of square grids of different sizes.
 fn is_grid(found: &[usize], expected: &[usize]) -> bool {
     let square = |rows: usize| rows > 1 && (rows - 1).isqrt().pow(2) == rows - 1;
     found.len() == 2
@@ -299,7 +300,7 @@ fn is_grid(found: &[usize], expected: &[usize]) -> bool {
         && square(expected[0])
 }
 
-/// Bilinear resize of the grid part of a position embedding `[rows, width]`; the class position stays.
+/// Bilinear resize of the grid part of a position embedding `[rows, width]`; the class row does not change.
 fn resize_positions(values: &[f32], rows: usize, new_rows: usize, width: usize) -> Vec<f32> {
     let (from, to) = ((rows - 1).isqrt(), (new_rows - 1).isqrt());
     let mut resized = Vec::with_capacity(new_rows * width);
@@ -388,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn mapped_files_load_the_same_and_stay_as_they_are() {
+    fn mapped_files_load_equal_values_and_do_not_change() {
         let device = Device::flex();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("linear.safetensors");
@@ -413,10 +414,10 @@ mod tests {
                 assert_eq!((&found.shape, &found.values), (&expected.shape, &expected.values));
             }
         }
-        // In place where a tensor is nobody else's; here the pages must be copied first.
+        // An in-place operation must copy the pages first.
         let doubled = loaded.weight.val() * 2.0;
         assert_eq!(std::fs::read(&path).unwrap(), before);
-        // Another file under the same name does not reach what is loaded.
+        // Another file under the same name does not change the loaded tensors.
         let half = write(Dtype::F16);
         assert!(half.len() < before.len());
         let halves = |tensor: Tensor<2>| {

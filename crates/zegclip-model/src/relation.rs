@@ -1,4 +1,4 @@
-//! Relation descriptor (paper, section 3.3): how the text of a class relates to this very image.
+//! Relation descriptor (paper, section 3.3): the relation of the text of a class to the image.
 
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -26,7 +26,7 @@ impl RelationDescriptor {
         }
     }
 
-    /// The same with a projection that passes the text on and nothing else. Does nothing to a form without text.
+    /// The descriptor with an initial projection that returns the text feature. No effect for a form without text.
     #[must_use]
     pub fn with_identity_text_init(mut self) -> Self {
         let [parts, width] = self.q_proj.weight.dims();
@@ -49,8 +49,8 @@ impl RelationDescriptor {
     pub fn descriptor(&self, class_feature: Tensor<2>, text_features: Tensor<2>) -> Tensor<3> {
         let [batch, embed_dim] = class_feature.dims();
         let classes = text_features.dims()[0];
-        let cls = class_feature.reshape([batch, 1, embed_dim]);
-        let text = text_features.unsqueeze::<3>();
+        let cls = class_feature.reshape([batch, 1, embed_dim]); // [batch, 1, embed_dim]
+        let text = text_features.unsqueeze::<3>(); // [1, classes, embed_dim]
         let product = || cls.clone() * text.clone();
         let difference = || (cls.clone() - text.clone()).abs();
         let alone = || text.clone().expand([batch, classes, embed_dim]);

@@ -1,4 +1,4 @@
-//! The assembled model: frozen CLIP encoder with prompts, relation descriptor and decoder.
+//! ZegCLIP (paper, figure 2): frozen CLIP image encoder with prompts, relation descriptor, decoder.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -6,14 +6,27 @@ use burn::tensor::{Device, Tensor};
 use crate::clip::ImageEncoder;
 use crate::config::{Similarity, ZegClipConfig};
 use crate::decoder::Decoder;
-use crate::prompt::{ImageFeatures, PromptKvCache, Prompts, encode_image};
+use crate::prompt::{ImageFeatures, PromptKvCache, PromptedEncoder, Prompts};
 use crate::relation::RelationDescriptor;
 
 /// What the release subtracts from the scores of seen classes in the inductive setting: calibrated stacking, a bias towards
 /// classes without pixel labels.
 pub const SEEN_CLASS_BIAS: f32 = 0.1;
 
-/// One-stage zero-shot segmentation (paper, figure 2). Text features come from outside, once a class list.
+/// One-stage zero-shot segmentation (paper, figure 2). Text features are an input, computed once per class list.
+///
+/// # Example
+/// ```
+/// use zegclip_model::burn::tensor::{Device, Tensor};
+/// use zegclip_model::{ZegClip, ZegClipConfig};
+///
+/// let device = Device::flex();
+/// let mut config = ZegClipConfig::voc();
+/// (config.vision.width, config.vision.heads, config.embed_dim) = (32, 2, 16);
+/// let model = ZegClip::new(&config, &device);
+/// let (image, text_features) = (Tensor::zeros([2, 3, 64, 96], &device), Tensor::ones([5, 16], &device));
+/// assert_eq!(model.forward(image, text_features).dims(), [2, 5, 4, 6]);
+/// ```
 #[derive(Module, Debug)]
 pub struct ZegClip {
     /// CLIP's image encoder.
@@ -27,7 +40,7 @@ pub struct ZegClip {
 }
 
 impl ZegClip {
-    /// A model with the published initial values; weights of CLIP are random too until they are loaded.
+    /// A model with the published initial values. Weights of CLIP are random until they are loaded.
     pub fn new(config: &ZegClipConfig, device: &Device) -> Self {
         Self {
             image_encoder: ImageEncoder::new(&config.vision, config.embed_dim, device),
@@ -40,9 +53,9 @@ impl ZegClip {
         }
     }
 
-    /// The same with a relation descriptor and a decoder that begin as CLIP's own similarity of patches and texts, instead of
-    /// having to find it from random values as published: with some thousands of images that decides how well classes
-    /// without labels come out. Prompts stay as they are. The descriptor must have the text in it.
+    /// The model with a relation descriptor and a decoder whose initial masks are CLIP's own similarity of patches and texts.
+    /// The release starts from random values; with some thousands of images this initialization decides the quality of
+    /// unseen classes. Prompts do not change. The descriptor must contain the text.
     #[must_use]
     pub fn with_similarity_init(self, similarity: Similarity) -> Self {
         Self {
@@ -52,18 +65,23 @@ impl ZegClip {
         }
     }
 
-    /// Class and patch features of images.
+    /// Class and patch features of images, with the keys and values of the prompts from [`prepare`](Self::prepare) in
+    /// inference.
     ///
     /// # Shapes
-    /// - `image`: `[batch, 3, rows, columns]`, normalised, each side at least one patch
+    /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
+    /// - output: `patches` `[batch, height · width, embed_dim]`, `class` `[batch, embed_dim]`
     pub fn encode_image(&self, image: Tensor<4>, cache: Option<&PromptKvCache>) -> ImageFeatures {
-        encode_image(&self.image_encoder, self.prompts.as_ref(), cache, image, |_, _| {})
+        PromptedEncoder::new(&self.image_encoder)
+            .with_prompts(self.prompts.as_ref())
+            .with_cache(cache)
+            .forward(image)
     }
 
     /// Masks at patch grid, before σ.
     ///
     /// # Shapes
-    /// - `image`: `[batch, 3, rows, columns]`, normalised, each side at least one patch
+    /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
     /// - `text_features`: `[classes, embed_dim]`
     /// - output: `[batch, classes, height, width]`, one value a patch
     pub fn forward(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
@@ -88,7 +106,7 @@ impl ZegClip {
             .unwrap_or_default()
     }
 
-    /// Masks at patch grid, before σ, of images that are encoded: the words enter here only.
+    /// Masks at patch grid, before σ, of encoded images. Only this step depends on the texts.
     ///
     /// # Shapes
     /// - `features`: `patches` `[batch, height · width, embed_dim]`, `class` `[batch, embed_dim]`
@@ -99,7 +117,7 @@ impl ZegClip {
         let queries = self.relation_descriptor.forward(features.class, text_features);
         let [batch, classes, _] = queries.dims();
         self.decoder
-            .forward(queries, features.patches)
+            .forward(queries, features.patches) // [batch, classes, patches]
             .reshape([batch, classes, height, width])
     }
 }
@@ -113,7 +131,7 @@ mod tests {
     use crate::config::RelationForm;
 
     #[test]
-    fn masks_can_begin_as_similarity() {
+    fn initial_masks_can_be_similarity() {
         let device = Device::flex();
         device.seed(2);
         let similarity = Similarity {
@@ -128,7 +146,7 @@ mod tests {
             config.decoder.heads = heads;
             let relation = RelationDescriptor::new(relation, width, &device).with_identity_text_init();
             let decoder = Decoder::new(&config.decoder, width, &device).with_similarity_init(similarity);
-            // Features whose elements sum up to 0 are passed on exactly.
+            // Norms keep features whose elements sum to 0.
             let features = |shape| {
                 let all = Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device);
                 l2_normalize(all.clone() - all.mean_dim(2))

@@ -1,4 +1,4 @@
-//! Multi-head self-attention whose tokens may also attend to keys and values of tokens that are not asked themselves.
+//! Multi-head self-attention, also to keys and values of extra tokens without queries.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -16,7 +16,19 @@ pub struct KeyValue {
     pub value: Tensor<4>,
 }
 
-/// Multi-head self-attention with one fused projection, as CLIP stores it.
+/// The tokens that each token of a block attends to.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum AttentionScope<'a> {
+    /// All tokens.
+    #[default]
+    All,
+    /// All tokens, and extra ones known by their keys and values alone, such as prompts.
+    WithExtra(&'a KeyValue),
+    /// The token itself and earlier ones.
+    Causal,
+}
+
+/// Multi-head self-attention with one joint projection, as CLIP stores it.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     /// Queries, keys and values in this order: `[width, 3 · width]`.
@@ -36,18 +48,22 @@ impl SelfAttention {
         }
     }
 
-    /// Attends from every token to every token (only to earlier ones and itself if `causal`) and to `extra`.
+    /// Attention from every token to those of `scope`.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, width]`, before the output projection
-    pub fn attend(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
-        let qkv = apply_linear(&self.qkv, tokens, Activation::None);
-        let extra = extra.map(|extra| (extra.key.clone(), extra.value.clone()));
+    pub fn attend(&self, tokens: Tensor<3>, scope: AttentionScope<'_>) -> Tensor<3> {
+        let qkv = apply_linear(&self.qkv, tokens, Activation::None); // [batch, tokens, 3 · width]
+        let (extra, causal) = match scope {
+            AttentionScope::All => (None, false),
+            AttentionScope::WithExtra(extra) => (Some((extra.key.clone(), extra.value.clone())), false),
+            AttentionScope::Causal => (None, true),
+        };
         self_attention(qkv, self.heads, extra, causal)
     }
 
-    /// What the first token attends to of all tokens.
+    /// Attention from the first token to all tokens.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
@@ -58,14 +74,14 @@ impl SelfAttention {
         let bias = self.qkv.bias.as_ref().map(|bias| bias.val().narrow(0, 0, width));
         let query = linear(tokens.clone().narrow(1, 0, 1), weight, bias, Activation::None)
             .reshape([batch, 1, self.heads, width / self.heads])
-            .swap_dims(1, 2);
+            .swap_dims(1, 2); // [batch, heads, 1, head_dim]
         let KeyValue { key, value } = self.key_value(tokens);
         attention(query, key, value, None, false)
-            .swap_dims(1, 2)
+            .swap_dims(1, 2) // [batch, 1, heads, head_dim]
             .reshape([batch, 1, width])
     }
 
-    /// The output of tokens that attend to themselves alone: their projected values.
+    /// The output of tokens that attend to themselves alone: their values after the output projection.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
@@ -85,10 +101,11 @@ impl SelfAttention {
         )
     }
 
-    /// Keys and values of tokens that others attend to but whose own output nobody reads.
+    /// Keys and values of tokens that others attend to but whose own output is not needed.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
+    /// - output: key and value `[batch, heads, tokens, head_dim]`
     pub fn key_value(&self, tokens: Tensor<3>) -> KeyValue {
         let [batch, count, width] = tokens.dims();
         let weight = self.qkv.weight.val().narrow(1, width, 2 * width);

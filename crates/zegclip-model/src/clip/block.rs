@@ -4,9 +4,9 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
-use zegclip_kernels::Activation as Fused;
+use zegclip_kernels::Activation as FusedActivation;
 
-use super::attention::{KeyValue, SelfAttention};
+use super::attention::{AttentionScope, KeyValue, SelfAttention};
 use crate::config::Activation;
 use crate::layer_norm::LayerNorm;
 use crate::linear::{add_linear, apply_linear};
@@ -44,19 +44,19 @@ impl ResidualAttentionBlock {
         }
     }
 
-    /// Output tokens of the block; `extra` are attended to beside the tokens themselves. Attention and perceptron compute in
-    /// the type of their weights, norms and sums in that of the tokens.
+    /// Output tokens of the block. Attention and perceptron compute in the element type of their weights, norms and residual
+    /// sums in that of the tokens.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, width]`
-    pub fn forward(&self, tokens: Tensor<3>, extra: Option<&KeyValue>, causal: bool) -> Tensor<3> {
-        let attended = self.attention.attend(self.ln_1.forward(tokens.clone()), extra, causal);
+    pub fn forward(&self, tokens: Tensor<3>, scope: AttentionScope<'_>) -> Tensor<3> {
+        let attended = self.attention.attend(self.ln_1.forward(tokens.clone()), scope);
         self.perceptron(add_linear(tokens, &self.attention.out, attended))
     }
 
-    /// As [`forward`](Self::forward) without extra tokens, for the first token alone: what a class feature needs of the last
-    /// block.
+    /// The first output token of [`forward`](Self::forward) with [`AttentionScope::All`], which is all that a class feature
+    /// needs of the last block.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
@@ -66,7 +66,7 @@ impl ResidualAttentionBlock {
         self.perceptron(add_linear(tokens.narrow(1, 0, 1), &self.attention.out, attended))
     }
 
-    /// As [`forward`](Self::forward) with every token attending to itself alone.
+    /// As [`forward`](Self::forward), but every token attends to itself alone.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
@@ -79,16 +79,17 @@ impl ResidualAttentionBlock {
     fn perceptron(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_2.forward(tokens.clone());
         let hidden = match self.activation {
-            Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, Fused::QuickGelu),
-            Activation::Gelu => gelu(apply_linear(&self.mlp_fc, normed, Fused::None)),
+            Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, FusedActivation::QuickGelu),
+            Activation::Gelu => gelu(apply_linear(&self.mlp_fc, normed, FusedActivation::None)),
         };
         add_linear(tokens, &self.mlp_proj, hidden)
     }
 
-    /// What other tokens see of `tokens` in this block, without the work for their own output.
+    /// Keys and values of `tokens` in this block, without their output.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
+    /// - output: key and value `[batch, heads, tokens, head_dim]`
     pub fn key_value(&self, tokens: Tensor<3>) -> KeyValue {
         self.attention.key_value(self.ln_1.forward(tokens))
     }

@@ -3,14 +3,15 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
-use zegclip_kernels::{Activation as Fused, linear};
+use zegclip_kernels::{Activation as FusedActivation, linear};
 
+use super::attention::AttentionScope;
 use super::block::ResidualAttentionBlock;
 use crate::config::VisionConfig;
 use crate::interpolate::resize_bilinear;
 use crate::layer_norm::LayerNorm;
 
-/// How often the class embedding is added to the class token.
+/// How often the class embedding is added to the class token: the release differs from CLIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClassToken {
     /// Once: plain CLIP.
@@ -20,7 +21,7 @@ pub enum ClassToken {
     Twice,
 }
 
-/// Tokens before the first block and the patch grid they lie on.
+/// Tokens before the first block and their patch grid.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     /// Class token first, then the patches row by row: `[batch, 1 + height · width, width]`.
@@ -57,7 +58,7 @@ pub struct ImageEncoder {
 
 impl PatchEmbedding {
     /// # Shapes
-    /// - `image`: `[batch, 3, rows, columns]`; rows and columns beyond the last whole patch are not seen
+    /// - `image`: `[batch, 3, rows, columns]`; rows and columns beyond the last complete patch are ignored
     /// - output: `[batch, height · width, width]` and the grid `[height, width]`
     pub fn forward(&self, image: Tensor<4>) -> (Tensor<3>, [usize; 2]) {
         let weight = self.weight.val();
@@ -68,10 +69,10 @@ impl PatchEmbedding {
             .narrow(2, 0, grid[0] * patch)
             .narrow(3, 0, grid[1] * patch)
             .reshape([batch, channels, grid[0], patch, grid[1], patch])
-            .permute([0, 2, 4, 1, 3, 5])
+            .permute([0, 2, 4, 1, 3, 5]) // [batch, height, width, channels, patch, patch]
             .reshape([batch, grid[0] * grid[1], channels * patch * patch]);
-        let weight = weight.reshape([width, channels * patch * patch]).transpose();
-        (linear(patches, weight, None, Fused::None), grid)
+        let weight = weight.reshape([width, channels * patch * patch]).transpose(); // [channels · patch², width]
+        (linear(patches, weight, None, FusedActivation::None), grid)
     }
 }
 
@@ -115,10 +116,11 @@ impl ImageEncoder {
         self.patch_embedding.weight.dims()[2]
     }
 
-    /// Tokens with their positions, normalised by `ln_pre`.
+    /// Tokens with their positions, after `ln_pre`.
     ///
     /// # Shapes
-    /// - `image`: `[batch, 3, rows, columns]`, normalised, each side at least one patch
+    /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
+    /// - output: `[batch, 1 + height · width, width]`
     pub fn embed(&self, image: Tensor<4>, class_token: ClassToken) -> Tokens {
         let (patches, grid) = self.patch_embedding.forward(image);
         let [batch, count, width] = patches.dims();
@@ -135,17 +137,17 @@ impl ImageEncoder {
         Tokens { tokens, grid }
     }
 
-    /// Tokens after the last block in the joint embedding; not normalised to unit length.
+    /// Tokens after the last block in the joint embedding; not normalized to unit length.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, embed_dim]`
     pub fn project(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_post.forward(tokens);
-        linear(normed, self.proj.val(), None, Fused::None)
+        linear(normed, self.proj.val(), None, FusedActivation::None)
     }
 
-    /// Plain CLIP: the class token's feature, not normalised to unit length.
+    /// Plain CLIP: the class token's feature, not normalized to unit length.
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, rows, columns]`
@@ -154,15 +156,15 @@ impl ImageEncoder {
         let mut tokens = self.embed(image, ClassToken::Once).tokens;
         if let Some((last, blocks)) = self.blocks.split_last() {
             for block in blocks {
-                tokens = block.forward(tokens, None, false);
+                tokens = block.forward(tokens, AttentionScope::All);
             }
-            // Nobody reads the patches after the last block.
+            // Patches are not needed after the last block.
             tokens = last.forward_first(tokens);
         }
         self.project(tokens.narrow(1, 0, 1)).squeeze_dim::<2>(1)
     }
 
-    /// Plain CLIP: the features of the class token and of each patch, not normalised to unit length.
+    /// Plain CLIP: the features of the class token and of each patch, not normalized to unit length.
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, rows, columns]`
@@ -170,7 +172,7 @@ impl ImageEncoder {
     pub fn forward_tokens(&self, image: Tensor<4>) -> Tensor<3> {
         let tokens = self.embed(image, ClassToken::Once).tokens;
         let blocks = self.blocks.iter();
-        self.project(blocks.fold(tokens, |tokens, block| block.forward(tokens, None, false)))
+        self.project(blocks.fold(tokens, |tokens, block| block.forward(tokens, AttentionScope::All)))
     }
 
     /// Positions of the patches on `grid`: `[height · width, width]`.
@@ -181,14 +183,17 @@ impl ImageEncoder {
         if grid == [side, side] {
             return patches;
         }
-        let map = patches.reshape([1, side, side, width]).permute([0, 3, 1, 2]);
+        let map = patches.reshape([1, side, side, width]).permute([0, 3, 1, 2]); // [1, width, side, side]
         resize_bilinear(map, grid)
             .permute([0, 2, 3, 1])
             .reshape([grid[0] * grid[1], width])
     }
 }
 
-/// Scales the vectors along the last axis to unit length. The length is taken in f32 whatever the input's type.
+/// Scales the vectors along the last axis to unit length, which is computed in f32 for every element type.
+///
+/// # Shapes
+/// Any; the output has that of the input.
 pub fn l2_normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let dtype = x.dtype();
     let x = x.cast(burn::tensor::FloatDType::F32);

@@ -7,7 +7,7 @@ mod text_encoder;
 mod text_features;
 mod zero_shot;
 
-pub use attention::{KeyValue, SelfAttention};
+pub use attention::{AttentionScope, KeyValue, SelfAttention};
 pub use block::ResidualAttentionBlock;
 pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, Tokens, l2_normalize};
 pub use text_encoder::TextEncoder;

@@ -3,13 +3,14 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use zegclip_kernels::{Activation as Fused, linear};
+use zegclip_kernels::{Activation as FusedActivation, linear};
 
+use super::attention::AttentionScope;
 use super::block::ResidualAttentionBlock;
 use crate::config::TextConfig;
 use crate::layer_norm::LayerNorm;
 
-/// Sequences that go through the encoder together.
+/// Sequences of a batch.
 const BATCH: usize = 64;
 
 /// The text transformer.
@@ -60,11 +61,10 @@ impl TextEncoder {
         self.positional_embedding.dims()[0]
     }
 
-    /// Features of token sequences, not normalised to unit length.
+    /// Features of token sequences, not normalized to unit length.
     ///
-    /// Each sequence ends with its end-of-text token and is not padded. Attention is causal, so nothing after that token
-    /// could change its feature: sequences are encoded only up to the longest end in their batch, in batches of like
-    /// length.
+    /// Each sequence ends with its end-of-text token and is not padded. Attention is causal, so tokens after it do not change
+    /// the feature: batches of similar length are encoded up to their longest sequence.
     ///
     /// # Shapes
     /// - `sequences`: each of 1 to `context_length` token ids
@@ -84,8 +84,8 @@ impl TextEncoder {
             })
             .collect();
         let mut position = vec![0i64; sequences.len()];
-        for (place, &index) in by_length.iter().enumerate() {
-            position[index] = place as i64;
+        for (row, &index) in by_length.iter().enumerate() {
+            position[index] = row as i64;
         }
         let device = self.token_embedding.device();
         let count = position.len();
@@ -112,14 +112,14 @@ impl TextEncoder {
             .token_embedding
             .val()
             .select(0, ids)
-            .reshape([batch, length, width]);
+            .reshape([batch, length, width]); // [sequences, tokens, width]
         let positions = self.positional_embedding.val().narrow(0, 0, length).unsqueeze::<3>();
         let mut tokens = embedded + positions;
         for block in &self.blocks {
-            tokens = block.forward(tokens, None, true);
+            tokens = block.forward(tokens, AttentionScope::Causal);
         }
-        let last = tokens.reshape([batch * length, width]).select(0, ends);
+        let last = tokens.reshape([batch * length, width]).select(0, ends); // [sequences, width]
         let normed = self.ln_final.forward(last);
-        linear(normed, self.text_projection.val(), None, Fused::None)
+        linear(normed, self.text_projection.val(), None, FusedActivation::None)
     }
 }

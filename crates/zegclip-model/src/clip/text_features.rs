@@ -9,8 +9,8 @@ use zegclip_text::tokenizer::Tokenizer;
 
 /// Text features of classes in f32, each of unit length (paper, section 3.1; prompt ensembling as in CLIP).
 ///
-/// Every name of a class goes into every template (`{}` stands for the name). Features are normalised, averaged over the
-/// templates and normalised again; those of synonyms are then averaged and normalised.
+/// Every name of a class is inserted into every template (`{}` stands for the name). Features are normalized, averaged over the
+/// templates and normalized again; those of synonyms are then averaged and normalized.
 ///
 /// # Shapes
 /// - `classes`: the names of each class, at least one a class
@@ -41,7 +41,7 @@ pub fn text_features(
         sequences.push(tokens.ids);
     }
     let features = l2_normalize(encoder.forward(&sequences).cast(FloatDType::F32));
-    let [_, embed_dim] = features.dims();
+    let [_, embed_dim] = features.dims(); // [names · templates, embed_dim]
     let by_name = features.reshape([names.len(), templates.len(), embed_dim]).mean_dim(1);
     let by_name = l2_normalize(by_name.squeeze_dim::<2>(1));
     if classes.iter().all(|names| names.len() == 1) {

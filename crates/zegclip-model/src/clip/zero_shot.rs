@@ -1,4 +1,4 @@
-//! Plain CLIP: which of some texts fits an image.
+//! Plain CLIP: similarity of images and texts.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -8,7 +8,7 @@ use super::image_encoder::{ImageEncoder, l2_normalize};
 use super::text_encoder::TextEncoder;
 use crate::config::ClipConfig;
 
-/// `ln(1 / 0.07)`: the logarithm of the scale that CLIP's training starts from.
+/// `ln(1 / 0.07)`: the initial logarithm of the scale in CLIP's training.
 const INITIAL_LOGIT_SCALE: f64 = 2.659_260_036_932_778;
 
 /// Both encoders and the learned scale of their similarity.

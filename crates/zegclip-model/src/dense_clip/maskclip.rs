@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::clip::{ClassToken, ImageEncoder, l2_normalize};
+use crate::clip::{AttentionScope, ClassToken, ImageEncoder, l2_normalize};
 
 /// Patch features in the joint embedding of images and texts.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl ImageEncoder {
         self.maskclip_features(image).logits(text_features)
     }
 
-    /// What [`maskclip_logits`](Self::maskclip_logits) compares with texts.
+    /// Patch features that [`maskclip_logits`](Self::maskclip_logits) compares with texts.
     ///
     /// The last block has no attention between tokens: each token's value passes through the output projection. The class
     /// token is trained to aggregate these values, so they are in the joint embedding of images and texts.
@@ -37,7 +37,7 @@ impl ImageEncoder {
         let mut tokens = embedded.tokens;
         if let Some((last, blocks)) = self.blocks.split_last() {
             for block in blocks {
-                tokens = block.forward(tokens, None, false);
+                tokens = block.forward(tokens, AttentionScope::All);
             }
             tokens = last.forward_values(tokens);
         }

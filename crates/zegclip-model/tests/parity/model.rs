@@ -5,7 +5,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use zegclip_model::clip::text_features;
 use zegclip_model::config::ZegClipConfig;
 use zegclip_model::interpolate::resize_bilinear;
-use zegclip_model::prompt::encode_image;
+use zegclip_model::prompt::PromptedEncoder;
 use zegclip_model::{ModelOverrides, ZegClip, load_text_encoder, load_zegclip, zegclip_config};
 use zegclip_weights::WeightFile;
 
@@ -90,28 +90,23 @@ fn check_forward(case: &Case, device: &Device) {
     let text: Tensor<2> = recorded_text.tensor(device);
     let image: Tensor<4> = case.tensor("image").tensor(device);
     let last = config.vision.layers - 1;
-    let features = encode_image(
-        &model.image_encoder,
-        model.prompts.as_ref(),
-        None,
-        image.clone(),
-        |block, tokens| {
-            let name = block.map_or("vision.after_ln_pre".to_owned(), |block| {
-                format!("vision.block_{block}")
-            });
-            let expected = needed_tokens(case, &name, tokens);
-            case.check_values(&name, &values(tokens.clone()), &expected);
-            if block == Some(last) {
-                let mut normed = tokens.clone();
-                if let Some(prompts) = model.prompts.as_ref().filter(|_| expected_deep != 0) {
-                    normed = prompts.prompt_norm.forward(normed);
-                }
-                let normed = model.image_encoder.ln_post.forward(normed);
-                let expected = needed_tokens(case, "vision.after_ln_post", &normed);
-                case.check_values("vision.after_ln_post", &values(normed), &expected);
+    let encoder = PromptedEncoder::new(&model.image_encoder).with_prompts(model.prompts.as_ref());
+    let features = encoder.forward_observed(image.clone(), |block, tokens| {
+        let name = block.map_or("vision.after_ln_pre".to_owned(), |block| {
+            format!("vision.block_{block}")
+        });
+        let expected = needed_tokens(case, &name, tokens);
+        case.check_values(&name, &values(tokens.clone()), &expected);
+        if block == Some(last) {
+            let mut normed = tokens.clone();
+            if let Some(prompts) = model.prompts.as_ref().filter(|_| expected_deep != 0) {
+                normed = prompts.prompt_norm.forward(normed);
             }
-        },
-    );
+            let normed = model.image_encoder.ln_post.forward(normed);
+            let expected = needed_tokens(case, "vision.after_ln_post", &normed);
+            case.check_values("vision.after_ln_post", &values(normed), &expected);
+        }
+    });
     case.check(
         "vision.patch_features",
         &values(features.patches.clone().swap_dims(1, 2)),
