@@ -161,7 +161,7 @@ impl Dtype {
         }
     }
 
-    /// Appends `values` as little-endian elements of this type; `None` for types that would lose more than precision.
+    /// `values` as little-endian elements of this type; `None` for types that lose more than precision, integers.
     pub fn encode_f32(self, values: &[f32]) -> Option<Vec<u8>> {
         Some(match self {
             Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),

@@ -46,11 +46,12 @@ pub(crate) fn sniff(source: &Source) -> Result<Container, WeightError> {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return Ok(Container::TorchZip);
     }
-    if let [0x80, 0..=5, ..] = head {
-        return Ok(Container::TorchLegacy);
-    }
+    // Before pickles: a header of 640 bytes begins with the bytes 0x80 and 2, too.
     if is_safetensors(head) {
         return Ok(Container::Safetensors);
+    }
+    if let [0x80, 0..=5, ..] = head {
+        return Ok(Container::TorchLegacy);
     }
     if head.trim_ascii_start().starts_with(b"{") {
         return Ok(Container::ShardIndex);
@@ -121,6 +122,7 @@ mod tests {
         assert_eq!(sniffed(b"PK\x03\x04...."), Ok(Container::TorchZip));
         assert_eq!(sniffed(b"\x80\x02\x8a\x0al"), Ok(Container::TorchLegacy));
         assert_eq!(sniffed(b"\x02\0\0\0\0\0\0\0{}"), Ok(Container::Safetensors));
+        assert_eq!(sniffed(b"\x80\x02\0\0\0\0\0\0{}"), Ok(Container::Safetensors));
         assert_eq!(sniffed(b"\n {\"weight_map\": {}}"), Ok(Container::ShardIndex));
     }
 

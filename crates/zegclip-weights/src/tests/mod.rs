@@ -5,4 +5,5 @@ mod damage;
 mod export;
 mod fixtures;
 mod hostile;
+mod properties;
 mod support;
