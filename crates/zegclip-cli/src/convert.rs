@@ -71,10 +71,10 @@ pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
             .flatten()
             .find(|file| file.parts().text_encoder);
         if let Some((file, config)) = text.zip(metadata.text.as_ref())
-            && let Some(whole) = expand_token_embedding(file, config, dtype)?
+            && let Some(embedding) = expand_token_embedding(file, config, dtype)?
         {
-            tensors.retain(|tensor| tensor.name() != whole.name());
-            tensors.push(whole);
+            tensors.retain(|tensor| tensor.name() != embedding.name());
+            tensors.push(embedding);
         }
     }
     if to_mmseg && plain_clip {

@@ -33,7 +33,7 @@ impl EvaluationFiles {
         self.path("state.json")
     }
 
-    /// Makes the folder; a finished evaluation in it is replaced only if that is wished.
+    /// Creates the folder; a finished evaluation in it is replaced only if `overwrite` is set.
     pub(crate) fn prepare(&self, overwrite: bool) -> Result<(), Failure> {
         let finished = self.path("json");
         if finished.exists() && !overwrite {
@@ -86,7 +86,7 @@ pub(crate) fn print(confusion: &Confusion, json: bool) -> Result<(), Failure> {
     }
 }
 
-/// What the progress bar says: the running hIoU, or mIoU where there are no unseen classes.
+/// Message of the progress bar: the current hIoU, or mIoU without unseen classes.
 pub(crate) fn running(confusion: &Confusion) -> String {
     let scores = Scores::of(confusion);
     match (scores.hiou, scores.miou) {

@@ -24,6 +24,7 @@ pub(crate) const NAME_LABELS: &str = "name them with `--labels DIR --vocabulary 
 pub(crate) const NAME_RUN: &str = "start a run with `CONFIG`, or resume one with `--resume RUN`";
 pub(crate) const ONE_BY_ONE: &str = "segment them separately, with different `--output` folders";
 pub(crate) const REPORT_BUG: &str = "this is a bug in zegclip; please report it with the lines above";
+pub(crate) const RESTORE_CONFIG: &str = "restore the file from a copy, or start a new run";
 pub(crate) const TO_SAFETENSORS: &str = "convert to `.safetensors`, which stores any part of a model";
 pub(crate) const IMAGE_EXTENSIONS: &str = "images in a folder are recognized by their extension: \
      jpg, jpeg, jfif, png, webp, bmp, tif, tiff or gif";

@@ -14,7 +14,7 @@ use crate::hints;
 use crate::interrupt::{stop_on_signals, undo_on_signals};
 use crate::output::{self, message};
 use crate::plan::{PretrainPlan, Task};
-use crate::run_messages::{ResumeCommand, resume_exactness, resumed_config};
+use crate::run_messages::{ResumeCommand, recorded_config, resume_exactness, resumed_config};
 use crate::training_display;
 
 pub(crate) fn run(plan: &PretrainPlan) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ pub(crate) fn run(plan: &PretrainPlan) -> Result<(), Failure> {
 
 fn export(run: &Path, path: &Path, device: &OpenDevice, json: bool) -> Result<(), Failure> {
     let run = RunDirectory::open(run)?;
-    let config: PretrainConfig = run.config()?;
+    let config: PretrainConfig = recorded_config(&run)?;
     if path.exists() {
         return Err(Failure::failed(format!("`{}` already exists", path.display())).hint(hints::CHOOSE_EXPORTED_FILE));
     }

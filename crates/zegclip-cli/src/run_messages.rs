@@ -64,9 +64,18 @@ pub(crate) fn resume_exactness(devices: &[OpenDevice]) -> &'static str {
     }
 }
 
+/// The configuration of a run. A file without any key would count as a configuration of default values.
+pub(crate) fn recorded_config<C: Configuration>(run: &RunDirectory) -> Result<C, Failure> {
+    let path = run.config_path();
+    if std::fs::read_to_string(&path).is_ok_and(|text| text.trim().is_empty()) {
+        return Err(Failure::failed(format!("`{}` is empty", path.display())).hint(hints::RESTORE_CONFIG));
+    }
+    Ok(run.config()?)
+}
+
 /// The configuration of a run that is resumed, with the values that may change.
 pub(crate) fn resumed_config<C: Configuration>(run: &RunDirectory, overrides: &[String]) -> Result<C, Failure> {
-    let recorded: C = run.config()?;
+    let recorded: C = recorded_config(run)?;
     if overrides.is_empty() {
         return Ok(recorded);
     }

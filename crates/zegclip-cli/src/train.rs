@@ -13,7 +13,7 @@ use crate::hints;
 use crate::interrupt::{stop_on_signals, undo_on_signals};
 use crate::output::{self, message};
 use crate::plan::{CheckpointName, Task, TrainPlan};
-use crate::run_messages::{ResumeCommand, resume_exactness, resumed_config};
+use crate::run_messages::{ResumeCommand, recorded_config, resume_exactness, resumed_config};
 use crate::training_display;
 
 pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
@@ -93,7 +93,7 @@ fn export(
     json: bool,
 ) -> Result<(), Failure> {
     let run = RunDirectory::open(run)?;
-    let config: TrainConfig = run.config()?;
+    let config: TrainConfig = recorded_config(&run)?;
     let data = TrainData::open(&config)?;
     let (name, path) = locate(&run, checkpoint)?;
     if !path.is_dir() {

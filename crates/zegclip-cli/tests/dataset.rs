@@ -55,7 +55,7 @@ fn pictures_are_drawn() {
     };
     show(&[&coco(), &shown, "--index", "1"]).check(0, &["sample 1 of 10", "`000000000885`"]);
     let picture = image::open(&shown).expect("a picture").into_rgb8();
-    // The photo stands to the left, the labels beside it, the legend below.
+    // The image stands to the left, the labels beside it, the legend below.
     assert!(
         picture.width() > 2 * 600 && picture.height() > 440,
         "{:?}",

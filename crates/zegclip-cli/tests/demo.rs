@@ -100,10 +100,10 @@ fn the_demo_scores_what_scenes_writes() {
 fn without_weights_the_demo_model_is_used_and_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().display().to_string();
-    let photo = asset("photos/chelsea.jpg");
+    let image = asset("photos/chelsea.jpg");
     let arguments = [
         "segment",
-        &photo,
+        &image,
         "--classes",
         "cat, train|locomotive, grass",
         "--device",
@@ -126,7 +126,7 @@ fn without_weights_the_demo_model_is_used_and_named() {
     assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
     let unknown = [
         "segment",
-        &photo,
+        &image,
         "--classes",
         "cat, spaceship",
         "--device",

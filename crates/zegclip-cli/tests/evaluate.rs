@@ -115,7 +115,7 @@ fn the_scores_are_those_of_the_label_maps() {
     let segmented = bench.text("segmented");
     let mut arguments = vec!["segment", "--vocabulary", "coco171", "--weights", &bench.weights];
     arguments.extend(["--device", "cpu", "--output", &segmented]);
-    let photos: Vec<String> = std::fs::read_dir(bench.path("whole/labels"))
+    let images: Vec<String> = std::fs::read_dir(bench.path("whole/labels"))
         .expect("the labels")
         .flatten()
         .map(|entry| {
@@ -123,7 +123,7 @@ fn the_scores_are_those_of_the_label_maps() {
             coco_root().join("images/val2017").join(name).display().to_string()
         })
         .collect();
-    arguments.extend(photos.iter().map(String::as_str));
+    arguments.extend(images.iter().map(String::as_str));
     zegclip(&arguments).check(0, &[]);
     let (output, vocabulary) = (bench.text("scored"), ["--vocabulary", "coco171", "--boundary"]);
     let mut arguments = vec!["--predictions", &segmented, "--labels", &truth, "--output", &output];
@@ -133,7 +133,7 @@ fn the_scores_are_those_of_the_label_maps() {
     assert_eq!(json(&outcome.stdout), scores);
     assert_eq!(file(&bench.path("scored/evaluation.json")), scores);
     let html = std::fs::read_to_string(bench.path("scored/evaluation.html")).expect("the page");
-    assert_eq!(html.matches("data:image/jpeg;base64,").count(), 3 * 8, "without photos");
+    assert_eq!(html.matches("data:image/jpeg;base64,").count(), 3 * 8, "without images");
 }
 
 #[test]

@@ -50,8 +50,8 @@ fn scenes_are_a_data_set() {
     let lines = lines.collect::<Vec<_>>();
     assert_eq!(lines.len(), 70);
     for line in &lines {
-        let photo = image::open(out.join(line["image"].as_str().expect("a path"))).expect("a photo");
-        assert_eq!((photo.width(), photo.height()), (64, 64));
+        let image = image::open(out.join(line["image"].as_str().expect("a path"))).expect("an image");
+        assert_eq!((image.width(), image.height()), (64, 64));
         assert!(out.join(line["labels"].as_str().expect("a path")).is_file());
         let captions = line["captions"].as_array().expect("captions");
         assert_eq!(captions.len(), 5);

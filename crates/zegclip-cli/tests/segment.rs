@@ -31,11 +31,11 @@ fn labels(path: &Path) -> Vec<u8> {
 #[test]
 fn every_file_of_the_contract() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (photo, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
+    let (image, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
     let outcome = segment(
         folder.path(),
         &[
-            &photo,
+            &image,
             "--classes",
             "cat|kitten, grass, sky",
             "--seen",
@@ -93,7 +93,7 @@ fn every_file_of_the_contract() {
 #[test]
 fn converted_models_give_the_same_labels() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (photo, weights) = (asset("photos/coffee.jpg"), asset("example/random-weights.safetensors"));
+    let (image, weights) = (asset("photos/coffee.jpg"), asset("example/random-weights.safetensors"));
     let path = |name: &str| folder.path().join(name).display().to_string();
     zegclip(&["convert", &weights, &path("authors.pth")]).check(0, &[]);
     std::fs::write(
@@ -112,7 +112,7 @@ fn converted_models_give_the_same_labels() {
     let first = segment(
         &folder.path().join("a"),
         &[
-            &photo,
+            &image,
             "--classes",
             "cup, table",
             "--weights",
@@ -125,7 +125,7 @@ fn converted_models_give_the_same_labels() {
     let second = segment(
         &folder.path().join("b"),
         &[
-            &photo,
+            &image,
             "--classes",
             "cup, table",
             "--weights",
@@ -150,12 +150,12 @@ fn converted_models_give_the_same_labels() {
 fn clip_brings_the_text_encoder() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let (photo, clip) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
+    let (image, clip) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
     let head = asset("example/random-weights-no-text.safetensors");
     zegclip(&["convert", &head, &path("whole.safetensors"), "--clip", &clip]).check(0, &[]);
     let labels = |name: &str, weights: &[&str]| {
         let output = folder.path().join(name);
-        let mut arguments = vec![photo.as_str(), "--classes", "cat, dog", "--device", "cpu"];
+        let mut arguments = vec![image.as_str(), "--classes", "cat, dog", "--device", "cpu"];
         arguments.extend_from_slice(weights);
         segment(&output, &arguments).check(0, &[]);
         std::fs::read(output.join("chelsea.labels.png")).expect("labels")
@@ -168,13 +168,13 @@ fn clip_brings_the_text_encoder() {
 #[test]
 fn backgrounds_have_no_label() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (photo, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
+    let (image, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
     let run = |name: &str, option: &str, value: &str, notes: &[&str]| {
         let output = folder.path().join(name);
         let outcome = segment(
             &output,
             &[
-                &photo,
+                &image,
                 "--classes",
                 "cat, dog",
                 "--weights",
@@ -220,7 +220,7 @@ fn an_image_from_stdin_and_a_folder_of_images() {
         ])
         .arg(folder.path())
         .stdin(Stdio::from(
-            std::fs::File::open(asset("photos/chelsea.jpg")).expect("the photo"),
+            std::fs::File::open(asset("photos/chelsea.jpg")).expect("the image"),
         ))
         .output()
         .expect("zegclip");
@@ -246,16 +246,16 @@ fn an_image_from_stdin_and_a_folder_of_images() {
     }
 }
 
-/// Labels of a photo on the CPU and on another device may differ only at ties; the number of pixels is printed.
+/// Labels of an image on the CPU and on another device may differ only at ties; the number of pixels is printed.
 fn check_agreement_with_cpu(other: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (photo, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
+    let (image, weights) = (asset("photos/chelsea.jpg"), asset("example/random-weights.safetensors"));
     let [cpu, other] = ["cpu", other].map(|device| {
         let output = folder.path().join(device.replace(':', "-"));
         segment(
             &output,
             &[
-                &photo,
+                &image,
                 "--classes",
                 "cat, grass, sky",
                 "--weights",

@@ -53,11 +53,11 @@ fn a_run_makes_a_model_that_segments() {
     for file in ["config.toml", "metrics.jsonl", "report.html", "model.safetensors"] {
         assert!(folder.path().join("run").join(file).exists(), "{file}");
     }
-    let photo = program::asset("photos/chelsea.jpg");
+    let image = program::asset("photos/chelsea.jpg");
     let (model, output) = (path("run/model.safetensors"), path("out"));
     let segment = [
         "segment",
-        &photo,
+        &image,
         "--classes",
         "cat, grass",
         "--weights",
@@ -92,13 +92,19 @@ fn what_is_wrong_is_named() {
     ])
     .check(1, &["nowhere"]);
     zegclip(&["train", "--resume", &path("no-run")]).check(1, &["no-run"]);
+    std::fs::create_dir_all(path("emptied/checkpoints")).expect("a folder");
+    std::fs::write(path("emptied/config.toml"), "\n").expect("a file");
+    for command in ["train", "pretrain"] {
+        let resumed = zegclip(&[command, "--resume", &path("emptied"), "--device", "cpu"]);
+        resumed.check(1, &["emptied/config.toml` is empty", "hint: "]);
+    }
     assert!(
         !folder.path().join("run").exists(),
         "no run directory is made for a run that cannot start"
     );
 }
 
-/// A folder with the configuration of a run on three small photos.
+/// A folder with the configuration of a run on three small images.
 fn farm_run() -> (Farm, String, String) {
     let farm = Farm::new();
     farm.write("tiny.toml", CONFIG);
@@ -188,7 +194,7 @@ fn ctrl_c_saves_reports_and_hints_at_resuming() {
     let resume = format!("hint: resume with `zegclip train --resume {run} --device cpu`");
     outcome.check(1, &["error: interrupted after iteration", "which is saved", &resume]);
     let report = std::fs::read_to_string(farm.path("run/report.html")).expect("the report");
-    // Three photos of the only split, each with labels, prediction and errors.
+    // Three images of the only split, each with labels, prediction and errors.
     assert_eq!(report.matches("src=\"data:image/jpeg;base64,").count(), 3 * 4);
     assert!(report.contains("(not finished)") && report.contains("<svg") && report.contains("sheep"));
     assert_eq!(
@@ -201,7 +207,7 @@ fn ctrl_c_saves_reports_and_hints_at_resuming() {
 
 #[cfg(unix)]
 #[test]
-fn what_schedulers_send_saves_and_resumes_with_values_that_may_change() {
+fn sigterm_saves_and_the_run_resumes_with_values_that_may_change() {
     let (farm, config, set) = farm_run();
     let run = farm.text("run");
     let many = ["--set", "iterations=100000", "--set", "run.checkpoint_interval=100000"];
@@ -293,7 +299,7 @@ fn checkpoints_become_model_files() {
     zegclip(&eval).check(0, &[]);
 }
 
-/// What the shell is told to run as `$@`.
+/// The command that the shell runs as `$@`.
 fn training(arguments: &[&str]) -> Vec<String> {
     let program = [env!("CARGO_BIN_EXE_zegclip"), "train", "--device", "cpu"];
     program.iter().chain(arguments).map(ToString::to_string).collect()
@@ -310,7 +316,7 @@ fn shell(script: &str, arguments: &[String]) -> Outcome {
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_grows_too_large_stops_the_run_with_its_state_whole() {
+fn a_file_that_grows_too_large_stops_the_run_with_a_complete_checkpoint() {
     let (farm, config, set) = farm_run();
     let (whole, run) = (farm.text("whole"), farm.text("run"));
     zegclip(&["train", &config, "--set", &set, "--output", &whole, "--device", "cpu"]).check(0, &[]);
@@ -336,7 +342,7 @@ fn a_file_that_grows_too_large_stops_the_run_with_its_state_whole() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
+fn a_full_disk_stops_the_run_with_a_complete_checkpoint() {
     let (farm, config, set) = farm_run();
     let (whole, disk, copy) = (farm.text("whole"), farm.text("disk"), farm.text("copy"));
     std::fs::create_dir(&disk).expect("a folder");
@@ -388,13 +394,13 @@ fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
         ],
     );
     assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);
-    // On a disk with room the run goes on from there and ends as the undisturbed one.
+    // On a disk with space the run resumes from there, and its model equals that of the undisturbed run.
     let copied = format!("{copy}/run");
     zegclip(&["train", "--resume", &copied, "--device", "cpu"]).check(0, &["iteration 6 saved"]);
     assert!(bytes(&farm.path("copy/run/model.safetensors")) == bytes(&farm.path("whole/model.safetensors")));
 }
 
-/// Frequent classes of the photos; grass and trees are unseen in COCO-Stuff's split.
+/// Frequent classes of the images; grass and trees are unseen in COCO-Stuff's split.
 const FREQUENT: [&str; 8] = [
     "person",
     "sky-other",
@@ -407,7 +413,7 @@ const FREQUENT: [&str; 8] = [
 ];
 
 #[test]
-fn scores_of_learned_photos_rise() {
+fn scores_of_training_images_rise() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
     let known = Vocabulary::built_in("coco171").expect("a vocabulary");

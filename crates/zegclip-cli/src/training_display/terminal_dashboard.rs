@@ -1,4 +1,4 @@
-//! burn-train's dashboard on the whole terminal.
+//! burn-train's dashboard on the terminal.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};

@@ -5,22 +5,22 @@ use std::path::PathBuf;
 
 use image::{Rgb, RgbImage};
 
-/// 8 + 10 photos of COCO with labels, as `--dataset` takes it.
+/// 8 + 10 images of COCO with labels, as `--dataset` takes it.
 pub fn coco() -> String {
     format!("coco-stuff={}", coco_root().display())
 }
 
-/// Where the photos of COCO are.
+/// Where the images of COCO are.
 pub fn coco_root() -> PathBuf {
     test_support::data("coco-mini")
 }
 
-/// Label files of VOC, without photos.
+/// Label files of VOC, without images.
 pub fn voc() -> String {
     format!("voc2012={}", test_support::data("voc-mini").display())
 }
 
-/// A data set of three photos with the classes cow and sheep, described by a TOML.
+/// A data set of three images with the classes cow and sheep, described by a TOML.
 pub struct Farm {
     pub folder: tempfile::TempDir,
 }
@@ -46,8 +46,8 @@ impl Farm {
             std::fs::create_dir(farm.path(folder)).expect("a folder");
         }
         for name in ["a", "b", "c"] {
-            let photo = RgbImage::from_fn(40, 30, |x, y| Rgb([(6 * x) as u8, (8 * y) as u8, name.as_bytes()[0]]));
-            photo.save(farm.path(&format!("photos/{name}.png"))).expect("a photo");
+            let image = RgbImage::from_fn(40, 30, |x, y| Rgb([(6 * x) as u8, (8 * y) as u8, name.as_bytes()[0]]));
+            image.save(farm.path(&format!("photos/{name}.png"))).expect("an image");
             farm.mask(name, 40, 30, |x, y| match (x / 10 + y / 10) % 3 {
                 0 => 0,
                 1 => 7,
@@ -75,7 +75,7 @@ impl Farm {
         std::fs::write(self.path(name), contents).expect("a file");
     }
 
-    /// Writes a label file of 8-bit grey.
+    /// Writes a label file of 8-bit gray.
     pub fn mask(&self, name: &str, width: u32, height: u32, value: impl Fn(u32, u32) -> u8) {
         let mask = image::GrayImage::from_fn(width, height, |x, y| image::Luma([value(x, y)]));
         mask.save(self.path(&format!("masks/{name}.png"))).expect("a mask");
