@@ -275,10 +275,39 @@ impl Explain for TrainError {
             Self::Scenes(error) => error.hint(),
             Self::Segmentation(error) => error.hint(),
             Self::NoSeenClass { .. } => some("mark classes as seen, or set `setting = \"full\"`"),
-            Self::Pairs { .. } => some("each line of the list is `{\"image\": PATH, \"captions\": [TEXT, …]}`"),
+            Self::NoPublishedTextFeatures { .. } | Self::TextFeatureWidth { .. } => {
+                some("set `model.published_text_features = false`, so that CLIP's text encoder is used")
+            }
+            Self::NoTextEncoder { .. } => {
+                some("name CLIP's complete weights in `model.clip`, or set `model.published_text_features = true`")
+            }
+            Self::InvalidPair { .. } | Self::NoCaption { .. } | Self::NoPairs { .. } => {
+                some("each line of the list is `{\"image\": PATH, \"captions\": [TEXT, …]}`")
+            }
+            Self::NoPairNames { .. } => some("add `\"names\": [\"cat\", …]` to the lines, or set `loss.patches = 0`"),
+            Self::UnsupportedPrecision { .. } => some("set `model.frozen_precision = \"f32\"`, or use another device"),
+            Self::InvalidOverride { .. } => some("an override is `--set key=value`, as `--set schedule.warmup=0`"),
+            Self::Value { key, .. } => match key.as_str() {
+                "data.dataset" => some("name one with `--set data.dataset=NAME=DIR`, or the path of a TOML"),
+                "data.source" => some("`scenes`, or the path of a JSONL file of images and captions"),
+                "model.clip" => some("name weights with `--set model.clip=FILE`, or sizes in `[model.untrained_clip]`"),
+                "model.prompts.count" => some("`model.prompts.form = \"none\"` trains without prompts"),
+                "model.kept_tokens" => some("remove the key, and the tokens of the captions are collected"),
+                _ => None,
+            },
+            Self::LoaderThread(error) => error.hint(),
+            Self::DamagedCheckpoint { intact, .. } => some(match intact {
+                Some(_) => "remove it; `--resume` then continues from the intact one",
+                None => "remove it; `--resume` then continues from an earlier one, or from the beginning",
+            }),
             Self::Device(_) => some("resume from the last checkpoint with more micro-batches, or on another device"),
-            Self::NotFinite { .. } => {
-                some("check these samples, or start a new run with a lower learning rate: `--set optimizer.lr=…`")
+            Self::NotFinite { samples, .. } => {
+                let lower_rate = "start a new run with a lower learning rate: `--set optimizer.lr=…`";
+                Some(if samples.is_empty() {
+                    lower_rate.to_owned()
+                } else {
+                    format!("check the samples `{}`, or {lower_rate}", samples.join("`, `"))
+                })
             }
             Self::GradientNotFinite { .. } => some("use a lower learning rate"),
             Self::RunInUse { .. } => some("wait until the other process ends, or use another run"),
@@ -293,6 +322,14 @@ impl Explain for TrainError {
             Self::OtherConfig { .. } => some("resume with the recorded value, or start a new run"),
             Self::NoRun { .. } => some("`--resume` takes the folder of a run"),
             _ => None,
+        }
+    }
+
+    fn is_usage(&self) -> bool {
+        match self {
+            Self::Scenes(error) => error.is_usage(),
+            Self::Dataset(error) => error.is_usage(),
+            error => error.is_configuration_error(),
         }
     }
 }

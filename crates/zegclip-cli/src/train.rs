@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde_json::json;
 use zegclip::{DeviceName, OpenDevice};
 use zegclip_model::device;
-use zegclip_train::{Configuration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData};
+use zegclip_train::{
+    CheckpointExport, Configuration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData,
+};
 
 use crate::device_choice;
 use crate::failure::Failure;
@@ -105,7 +107,13 @@ fn export(
     if output.exists() {
         return Err(Failure::failed(format!("`{}` already exists", output.display())).hint(hints::CHOOSE_EXPORT));
     }
-    SegmentationTraining::export(&config, &data, &run, &path, &device.device, &output)?;
+    let export = CheckpointExport {
+        config: &config,
+        data: &data,
+        run: &run,
+        device: &device.device,
+    };
+    export.write(&path, &output)?;
     if json {
         return output::json(&json!({ "model": output }));
     }

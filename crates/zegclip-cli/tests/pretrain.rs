@@ -79,7 +79,7 @@ fn what_is_wrong_is_named_and_leaves_no_run() {
     zegclip(&["pretrain"]).check(2, &["CONFIG"]);
     zegclip(&["pretrain", "no-such.toml", "--output", &run]).check(2, &["no-such.toml"]);
     started(&["loss.patch=0.5"]).check(2, &["loss.patch", "did you mean `loss.patches`?"]);
-    started(&["loss.patches=1.5"]).check(2, &["`loss.patches` = 1.5: it must lie in [0, 1]"]);
+    started(&["loss.patches=1.5"]).check(2, &["`loss.patches` = 1.5: must be in [0, 1]"]);
     started(&["data.source=no-such.jsonl"]).check(1, &["no-such.jsonl"]);
     started(&["model.initial=no-such.safetensors"]).check(1, &["no-such.safetensors"]);
     zegclip(&["pretrain", &config, "--output", &run, "--device", "vulkan:99"]).check(1, &["vulkan"]);

@@ -15,12 +15,12 @@ use serde_json::json;
 use zegclip_model::clip::{Clip, ImageEncoder, l2_normalize};
 use zegclip_model::config::{ClipConfig, TextConfig, VisionConfig};
 use zegclip_model::{ZegClip, ZegClipConfig};
-use zegclip_train::pretrain::{BatchNames, ClipBatch, clip_forward_backward};
+use zegclip_train::pretrain::{BatchNames, ClipBatch, ClipObjective, clip_forward_backward};
 use zegclip_train::{DecayExemption, Objective, OptimizerConfig, clip_gradients, forward_backward, freeze};
 
 /// Side of a crop in pixels.
 const CROP: usize = 512;
-/// Runs that are not counted.
+/// Warm-up runs, which are not measured.
 const WARM_UP: usize = 2;
 
 #[global_allocator]
@@ -47,14 +47,14 @@ fn full(preset: &str, batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     device.seed(1);
     let text = l2_normalize(random([seen, config.embed_dim], &device));
     let images = random([batch, 3, CROP, CROP], &device);
-    // Regions of six classes, and a strip without any.
+    // Regions of six classes, and an ignored strip.
     let labels: Vec<u16> = (0..batch * CROP * CROP)
         .map(|pixel| match (pixel / CROP % CROP / 32, pixel % CROP / 32) {
             (0, _) => u16::MAX,
             (row, column) => ((row * 7 + column * 3) % 6) as u16,
         })
         .collect();
-    let mut model = freeze::trainable(ZegClip::new(&config, &device), false, false, &device);
+    let mut model = freeze::Trainable::default().apply(ZegClip::new(&config, &device), &device);
     let mut optimizer = OptimizerConfig::default().build(&model, DecayExemption::Nothing);
     let objective = Objective::default();
     time(preset, batch, runs, || {
@@ -131,11 +131,15 @@ fn clip(batch: usize, runs: usize) -> Result<(), Box<dyn Error>> {
         images,
         size: SIZE,
         tokens: tokens.collect(),
-        left_out: vec![false; batch * batch],
+        false_negative_mask: vec![false; batch * batch],
         names: BatchNames::default(),
     };
+    let objective = ClipObjective {
+        patch_weight: 0.0,
+        chunk: batch,
+    };
     time("clip", batch, runs, || {
-        let sums = clip_forward_backward(&model, &batch_of_pairs, batch, 0.0, &device)?;
+        let sums = clip_forward_backward(&model, &batch_of_pairs, objective, &device)?;
         let gradients = clip_gradients(&model, sums.gradients, None)?;
         model = optimizer.step(1e-4, model.clone(), gradients);
         Ok(sums.losses.total())
@@ -149,23 +153,23 @@ fn time(
     mut step: impl FnMut() -> Result<f64, Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     let mut seconds = Vec::with_capacity(runs);
-    let mut processor_times = Vec::with_capacity(runs);
+    let mut cpu_times = Vec::with_capacity(runs);
     let mut losses = Vec::new();
     for run in 0..WARM_UP + runs {
-        let (started, processor) = (Instant::now(), processor_seconds());
+        let (started, cpu) = (Instant::now(), cpu_seconds());
         losses.push(step()?);
         if run >= WARM_UP {
             seconds.push(started.elapsed().as_secs_f64());
-            processor_times.push(processor_seconds() - processor);
+            cpu_times.push(cpu_seconds() - cpu);
         }
     }
     seconds.sort_by(f64::total_cmp);
-    processor_times.sort_by(f64::total_cmp);
+    cpu_times.sort_by(f64::total_cmp);
     println!(
         "{}",
         json!({
             "engine": "zegclip", "work": work, "batch": batch, "runs": runs,
-            "cpu_min_s": processor_times[0], "cpu_s": processor_times[runs / 2], "median_s": seconds[runs / 2], "min_s": seconds[0], "max_s": seconds[runs - 1],
+            "cpu_min_s": cpu_times[0], "cpu_s": cpu_times[runs / 2], "median_s": seconds[runs / 2], "min_s": seconds[0], "max_s": seconds[runs - 1],
             "first_loss": losses[0], "last_loss": losses[losses.len() - 1], "rss_peak_mb": peak_memory_mb(),
         })
     );
@@ -176,8 +180,8 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
-/// Processor time of all threads so far; zero where Linux does not tell.
-fn processor_seconds() -> f64 {
+/// CPU time of all threads so far; 0 on systems other than Linux.
+fn cpu_seconds() -> f64 {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let nanoseconds = threads.filter_map(|thread| {
         let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
@@ -186,7 +190,7 @@ fn processor_seconds() -> f64 {
     nanoseconds.sum::<u64>() as f64 / 1e9
 }
 
-/// Largest resident memory of this process, where the system tells.
+/// Peak resident memory of this process, on Linux.
 fn peak_memory_mb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

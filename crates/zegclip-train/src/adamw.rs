@@ -1,12 +1,11 @@
 //! AdamW as PyTorch computes it (Loshchilov and Hutter 2019), as an optimizer of burn.
 //!
-//! burn-optim's AdamW rounds the bias correction to f32 and updates in several passes over memory; the published runs do
-//! neither.
+//! Unlike burn-optim's AdamW, the bias correction is f64, and the update is one pass over memory.
 
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Names of the state in a record.
+/// Keys of the state in a record.
 const STEP: &str = "step";
 const FIRST: &str = "first_moment";
 const SECOND: &str = "second_moment";
@@ -15,22 +14,22 @@ const SECOND: &str = "second_moment";
 /// `θ ← (1 − ηλ)θ − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW {
-    /// Decay of the two moments, β₁ and β₂.
+    /// Decay of the two moments, β₁ and β₂, each in `[0, 1)`.
     pub betas: [f64; 2],
-    /// Added to the denominator, ε.
+    /// Added to the denominator, ε, above 0.
     pub epsilon: f64,
-    /// Decoupled weight decay, λ; the rate η multiplies it.
+    /// Decoupled weight decay, λ, which is multiplied by the learning rate η.
     pub weight_decay: f64,
 }
 
-/// State of one parameter.
+/// Optimizer state of one parameter.
 #[derive(Debug, Clone)]
 pub struct AdamWState<const D: usize> {
     /// Updates so far, t.
     pub step: u64,
-    /// Decaying mean of the gradient, m: the parameter's shape.
+    /// Exponential mean of the gradient, m, of the parameter's shape.
     pub first: Tensor<D>,
-    /// Decaying mean of its square, v: the parameter's shape.
+    /// Exponential mean of the squared gradient, v, of the parameter's shape.
     pub second: Tensor<D>,
 }
 
@@ -103,26 +102,27 @@ impl<const D: usize> RecordState for AdamWState<D> {
     }
 }
 
-/// A recorded tensor in host memory: burn's default device, which it offers instead, may not exist on this machine. The next
-/// step moves it to its parameter's device.
+/// A recorded tensor in host memory, since burn's default device may not exist; the next step moves it to its parameter's
+/// device.
 pub(crate) fn recorded<const D: usize>(data: TensorData) -> Option<Tensor<D>> {
     (data.rank() == D).then(|| Tensor::from_data(data, &Device::flex()))
 }
 
-/// What the update of one parameter multiplies and adds.
+/// Coefficients of one update.
 struct AdamWCoefficients {
     beta1: f64,
     beta2: f64,
-    /// What decay leaves of a value.
+    /// `1 − ηλ`.
     kept: f64,
+    /// `√(1 − β₂ᵗ)`.
     root_correction2: f64,
     epsilon: f64,
-    /// The learning rate over the correction of the first moment.
+    /// `η / (1 − β₁ᵗ)`.
     rate: f64,
 }
 
 impl AdamWCoefficients {
-    /// The update on any device, from value, gradient and moments to value and moments.
+    /// The update on any device: value, gradient and moments to value and moments.
     fn composed(&self, [value, gradient, first, second]: [Tensor<1>; 4]) -> [Tensor<1>; 3] {
         let first = first.clone() + (gradient.clone() - first) * (1.0 - self.beta1);
         let second = second * self.beta2 + gradient.powi_scalar(2) * (1.0 - self.beta2);
@@ -132,7 +132,7 @@ impl AdamWCoefficients {
     }
 }
 
-/// The same in one pass over memory.
+/// The update on the CPU, in one pass over memory.
 mod on_host {
     use burn::backend::Flex;
     use burn::tensor::{DType, Tensor, TensorData};
@@ -141,25 +141,25 @@ mod on_host {
     use super::AdamWCoefficients;
     use crate::gradients::take_floats;
 
-    /// Values that a task updates.
+    /// Values per task.
     const CHUNK: usize = 1 << 14;
 
     /// Returns the state if it is not f32 in host memory.
-    #[expect(clippy::result_large_err, reason = "the state is handed back to its owner")]
+    #[expect(clippy::result_large_err, reason = "the error is the unchanged state")]
     pub(super) fn update(
         state: [Tensor<1>; 4],
         coefficients: &AdamWCoefficients,
     ) -> Result<[Tensor<1>; 3], [Tensor<1>; 4]> {
         let here = |tensor: &Tensor<1>| {
-            let plain = tensor.clone().try_into_primitive::<Flex>();
-            plain.is_ok_and(|tensor| tensor.dtype() == DType::F32)
+            let primitive = tensor.clone().try_into_primitive::<Flex>();
+            primitive.is_ok_and(|tensor| tensor.dtype() == DType::F32)
         };
         if !state.iter().all(here) {
             return Err(state);
         }
         let device = state[0].device();
         let [mut value, gradient, mut first, mut second] = state.map(take_floats);
-        // The order of operations is that of the composed update, so that both round alike.
+        // The order of operations is that of the composed update, for the same rounding.
         let (new1, beta2) = ((1.0 - coefficients.beta1) as f32, coefficients.beta2 as f32);
         let (new2, kept) = ((1.0 - coefficients.beta2) as f32, coefficients.kept as f32);
         let (root, epsilon, rate) = (

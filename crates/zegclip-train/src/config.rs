@@ -1,4 +1,4 @@
-//! A training run in numbers. The defaults are the published recipe (inductive, PASCAL VOC 2012).
+//! The configuration of a training run. The defaults are the published recipe (inductive, PASCAL VOC 2012; paper, section 4.2).
 
 use std::path::PathBuf;
 
@@ -13,26 +13,24 @@ use zegclip_model::loss::LossConfig;
 
 use crate::{OptimizerConfig, ScheduleConfig, TrainError};
 
-/// Everything that a run is made of. See [`Configuration`](crate::Configuration) for its text form.
+/// The configuration of a training run. See [`Configuration`](crate::Configuration) for its text form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Seed of initial values, order, transforms and dropout; at most 2⁶³ − 1.
+    /// Seed of initial values, order, transforms and dropout, below 2⁶³.
     pub seed: u64,
-    /// What is known of unseen classes.
+    /// What training may know of unseen classes.
     pub setting: TrainingSetting,
-    /// Number of updates.
+    /// Number of updates, in `[1, 2⁶³)`.
     pub iterations: u64,
-    /// Images of an update.
+    /// Images of an update, in `[1, 65536]`, of at most 2³² pixels together.
     pub batch_size: usize,
-    /// Parts that a batch is computed in, one after the other; divides `batch_size`. The result is that of one part, the
-    /// memory that of a part.
+    /// Number of micro-batches of a batch; divides `batch_size`. The result does not depend on it, memory does.
     pub accumulation: usize,
-    /// Computes cheap activations again in the backward pass instead of keeping them.
+    /// Recomputes cheap activations in the backward pass instead of keeping them.
     pub activation_checkpointing: bool,
-    /// The loss looks at every so many-th row and column of the labels; 1, the published value, is every pixel. Masks are made
-    /// at patch grid, so between patches labels repeat themselves nearly, and the loss over all classes of all pixels is most
-    /// of a small model's time.
+    /// Step between the rows and columns of labels that the loss uses, in `[1, model.image_size]`; 1, the published value, uses
+    /// every pixel. The loss takes most of a small model's time, and masks have the resolution of the patch grid only.
     pub label_stride: usize,
     /// The model.
     pub model: ModelConfig,
@@ -41,37 +39,38 @@ pub struct TrainConfig {
     /// The loss.
     pub loss: LossConfig,
     /// AdamW, or Muon for matrices.
-    pub optimiser: OptimizerConfig,
+    pub optimizer: OptimizerConfig,
     /// Learning rates.
     pub schedule: ScheduleConfig,
-    /// What is written and when. Of no influence on the result.
+    /// What is written and when. The result does not depend on it.
     pub run: RunConfig,
 }
 
-/// The model and where its weights come from.
+/// The model and the source of its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
-    /// Weights of CLIP in any known format. Without it CLIP is untrained, with the sizes of `untrained_clip`.
+    /// Weights of CLIP in any supported format. Exactly one of `clip` and `untrained_clip` is present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<PathBuf>,
-    /// Checkpoint or model file whose prompts, relation descriptor and decoder to start from (transductive training starts
-    /// from `checkpoints/half-way` of an inductive run).
+    /// Checkpoint or model file with initial prompts, relation descriptor and decoder. Transductive training starts from
+    /// `checkpoints/half-way` of an inductive run (paper, section 4.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial: Option<PathBuf>,
-    /// Lets masks begin as this similarity of CLIP's patches and texts; without it relation descriptor and decoder begin
-    /// at random, as published. Needs a CLIP whose patches say something (`loss.patches` of `zegclip pretrain`) and a
-    /// descriptor with the text in it. `initial` goes before it.
+    /// Initializes relation descriptor and decoder so that masks equal this similarity of CLIP's patches and texts; without it
+    /// they are random, as published. It needs a CLIP with informative patches (`loss.patches` of pre-training) and a
+    /// descriptor that contains the text. `initial` takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<Similarity>,
-    /// Sizes of an untrained CLIP, for experiments without weights.
+    /// Sizes of an untrained CLIP, for experiments without weights. Widths are in `[1, 65536]`, layers in `[1, 1024]`,
+    /// `context_length` in `[3, 4096]`, `vocabulary_size` in `[49408, 2²⁰]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untrained_clip: Option<ClipConfig>,
-    /// Uses the text features that the release ships for VOC and COCO-Stuff (CLIP ViT-B/16) instead of the text encoder.
+    /// Uses the published text features of VOC and COCO-Stuff (CLIP ViT-B/16) instead of the text encoder.
     pub published_text_features: bool,
-    /// Side of crops and windows in pixels.
+    /// Side of crops and windows in pixels, in `[1, 16384]`.
     pub image_size: usize,
-    /// Pixels from one window of the sliding window to the next.
+    /// Pixels from one window of the sliding window to the next, in `[1, image_size]`.
     pub stride: usize,
     /// Prompts of the image encoder.
     pub prompts: PromptSettings,
@@ -79,15 +78,14 @@ pub struct ModelConfig {
     pub relation: RelationForm,
     /// The decoder.
     pub decoder: DecoderConfig,
-    /// Trains the image encoder too (the paper's `FT`).
+    /// Trains the image encoder too (`FT` in the paper's Table 3).
     pub train_image_encoder: bool,
-    /// Type that the blocks of the frozen image encoder compute in; what is trained, the tokens between blocks, the losses
-    /// and the model file stay f32. It pays on cards that multiply f16 or bf16 faster, and halves those weights; the
-    /// processor gets slower by it.
+    /// Type of the weight matrices of the frozen image encoder's blocks. Trained parameters, tokens between blocks, losses and
+    /// the model file are f32. Smaller types are faster on GPUs with f16 or bf16 units, and slower on a CPU.
     pub frozen_precision: FrozenPrecision,
 }
 
-/// Types of numbers that frozen blocks may compute in.
+/// Type of the weight matrices of frozen blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FrozenPrecision {
@@ -100,7 +98,7 @@ pub enum FrozenPrecision {
     Bf16,
 }
 
-/// How prompts enter, in one word.
+/// Form of the prompts (paper, section 3.2 and Table 5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptKind {
@@ -119,30 +117,30 @@ pub enum PromptKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PromptSettings {
-    /// How they enter.
+    /// Their form.
     pub form: PromptKind,
-    /// Prompts of a block.
+    /// Prompt tokens of a block, in `[1, 65536]`.
     pub count: usize,
-    /// Blocks with prompts of their own, the first not counted in the deep form.
+    /// Blocks with their own prompts; the deep form adds the first block.
     pub blocks: usize,
-    /// Probability with which a value is dropped.
+    /// Dropout probability, in `[0, 1)`.
     pub dropout: f64,
 }
 
-/// The data and what is done to it.
+/// The data and its transforms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// `NAME=DIR` or the TOML of a data set, as `zegclip dataset check` takes it.
     pub dataset: String,
-    /// The split; else the one that the data set is trained on.
+    /// The split; the data set's training split by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<String>,
-    /// Threads that read and transform; 0 is one. Of no influence on the result.
+    /// Threads that read and transform images, at most 1024; 0 is one. The result does not depend on it.
     pub threads: usize,
-    /// Batches made ahead; 0 is one. Of no influence on the result.
+    /// Batches prepared in advance, at most 1024; 0 is one. The result does not depend on it.
     pub batches_ahead: usize,
-    /// Resize, crop, flip, colours.
+    /// Resize, crop, flip, photometric distortion, normalization.
     pub pipeline: TrainingPipeline,
 }
 
@@ -150,15 +148,15 @@ pub struct DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// Iterations from one line of `metrics.jsonl` to the next.
+    /// Iterations per line of `metrics.jsonl`, at least 1.
     pub log_interval: u64,
-    /// Iterations from one checkpoint to the next.
+    /// Iterations between checkpoints, at least 1.
     pub checkpoint_interval: u64,
-    /// Checkpoints kept, at least two; the best and the half-way one not counted.
+    /// Checkpoints kept, at least 2, apart from the best and the half-way one.
     pub keep: usize,
-    /// Iterations from one evaluation to the next; 0 is none.
+    /// Iterations between evaluations; 0 is no evaluation.
     pub evaluation_interval: u64,
-    /// The split that is scored; else the one that published results are of.
+    /// The split that is scored; that of published results by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation_split: Option<String>,
 }
@@ -176,7 +174,7 @@ impl Default for TrainConfig {
             model: ModelConfig::default(),
             data: DataConfig::default(),
             loss: LossConfig::default(),
-            optimiser: OptimizerConfig::default(),
+            optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             run: RunConfig::default(),
         }
@@ -238,7 +236,7 @@ impl Default for RunConfig {
 }
 
 impl FrozenPrecision {
-    /// As burn names it.
+    /// The corresponding type of burn.
     pub fn dtype(self) -> FloatDType {
         match self {
             Self::F32 => FloatDType::F32,
@@ -248,7 +246,7 @@ impl FrozenPrecision {
     }
 
     /// # Errors
-    /// [`TrainError::Value`] if the device does not compute in this type.
+    /// [`TrainError::UnsupportedPrecision`].
     pub(crate) fn require_on(self, device: &Device) -> Result<(), TrainError> {
         let (name, dtype) = match self {
             Self::F32 => return Ok(()),
@@ -258,26 +256,12 @@ impl FrozenPrecision {
         if device.supports_dtype(dtype) {
             return Ok(());
         }
-        Err(TrainError::Value {
-            key: "model.frozen_precision",
-            value: format!("\"{name}\""),
-            reason: format!("the device does not compute in {name}; use \"f32\" or another device"),
-        })
-    }
-}
-
-impl RunConfig {
-    pub(crate) fn check(&self) -> Result<(), TrainError> {
-        if self.checkpoint_interval == 0 || self.log_interval == 0 {
-            let reason = "`log_interval` and `checkpoint_interval` must be at least 1";
-            return Err(TrainError::value("run", &0, reason));
-        }
-        Ok(())
+        Err(TrainError::UnsupportedPrecision { precision: name })
     }
 }
 
 impl PromptSettings {
-    /// As the model takes them.
+    /// The model's form of these settings; `None` without prompts.
     pub fn to_model(&self) -> Option<PromptConfig> {
         let form = match self.form {
             PromptKind::None => return None,
@@ -294,136 +278,13 @@ impl PromptSettings {
 }
 
 impl TrainConfig {
-    /// The learning rate of everything trainable at full height.
+    /// The base learning rate of all trained parameters: `lr · lr_multiplier`.
     pub fn base_rate(&self) -> f64 {
-        self.optimiser.lr * self.optimiser.lr_multiplier
+        self.optimizer.lr * self.optimizer.lr_multiplier
     }
 
-    /// Iteration after which the checkpoint that transductive training starts from is kept.
+    /// Iterations before the half-way checkpoint, from which transductive training starts.
     pub fn half_way(&self) -> u64 {
         self.iterations / 2
     }
-
-    /// [`Configuration::validate`](crate::Configuration::validate).
-    pub(crate) fn check(&self) -> Result<(), TrainError> {
-        let fail = |key, value: &dyn std::fmt::Display, reason: &str| Err(TrainError::value(key, value, reason));
-        let model = &self.model;
-        if i64::try_from(self.seed).is_err() {
-            return fail("seed", &self.seed, "it must be below 2^63");
-        }
-        if self.iterations == 0 {
-            return fail("iterations", &0, "at least one is needed");
-        }
-        if self.batch_size == 0 {
-            return fail("batch_size", &0, "at least one image is needed");
-        }
-        if self.accumulation == 0 || !self.batch_size.is_multiple_of(self.accumulation) {
-            return fail(
-                "accumulation",
-                &self.accumulation,
-                &format!("it must divide `batch_size` = {}", self.batch_size),
-            );
-        }
-        if self.label_stride == 0 || self.label_stride > model.image_size {
-            let reason = format!("it must lie in 1..={} (`model.image_size`)", model.image_size);
-            return fail("label_stride", &self.label_stride, &reason);
-        }
-        if self.data.dataset.is_empty() {
-            return fail(
-                "data.dataset",
-                &"\"\"",
-                "name the data set: `--set data.dataset=voc2012=DIR`, or the TOML of your own",
-            );
-        }
-        if self.data.pipeline.crop_size as usize != model.image_size {
-            let reason = format!("crops must have the model's `model.image_size` = {}", model.image_size);
-            return fail("data.pipeline.crop_size", &self.data.pipeline.crop_size, &reason);
-        }
-        if model.clip.is_some() == model.untrained_clip.is_some() {
-            let reason =
-                "give either the weights of CLIP (`model.clip`) or sizes of an untrained one (`model.untrained_clip`)";
-            return fail(
-                "model.clip",
-                &model
-                    .clip
-                    .as_ref()
-                    .map_or_else(|| "nothing".to_owned(), |path| path.display().to_string()),
-                reason,
-            );
-        }
-        if model.train_image_encoder && model.frozen_precision != FrozenPrecision::F32 {
-            let reason = "nothing is frozen where `model.train_image_encoder` is set; use \"f32\"";
-            return fail(
-                "model.frozen_precision",
-                &format!("{:?}", model.frozen_precision),
-                reason,
-            );
-        }
-        if model.stride == 0 || model.stride > model.image_size {
-            return fail(
-                "model.stride",
-                &model.stride,
-                &format!("it must lie in 1..={} (`model.image_size`)", model.image_size),
-            );
-        }
-        if model.decoder.layers == 0 {
-            return fail(
-                "model.decoder.layers",
-                &0,
-                "at least one is needed: its scores are the masks",
-            );
-        }
-        if let Some(Similarity { scale, threshold }) = model.similarity {
-            if !(scale.is_finite() && scale > 0.0) {
-                return fail("model.similarity.scale", &scale, "it must be a positive number");
-            }
-            if !(threshold > 0.0 && threshold < 1.0) {
-                return fail("model.similarity.threshold", &threshold, "it must lie in (0, 1)");
-            }
-            if !model.relation.ends_in_text() {
-                let reason = "with `model.similarity` the descriptor must have the text in it, such as `product_text`";
-                let given = serde_json::json!(model.relation);
-                return fail("model.relation", &given, reason);
-            }
-        }
-        if model.prompts.form != PromptKind::None && model.prompts.count == 0 {
-            return fail(
-                "model.prompts.count",
-                &0,
-                "use `model.prompts.form = \"none\"` for no prompts",
-            );
-        }
-        for (key, value) in [
-            ("model.prompts.dropout", model.prompts.dropout),
-            ("model.decoder.dropout", model.decoder.dropout),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                return fail(key, &value, "it must lie in [0, 1)");
-            }
-        }
-        let finite_positive = |value: f64| value.is_finite() && value > 0.0;
-        let optimiser = &self.optimiser;
-        for (key, value) in [
-            ("optimiser.lr", optimiser.lr),
-            ("optimiser.lr_multiplier", optimiser.lr_multiplier),
-            ("optimiser.epsilon", optimiser.epsilon),
-            ("optimiser.clip_norm", optimiser.clip_norm.unwrap_or(1.0)),
-            ("schedule.warmup_ratio", self.schedule.warmup_ratio),
-        ] {
-            if !finite_positive(value) {
-                return fail(key, &value, "it must be a positive number");
-            }
-        }
-        check_betas(optimiser.betas)?;
-        self.run.check()
-    }
-}
-
-/// The decays of both moments of AdamW.
-pub(crate) fn check_betas(betas: [f64; 2]) -> Result<(), TrainError> {
-    if betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
-        return Ok(());
-    }
-    let value = format!("{betas:?}");
-    Err(TrainError::value("optimiser.betas", &value, "both must lie in [0, 1)"))
 }

@@ -1,93 +1,98 @@
-//! The text form of a configuration: TOML, overrides, and what is wrong with a key.
+//! The text form of a configuration: TOML and overrides.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use toml::{Table, Value};
 use zegclip_model::config::{ClipConfig, Similarity};
 
+use crate::config_keys::{Override, check_keys, first_difference, rename_keys};
 use crate::{TrainConfig, TrainError};
+
+/// Renamed keys with their tables: old name, new name. Old names are still read, with a warning.
+pub(crate) const RENAMED_KEYS: &[(&str, &str)] = &[("optimiser", "optimizer")];
+
+/// A value in which two configurations differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigDifference {
+    /// The key with its tables, such as `optimizer.lr`.
+    pub key: String,
+    /// The first configuration's value as TOML, or `absent`.
+    pub recorded: String,
+    /// The second configuration's value as TOML, or `absent`.
+    pub given: String,
+}
 
 /// A configuration of a run in its text form.
 pub trait Configuration: Sized + Clone + Serialize + DeserializeOwned {
-    /// Keys that change nothing about the result, so that a run may go on with other values.
-    const FREE_KEYS: &'static [&'static str];
+    /// Keys that the result does not depend on, so that a resumed run may change them.
+    const RESUME_MUTABLE_KEYS: &'static [&'static str];
 
-    /// A configuration with a value for every key that exists.
-    fn every_key() -> Self;
+    /// A configuration with a value for every existing key.
+    fn schema_example() -> Self;
 
-    /// Looks at ranges and contradictions that a type cannot exclude.
+    /// Checks ranges and contradictions.
     ///
     /// # Errors
-    /// [`TrainError::Value`] with the key and what to do.
+    /// [`TrainError::Value`] with the key and the range, [`TrainError::Unserializable`].
     fn validate(&self) -> Result<(), TrainError>;
 
-    /// Reads a TOML and puts `overrides` (`a.b=value`, value in TOML or a plain word) over it. What neither names has its
-    /// default.
+    /// Checks the configuration against the files that it names, without creating anything.
     ///
     /// # Errors
-    /// [`TrainError::Config`] for text that is no such TOML, [`TrainError::UnknownKey`] with the nearest key that exists, and
-    /// those of [`validate`](Self::validate).
+    /// [`TrainError::Value`], and those of reading the files.
+    fn preflight(&self) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Reads a TOML file and applies `overrides` of the form `a.b=value`, where a value is TOML or a plain word. Absent keys
+    /// have their defaults.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], and those of [`from_toml`](Self::from_toml).
     fn from_file(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
         Self::from_toml(&text, &format!("`{}`", path.display()), overrides)
     }
 
-    /// As [`from_file`](Self::from_file) for text; `origin` names it in errors.
+    /// As [`from_file`](Self::from_file) for text; `origin` names the text in errors.
     ///
     /// # Errors
-    /// Those of [`from_file`](Self::from_file).
+    /// [`TrainError::InvalidToml`], [`TrainError::WrongType`], [`TrainError::InvalidOverride`], [`TrainError::UnknownKey`]
+    /// with the nearest existing key, [`TrainError::RenamedKeyTwice`], and those of [`validate`](Self::validate).
     fn from_toml(text: &str, origin: &str, overrides: &[String]) -> Result<Self, TrainError> {
-        let config = |message: String| TrainError::Config {
-            origin: origin.to_owned(),
-            message,
-        };
-        let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
-            let line = error
-                .span()
-                .map(|span| 1 + text.get(..span.start).unwrap_or(text).matches('\n').count());
-            let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            config(format!("{line}{}", one_line(error.message())))
-        })?;
-        let known = to_table(&Self::every_key())?;
-        check_keys(&table, &known, "", origin)?;
-        for text in overrides {
-            let origin = format!("`--set {text}`");
-            put(&mut table, text, &origin)?;
-            check_keys(&table, &known, "", &origin)?;
-        }
-        let parsed: Self = table
-            .try_into()
-            .map_err(|error: toml::de::Error| config(one_line(&error.to_string())))?;
+        let parsed: Self = parse(text, origin, overrides, RenameNotes::Warn)?;
         parsed.validate()?;
         Ok(parsed)
     }
 
-    /// The configuration as TOML, every value spelled out.
+    /// The configuration as TOML, every value stated.
     ///
     /// # Errors
-    /// [`TrainError::Config`] if a path is no UTF-8.
+    /// [`TrainError::Unserializable`].
     fn to_toml(&self) -> Result<String, TrainError> {
-        toml::to_string(self).map_err(unwritable)
+        toml::to_string(self).map_err(unserializable)
     }
 
-    /// The first key in which two configurations differ that matters for the result: key, value here, value there.
+    /// The first value in which two configurations differ and that the result depends on.
     ///
     /// # Errors
-    /// [`TrainError::Config`] if a path is no UTF-8.
-    fn first_difference(&self, other: &Self) -> Result<Option<(String, String, String)>, TrainError> {
-        Ok(difference(&to_table(self)?, &to_table(other)?, "", Self::FREE_KEYS))
+    /// [`TrainError::Unserializable`].
+    fn first_difference(&self, other: &Self) -> Result<Option<ConfigDifference>, TrainError> {
+        let (recorded, given) = (to_table(self)?, to_table(other)?);
+        Ok(first_difference(&recorded, &given, Self::RESUME_MUTABLE_KEYS))
     }
 
-    /// Fails if `given` is another configuration than `self`, which `path` was made with.
+    /// Fails if `given` differs from `self`, the configuration in `path`, in a value that the result depends on.
     ///
     /// # Errors
     /// [`TrainError::OtherConfig`].
     fn require_same(&self, given: &Self, path: &Path) -> Result<(), TrainError> {
         match self.first_difference(given)? {
             None => Ok(()),
-            Some((key, recorded, given)) => Err(TrainError::OtherConfig {
+            Some(ConfigDifference { key, recorded, given }) => Err(TrainError::OtherConfig {
                 path: path.to_owned(),
                 key,
                 recorded,
@@ -97,10 +102,90 @@ pub trait Configuration: Sized + Clone + Serialize + DeserializeOwned {
     }
 }
 
-impl Configuration for TrainConfig {
-    const FREE_KEYS: &'static [&'static str] = &["run", "data.threads", "data.batches_ahead"];
+/// The configuration that a run or a checkpoint recorded, possibly under old keys.
+#[derive(Debug)]
+pub(crate) struct RecordedConfig<'a> {
+    pub(crate) text: &'a str,
+    /// Where it is recorded.
+    pub(crate) path: &'a Path,
+}
 
-    fn every_key() -> Self {
+impl RecordedConfig<'_> {
+    /// Fails if `given` differs in a value that the result depends on. Renamed keys are the same key, without a warning.
+    pub(crate) fn require_same<C: Configuration>(&self, given: &C) -> Result<(), TrainError> {
+        let origin = format!("`{}`", self.path.display());
+        parse::<C>(self.text, &origin, &[], RenameNotes::Silent)?.require_same(given, self.path)
+    }
+}
+
+/// Whether old names of keys are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RenameNotes {
+    Warn,
+    Silent,
+}
+
+fn parse<C: Configuration>(
+    text: &str,
+    origin: &str,
+    overrides: &[String],
+    notes: RenameNotes,
+) -> Result<C, TrainError> {
+    let mut table: Table = text
+        .parse()
+        .map_err(|source: toml::de::Error| TrainError::InvalidToml {
+            origin: origin.to_owned(),
+            line: line_of(text, &source),
+            source: Box::new(source),
+        })?;
+    rename_keys(&mut table, origin, notes)?;
+    let schema = to_table(&C::schema_example())?;
+    check_keys(&table, &schema, origin)?;
+    let mut applied = Vec::with_capacity(overrides.len());
+    for text in overrides {
+        let parsed = Override::parse(text, notes)?;
+        parsed.apply(&mut table)?;
+        check_keys(&table, &schema, &parsed.origin)?;
+        applied.push(parsed);
+    }
+    serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+        let key = dotted(error.path());
+        let source = error.into_inner();
+        let override_ = applied.iter().rev().find(|applied| applied.sets(&key));
+        // The values have no position once overrides are applied; the text alone still has.
+        let line = toml::from_str::<C>(text)
+            .err()
+            .filter(|in_text| override_.is_none() && in_text.message() == source.message())
+            .and_then(|in_text| line_of(text, &in_text));
+        TrainError::WrongType {
+            origin: override_.map_or_else(|| origin.to_owned(), |applied| applied.origin.clone()),
+            line,
+            key,
+            source: Box::new(source),
+        }
+    })
+}
+
+/// The line of an error, from 1.
+fn line_of(text: &str, error: &toml::de::Error) -> Option<usize> {
+    let before = text.get(..error.span()?.start)?;
+    Some(1 + before.matches('\n').count())
+}
+
+/// `stages.0.iterations`, the form that overrides have.
+fn dotted(path: &serde_path_to_error::Path) -> String {
+    let segments = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    segments.collect::<Vec<_>>().join(".")
+}
+
+impl Configuration for TrainConfig {
+    const RESUME_MUTABLE_KEYS: &'static [&'static str] = &["run", "data.threads", "data.batches_ahead"];
+
+    fn schema_example() -> Self {
         let mut config = Self::default();
         config.model.clip = Some(PathBuf::new());
         config.model.initial = Some(PathBuf::new());
@@ -114,140 +199,27 @@ impl Configuration for TrainConfig {
         }
         config.data.split = Some(String::new());
         config.run.evaluation_split = Some(String::new());
-        config.optimiser.clip_norm = Some(1.0);
+        config.optimizer.clip_norm = Some(1.0);
         config
     }
 
     fn validate(&self) -> Result<(), TrainError> {
         self.check()
     }
-}
 
-fn to_table(config: &impl Serialize) -> Result<Table, TrainError> {
-    Table::try_from(config).map_err(unwritable)
-}
-
-fn unwritable(error: toml::ser::Error) -> TrainError {
-    TrainError::Config {
-        origin: "the configuration".to_owned(),
-        message: one_line(&error.to_string()),
+    fn preflight(&self) -> Result<(), TrainError> {
+        self.check_clip_file()
     }
 }
 
-fn check_keys(table: &Table, known: &Table, place: &str, origin: &str) -> Result<(), TrainError> {
-    for (key, value) in table {
-        let Some(expected) = known.get(key) else {
-            let names: Vec<&str> = known.keys().map(String::as_str).collect();
-            let hint = zegclip_foundation::nearest_name(key, names.iter().copied()).map_or_else(
-                || {
-                    format!(
-                        "; keys there are {}",
-                        names
-                            .iter()
-                            .map(|name| format!("`{name}`"))
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    )
-                },
-                |near| format!(" (did you mean `{place}{near}`?)"),
-            );
-            return Err(TrainError::UnknownKey {
-                origin: origin.to_owned(),
-                key: format!("{place}{key}"),
-                hint,
-            });
-        };
-        match (value, expected) {
-            (Value::Table(table), Value::Table(expected)) => {
-                check_keys(table, expected, &format!("{place}{key}."), origin)?;
-            }
-            (Value::Array(tables), Value::Array(expected)) => {
-                let Some(Value::Table(expected)) = expected.first() else {
-                    continue;
-                };
-                for (index, table) in tables.iter().enumerate() {
-                    let Value::Table(table) = table else { continue };
-                    check_keys(table, expected, &format!("{place}{key}.{index}."), origin)?;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+pub(crate) fn to_table(config: &impl Serialize) -> Result<Table, TrainError> {
+    Table::try_from(config).map_err(unserializable)
 }
 
-/// Puts `a.b=value` into a table.
-fn put(table: &mut Table, text: &str, origin: &str) -> Result<(), TrainError> {
-    let fail = |message: &str| {
-        Err(TrainError::Config {
-            origin: origin.to_owned(),
-            message: message.to_owned(),
-        })
-    };
-    let Some((path, value)) = text.split_once('=') else {
-        return fail("it has no `=`; write `key=value`, for example `schedule.warmup=0`");
-    };
-    let value = value.trim();
-    // What TOML does not take for a value is a word: paths and names need no quotes.
-    let value = format!("value = {value}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(value.to_owned()));
-    let mut keys: Vec<&str> = path.trim().split('.').collect();
-    let last = keys.pop().unwrap_or_default();
-    let mut place = table;
-    let mut keys = keys.into_iter().peekable();
-    while let Some(key) = keys.next() {
-        let entry = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
-        place = match entry {
-            Value::Table(inner) => inner,
-            // An element of a list of tables is named by its place: `stages.0.iterations`.
-            Value::Array(list) => {
-                let count = list.len();
-                let element = keys.next().and_then(|index| list.get_mut(index.parse::<usize>().ok()?));
-                let Some(Value::Table(inner)) = element else {
-                    return fail(&format!(
-                        "`{key}` is a list of {count}; name an element, as `{key}.0`, and a key of it"
-                    ));
-                };
-                inner
-            }
-            _ => return fail(&format!("`{key}` is a value, not a table")),
-        };
+fn unserializable(source: toml::ser::Error) -> TrainError {
+    TrainError::Unserializable {
+        source: Box::new(source),
     }
-    place.insert(last.to_owned(), value);
-    Ok(())
-}
-
-fn difference(ours: &Table, theirs: &Table, place: &str, free: &[&str]) -> Option<(String, String, String)> {
-    let absent = || "absent".to_owned();
-    let keys = ours.keys().chain(theirs.keys().filter(|key| !ours.contains_key(*key)));
-    for key in keys {
-        let path = format!("{place}{key}");
-        if free.contains(&path.as_str()) {
-            continue;
-        }
-        let found = match (ours.get(key), theirs.get(key)) {
-            (Some(Value::Table(ours)), Some(Value::Table(theirs))) => {
-                difference(ours, theirs, &format!("{path}."), free)
-            }
-            (ours, theirs) if ours == theirs => None,
-            (ours, theirs) => Some((
-                path,
-                ours.map_or_else(absent, ToString::to_string),
-                theirs.map_or_else(absent, ToString::to_string),
-            )),
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
-fn one_line(message: &str) -> String {
-    message.trim().replace('\n', ", ")
 }
 
 #[cfg(test)]
@@ -262,10 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_named_is_published() {
+    fn absent_keys_have_published_values() {
         let config = parse(SMALLEST, &[]).unwrap();
         let expected = TrainConfig::default();
-        assert_eq!((config.iterations, config.optimiser), (20_000, expected.optimiser));
+        assert_eq!((config.iterations, config.optimizer), (20_000, expected.optimizer));
         assert_eq!(
             config.model.prompts.to_model(),
             zegclip_model::ZegClipConfig::voc().prompts
@@ -274,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn text_and_back_is_the_same() {
-        let config = parse(SMALLEST, &["optimiser.clip_norm=0.5", "model.prompts.form=reverse"]).unwrap();
+    fn a_configuration_survives_its_text_form() {
+        let config = parse(SMALLEST, &["optimizer.clip_norm=0.5", "model.prompts.form=reverse"]).unwrap();
         assert_eq!(parse(&config.to_toml().unwrap(), &[]).unwrap(), config);
     }
 
@@ -286,60 +258,261 @@ mod tests {
             "loss.form=cross_entropy",
             "data.pipeline.flip=0.25",
             "model.clip=a b/c.pt",
-            "optimiser.betas=[0.5, 0.9]",
+            "optimizer.betas=[0.5, 0.9]",
         ];
         let config = parse(SMALLEST, &set).unwrap();
         assert_eq!((config.schedule.warmup, config.data.pipeline.flip), (7, 0.25));
         assert_eq!(config.loss.form, zegclip_model::loss::LossForm::CrossEntropy);
         assert_eq!(config.model.clip, Some(PathBuf::from("a b/c.pt")));
-        assert_eq!(config.optimiser.betas, [0.5, 0.9]);
+        assert_eq!(config.optimizer.betas, [0.5, 0.9]);
     }
 
     #[test]
-    fn a_slip_names_the_nearest_key() {
-        let error = parse(&format!("{SMALLEST}[optimiser]\nweight_decya = 1"), &[]).unwrap_err();
+    fn an_unknown_key_names_the_nearest() {
+        let error = parse(&format!("{SMALLEST}[optimizer]\nweight_decya = 1"), &[]).unwrap_err();
         assert_eq!(
             error,
-            "`a.toml`: there is no key `optimiser.weight_decya` (did you mean `optimiser.weight_decay`?)"
+            "`a.toml`: unknown key `optimizer.weight_decya` (did you mean `optimizer.weight_decay`?)"
         );
         let error = parse(SMALLEST, &["schedul.warmup=3"]).unwrap_err();
         assert!(
-            error.contains("did you mean `schedule`?") && error.contains("--set schedul.warmup=3"),
+            error.contains("did you mean `schedule`?") && error.contains("override `schedul.warmup=3`"),
             "{error}"
         );
         let error = parse(SMALLEST, &["loss.zzz=3"]).unwrap_err();
-        assert!(error.contains("keys there are `alpha`, `dice_weight`"), "{error}");
+        assert!(error.contains("(existing keys: `alpha`, `dice_weight`"), "{error}");
     }
 
     #[test]
-    fn wrong_values_are_told_with_their_key() {
+    fn wrong_values_are_reported_with_their_key() {
         for (set, expected) in [
-            ("accumulation=3", "`accumulation` = 3: it must divide `batch_size` = 16"),
+            ("accumulation=3", "`accumulation` = 3: must divide `batch_size` = 16"),
             (
                 "model.image_size=64",
-                "`data.pipeline.crop_size` = 512: crops must have the model's `model.image_size` = 64",
+                "`model.stride` = 426: must be in 1..=64 (`model.image_size`)",
             ),
-            ("optimiser.lr=-1.0", "`optimiser.lr` = -1: it must be a positive number"),
-            ("iterations=0", "`iterations` = 0: at least one is needed"),
+            (
+                "data.pipeline.crop_size=64",
+                "`data.pipeline.crop_size` = 64: must equal `model.image_size` = 512",
+            ),
+            (
+                "data.pipeline.flip=1.5",
+                "`data.pipeline.flip` = 1.5: must be a probability of 0 to 1",
+            ),
+            ("optimizer.lr=-1.0", "`optimizer.lr` = -1: must be positive"),
+            ("optimizer.lr=nan", "`optimizer.lr` = nan: must be a finite number"),
+            (
+                "optimizer.betas=[0.5, inf]",
+                "`optimizer.betas.1` = inf: must be a finite number",
+            ),
+            ("iterations=0", "`iterations` = 0: must be in 1..=9223372036854775807"),
+            (
+                "batch_size=1000000000000",
+                "`batch_size` = 1000000000000: must be in 1..=65536",
+            ),
+            (
+                "batch_size=60000",
+                "`batch_size` = 60000: a batch of images of 512 × 512 pixels has more than 2^32 pixels",
+            ),
+            (
+                "iterations=9223372036854775808",
+                "`iterations` = 9223372036854775808: integers must be below 2^63",
+            ),
+            (
+                "seed=18446744073709551616",
+                "`seed` = 18446744073709551616: integers must be below 2^63",
+            ),
+            ("data.threads=100000", "`data.threads` = 100000: must be in 0..=1024"),
+            (
+                "model.decoder.layers=0",
+                "`model.decoder.layers` = 0: must be in 1..=1024",
+            ),
         ] {
             assert_eq!(parse(SMALLEST, &[set]).unwrap_err(), expected);
         }
+        let error = parse(SMALLEST, &["iterations=many"]).unwrap_err();
+        assert_eq!(
+            error,
+            "override `iterations=many`: `iterations`: invalid type: string \"many\", expected u64"
+        );
+        let error = parse(&format!("{SMALLEST}[schedule]\nwarmup = \"long\"\n"), &["seed=1"]).unwrap_err();
+        assert_eq!(
+            error,
+            "`a.toml`: line 6: `schedule.warmup`: invalid type: string \"long\", expected u64"
+        );
+        let error = parse("seed = 9223372036854775808", &[]).unwrap_err();
         assert!(
-            parse(SMALLEST, &["iterations=many"])
-                .unwrap_err()
-                .contains("iterations")
+            error.starts_with("`a.toml`: line 1: ") && !error.contains("string"),
+            "{error}"
         );
         assert!(parse("seed = = 1", &[]).unwrap_err().starts_with("`a.toml`: line 1: "));
         assert!(parse(SMALLEST, &["seed"]).unwrap_err().contains("has no `=`"));
     }
 
     #[test]
-    fn differences_that_matter_are_found() {
+    fn sizes_of_an_untrained_clip_are_checked() {
+        const UNTRAINED: &str = r#"
+            [model]
+            image_size = 32
+            stride = 26
+            [model.untrained_clip]
+            embed_dim = 16
+            vision = { patch_size = 8, width = 32, layers = 2, heads = 2, position_grid = 4 }
+            text = { width = 16, layers = 1, heads = 2, context_length = 16, vocabulary_size = 49408 }
+            [model.prompts]
+            blocks = 1
+            [data]
+            dataset = "voc2012=data"
+            [data.pipeline]
+            crop_size = 32
+        "#;
+        parse(UNTRAINED, &[]).unwrap();
+        for (set, expected) in [
+            (
+                "prompts.blocks=99",
+                "`model.prompts.blocks` = 99: the image encoder has 2 blocks, the first of which the deep form adds",
+            ),
+            ("decoder.heads=7", "`model.decoder.heads` = 7: must divide the width 16"),
+            ("decoder.heads=0", "`model.decoder.heads` = 0: must divide the width 16"),
+            (
+                "untrained_clip.vision.heads=3",
+                "`model.untrained_clip.vision.heads` = 3: must divide the width 32",
+            ),
+            (
+                "untrained_clip.vision.patch_size=0",
+                "`model.untrained_clip.vision.patch_size` = 0: must be in 1..=32 (`model.image_size`)",
+            ),
+            (
+                "untrained_clip.text.vocabulary_size=10",
+                "`model.untrained_clip.text.vocabulary_size` = 10: must be in 49408..=1048576",
+            ),
+            (
+                "untrained_clip.vision.width=1000000000000",
+                "`model.untrained_clip.vision.width` = 1000000000000: must be in 1..=65536",
+            ),
+        ] {
+            assert_eq!(parse(UNTRAINED, &[&format!("model.{set}")]).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn differences_that_the_result_depends_on_are_found() {
         let config = parse(SMALLEST, &[]).unwrap();
         let other = parse(SMALLEST, &["run.keep=9", "data.threads=5"]).unwrap();
         assert_eq!(config.first_difference(&other).unwrap(), None);
         let other = parse(SMALLEST, &["schedule.power=1.0"]).unwrap();
-        let expected = ("schedule.power".to_owned(), "0.9".to_owned(), "1.0".to_owned());
+        let expected = ConfigDifference {
+            key: "schedule.power".to_owned(),
+            recorded: "0.9".to_owned(),
+            given: "1.0".to_owned(),
+        };
         assert_eq!(config.first_difference(&other).unwrap(), Some(expected));
+    }
+
+    #[test]
+    fn not_a_number_equals_itself() {
+        let mut config = parse(SMALLEST, &[]).unwrap();
+        config.optimizer.lr = f64::NAN;
+        assert_eq!(config.first_difference(&config).unwrap(), None);
+        let error = config.validate().unwrap_err();
+        assert!(
+            matches!(&error, TrainError::Value { key, .. } if key == "optimizer.lr"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn old_keys_are_read_with_one_warning_each() {
+        let old = format!("{SMALLEST}[optimiser]\nlr = 1e-3\n");
+        let read = |origin: &str, text: &str, overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+            warnings_of(|| TrainConfig::from_toml(text, origin, &overrides))
+        };
+        let expected = parse(SMALLEST, &["optimizer.lr=1e-3"]).unwrap();
+        let (config, warnings) = read("`old-keys.toml`", &old, &[]);
+        assert_eq!(config.unwrap(), expected);
+        assert_eq!(
+            warnings,
+            ["`old-keys.toml`: the key `optimiser` has been renamed to `optimizer`; the old name is still read"]
+        );
+        // Once per file.
+        assert!(read("`old-keys.toml`", &old, &[]).1.is_empty());
+        let (config, warnings) = read("`b`", SMALLEST, &["optimiser.lr=0.001"]);
+        assert_eq!(config.unwrap(), expected);
+        assert_eq!(
+            warnings,
+            [
+                "override `optimiser.lr=0.001`: the key `optimiser` has been renamed to `optimizer`; the old name is still read"
+            ]
+        );
+        let (config, _) = read("`c`", &old, &["optimizer.lr=0.5"]);
+        assert_eq!(config.unwrap().optimizer.lr, 0.5);
+        let both = format!("{old}[optimizer]\nlr = 1e-3\n");
+        let error = parse(&both, &[]).unwrap_err();
+        assert_eq!(
+            error,
+            "`a.toml`: `optimiser` is the old name of `optimizer`, and both are present"
+        );
+        // A slip under an old key is reported under the new one.
+        let error = parse(SMALLEST, &["optimiser.weight_decya=1"]).unwrap_err();
+        assert!(error.contains("did you mean `optimizer.weight_decay`?"), "{error}");
+    }
+
+    #[test]
+    fn a_recorded_configuration_with_old_keys_is_the_same() {
+        let config = parse(SMALLEST, &["optimizer.lr=1e-3"]).unwrap();
+        let old = config.to_toml().unwrap().replace("[optimizer]", "[optimiser]");
+        assert!(old.contains("[optimiser]"));
+        let recorded = RecordedConfig {
+            text: &old,
+            path: Path::new("config.toml"),
+        };
+        let (same, warnings) = warnings_of(|| recorded.require_same(&config));
+        assert!(same.is_ok() && warnings.is_empty(), "{same:?} {warnings:?}");
+        let other = parse(SMALLEST, &["optimizer.lr=2e-3"]).unwrap();
+        let error = recorded.require_same(&other).unwrap_err();
+        assert!(
+            matches!(&error, TrainError::OtherConfig { key, .. } if key == "optimizer.lr"),
+            "{error}"
+        );
+    }
+
+    /// The texts that `work` logs.
+    fn warnings_of<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+        use std::sync::{Arc, Mutex};
+
+        use tracing::field::{Field, Visit};
+        use tracing::span::{Attributes, Id, Record};
+        use tracing::{Event, Metadata, Subscriber};
+
+        #[derive(Clone, Default)]
+        struct Collect(Arc<Mutex<Vec<String>>>);
+        struct Message<'a>(&'a Collect);
+        impl Visit for Message<'_> {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0.0.lock().unwrap().push(format!("{value:?}"));
+                }
+            }
+        }
+        impl Subscriber for Collect {
+            fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+                *metadata.level() == tracing::Level::WARN
+            }
+            fn new_span(&self, _: &Attributes<'_>) -> Id {
+                Id::from_u64(1)
+            }
+            fn record(&self, _: &Id, _: &Record<'_>) {}
+            fn record_follows_from(&self, _: &Id, _: &Id) {}
+            fn event(&self, event: &Event<'_>) {
+                event.record(&mut Message(self));
+            }
+            fn enter(&self, _: &Id) {}
+            fn exit(&self, _: &Id) {}
+        }
+        let collected = Collect::default();
+        let result = tracing::subscriber::with_default(collected.clone(), work);
+        let warnings = std::mem::take(&mut *collected.0.lock().unwrap());
+        (result, warnings)
     }
 }

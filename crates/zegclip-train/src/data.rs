@@ -1,4 +1,4 @@
-//! The data of a run: what training may see of it, and the whole class list for the model file.
+//! The data of a run: the training set under its setting, and the complete class list for the model file.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,18 +8,19 @@ use burn::data::dataloader::DataLoader;
 use zegclip_data::datasets::TrainingSet;
 use zegclip_data::{Batch, Loader, LoaderSettings, TrainingSetting, Vocabulary};
 
-use crate::training::{FailureSlot, Fingerprints, ordered_loader};
+use crate::run::InputFingerprints;
+use crate::training::{FailureSlot, ordered_loader};
 use crate::validation::ValidationData;
 use crate::{TrainConfig, TrainError};
 
-/// A training set under a setting.
+/// The data of a training run.
 #[derive(Debug, Clone)]
 pub struct TrainData {
     /// Samples with the labels that the setting allows.
     pub(crate) set: Arc<TrainingSet>,
-    /// All classes of the data set, seen and unseen. Only the model file gets it; nothing is trained on it.
-    pub(crate) whole: Vocabulary,
-    /// What the model is judged by.
+    /// All classes of the data set, seen and unseen, for the model file only.
+    pub(crate) all_classes: Vocabulary,
+    /// The data of evaluations.
     pub(crate) validation: ValidationData,
 }
 
@@ -27,7 +28,7 @@ impl TrainData {
     /// Opens the data set that a configuration names.
     ///
     /// # Errors
-    /// [`TrainError::Dataset`] if it is incomplete, [`TrainError::NoSeenClass`].
+    /// [`TrainError::Dataset`] if it is incomplete; [`TrainError::NoSeenClass`] outside of full supervision.
     pub fn open(config: &TrainConfig) -> Result<Self, TrainError> {
         let spec = zegclip_scenes::dataset_spec(&config.data.dataset)?;
         let split = config
@@ -35,8 +36,8 @@ impl TrainData {
             .split
             .clone()
             .unwrap_or_else(|| spec.training_split().to_owned());
-        let whole = spec.vocabulary().clone();
-        if whole.seen().seen_count() == 0 && config.setting != TrainingSetting::Full {
+        let all_classes = spec.vocabulary().clone();
+        if all_classes.seen().seen_count() == 0 && config.setting != TrainingSetting::Full {
             return Err(TrainError::NoSeenClass {
                 dataset: spec.name().to_owned(),
             });
@@ -44,17 +45,17 @@ impl TrainData {
         let set = spec.open(&split)?.into_training(config.setting)?;
         Ok(Self {
             set: Arc::new(set),
-            whole,
+            all_classes,
             validation: ValidationData::open(config, &spec)?,
         })
     }
 
-    /// The classes that training may name.
+    /// The classes that training may know by name.
     pub fn vocabulary(&self) -> &Vocabulary {
         self.set.vocabulary()
     }
 
-    /// Training batches for the iterations of a range, made ahead by threads and handed over in order: an item is a batch.
+    /// The batches of a range of iterations in order, prepared in advance by threads. An item is a batch.
     pub(crate) fn loader(
         &self,
         config: &TrainConfig,
@@ -81,8 +82,8 @@ impl TrainData {
         })
     }
 
-    /// What a resumed run compares: names and sizes of the files, and the class list.
-    pub(crate) fn add_to(&self, fingerprints: &mut Fingerprints) {
+    /// Adds the fingerprints that a resumed run compares: names and sizes of the files, and the class list.
+    pub(crate) fn add_to(&self, fingerprints: &mut InputFingerprints) {
         let size = |path: Option<&Path>| {
             path.and_then(|path| std::fs::metadata(path).ok())
                 .map(|file| file.len())
@@ -91,8 +92,8 @@ impl TrainData {
             let sizes = (size(sample.image_path()), size(sample.label_path()));
             format!("{} {sizes:?}", sample.id())
         });
-        fingerprints.add_parts("data.dataset", samples);
-        fingerprints.add_parts("classes", std::iter::once(self.whole.to_toml()));
+        fingerprints.add_entries("data.dataset", samples);
+        fingerprints.add_entries("classes", std::iter::once(self.all_classes.to_toml()));
     }
 
     /// Number of samples.
@@ -105,10 +106,10 @@ impl TrainData {
         self.set.is_empty()
     }
 
-    /// Positions of the classes whose pixels get pseudo-labels.
-    pub(crate) fn pseudo_labelled(&self) -> Vec<u16> {
+    /// Indices of the classes whose pixels get pseudo-labels.
+    pub(crate) fn pseudo_labeled_classes(&self) -> Vec<u16> {
         match self.set.setting() {
-            TrainingSetting::Transductive => self.whole.seen().unseen().map(|class| class.get()).collect(),
+            TrainingSetting::Transductive => self.all_classes.seen().unseen().map(|class| class.get()).collect(),
             TrainingSetting::Inductive | TrainingSetting::Full => Vec::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Gradients of a module's parameters: their norm, their multiples, their names.
+//! Norm, clipping, scaling and names of gradients.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,10 +11,10 @@ use zegclip_model::parameters::parameter_names;
 
 use crate::TrainError;
 
-/// Values whose squares a task adds up.
+/// Values per task.
 const CHUNK: usize = 1 << 15;
 
-/// Length of all gradients taken as one vector.
+/// L2 norm of all gradients together.
 ///
 /// # Errors
 /// [`TrainError::Device`] if the device fails.
@@ -35,8 +35,8 @@ pub fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Resu
     Ok(sum.sqrt())
 }
 
-/// Shortens the vector of all gradients to `max_norm` if it is longer, as PyTorch's `clip_grad_norm_`; without a
-/// `max_norm` it only checks that the gradients are finite.
+/// Scales all gradients to the norm `max_norm` if theirs is larger, as PyTorch's `clip_grad_norm_`; without `max_norm` it only
+/// checks that they are finite.
 ///
 /// # Errors
 /// [`TrainError::GradientNotFinite`], [`TrainError::Device`].
@@ -49,7 +49,7 @@ pub fn clip_gradients<M: Module>(
     if !norm.is_finite() {
         return Err(TrainError::GradientNotFinite { norm });
     }
-    let factor = max_norm.map_or(1.0, |longest| longest / (norm + 1e-6));
+    let factor = max_norm.map_or(1.0, |max_norm| max_norm / (norm + 1e-6));
     Ok(if factor < 1.0 {
         scale_gradients(module, gradients, factor)
     } else {
@@ -57,7 +57,7 @@ pub fn clip_gradients<M: Module>(
     })
 }
 
-/// Every gradient times `factor`.
+/// Multiplies every gradient by `factor`.
 pub fn scale_gradients<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> GradientsParams {
     let mut visitor = Scale {
         gradients,
@@ -68,7 +68,7 @@ pub fn scale_gradients<M: Module>(module: &M, gradients: GradientsParams, factor
     visitor.scaled
 }
 
-/// A gradient for each parameter that got one, by its checkpoint name, flattened in row-major order: `[values]`.
+/// The existing gradients by checkpoint name, flattened in row-major order: `[values]`.
 pub fn gradients_by_name<M: Module>(module: &M, gradients: &GradientsParams) -> BTreeMap<String, Tensor<1>> {
     let mut visitor = ByName {
         names: names_by_id(module),
@@ -79,7 +79,7 @@ pub fn gradients_by_name<M: Module>(module: &M, gradients: &GradientsParams) -> 
     visitor.found
 }
 
-/// The checkpoint's name of each parameter.
+/// The checkpoint name of each parameter.
 pub(crate) fn names_by_id<M: Module>(module: &M) -> HashMap<ParamId, String> {
     parameter_names(module, "")
         .into_iter()
@@ -105,7 +105,7 @@ impl ModuleVisitor for Squares<'_> {
     }
 }
 
-/// The sum of squares of an f32 tensor in host memory. Chunks are fixed, so that threads do not change how it rounds.
+/// The sum of squares of an f32 tensor in host memory. Fixed chunks make its rounding independent of threads.
 fn squares_on_host<const D: usize>(tensor: &Tensor<D>) -> Option<f64> {
     let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
     if tensor.dtype() != DType::F32 {
@@ -118,7 +118,7 @@ fn squares_on_host<const D: usize>(tensor: &Tensor<D>) -> Option<f64> {
     Some(sums.into_iter().sum())
 }
 
-/// Several sums side by side, which the compiler keeps in vector registers.
+/// Eight partial sums, which the compiler keeps in vector registers.
 fn sum_of_squares(values: &[f32]) -> f64 {
     let square = |value: f32| f64::from(value) * f64::from(value);
     let (lanes, rest) = values.as_chunks::<8>();
@@ -145,10 +145,10 @@ impl ModuleVisitor for Scale {
     }
 }
 
-/// A multiple of a tensor: on the CPU by all threads and in place where nothing else holds it.
+/// A multiple of a tensor; on the CPU by all threads, and in place if the tensor is not shared.
 fn scaled<const D: usize>(tensor: Tensor<D>, factor: f64) -> Tensor<D> {
-    let plain = tensor.clone().try_into_primitive::<Flex>();
-    if !plain.is_ok_and(|tensor| tensor.dtype() == DType::F32) {
+    let primitive = tensor.clone().try_into_primitive::<Flex>();
+    if !primitive.is_ok_and(|tensor| tensor.dtype() == DType::F32) {
         return tensor * factor;
     }
     let (shape, device) = (tensor.dims(), tensor.device());
@@ -160,7 +160,7 @@ fn scaled<const D: usize>(tensor: Tensor<D>, factor: f64) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), &device)
 }
 
-/// The values of a tensor in host memory, taken over where nothing else holds them.
+/// The values of a tensor in host memory, without a copy if they are not shared.
 pub(crate) fn take_floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data();
     if data.as_slice::<f32>().is_ok() {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn all_gradients_are_clipped_as_one_vector() {
+    fn all_gradients_are_clipped_by_their_common_norm() {
         let (module, gradients) = pair([0.0, -4.0]);
         assert_eq!(gradient_norm(&module, &gradients).unwrap(), 5.0);
         let clipped = clip_gradients(&module, gradients, Some(1.0)).unwrap();

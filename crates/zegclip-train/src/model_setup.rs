@@ -1,29 +1,28 @@
-//! The model of a run before its first iteration, and the file that it becomes.
+//! The initial model of a run, and its model file.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
-use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Tensor};
 use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::clip::{ImageEncoder, TextEncoder};
-use zegclip_model::config::{PromptForm, TextConfig, VisionConfig, ZegClipConfig};
+use zegclip_model::config::{TextConfig, VisionConfig, ZegClipConfig};
 use zegclip_model::parameters::{ExportedParameter, export_parameters, load_parameters};
 use zegclip_model::{ModelOverrides, NativeMetadata, ZegClip, clip_config, load_text_encoder};
 use zegclip_weights::{IfExists, OutputTensor, WeightFile, write_native};
 
-use crate::seed::{Drawn, seed_of};
+use crate::freeze::{Trainable, cast_block_weights};
+use crate::run::Checkpoint;
+use crate::seed::{RngStream, init_seeded, seed_of};
 use crate::text_feature_cache::TextFeatureCache;
-use crate::text_features::{encoded, missing, published};
-use crate::training::Checkpoint;
-use crate::{FrozenPrecision, TrainConfig, TrainError, freeze};
+use crate::text_features::{encoded, first_names, published};
+use crate::{FrozenPrecision, TrainConfig, TrainError};
 
-/// What training starts from.
+/// The parts of a run's model that training does not change, and the sources of its weights.
 #[derive(Debug)]
 pub(crate) struct ModelSetup {
     /// Its sizes.
     pub(crate) config: ZegClipConfig,
-    /// `[classes, embed_dim]`, plain.
+    /// `[classes, embed_dim]`, without autodiff.
     pub(crate) text_features: Tensor<2>,
     clip: ClipSource,
     published_text_features: bool,
@@ -34,7 +33,7 @@ pub(crate) struct ModelSetup {
     device: Device,
 }
 
-/// Where CLIP comes from; its text encoder goes into the model file.
+/// The source of CLIP, whose text encoder is part of the model file.
 #[derive(Debug)]
 enum ClipSource {
     File(WeightFile),
@@ -42,8 +41,8 @@ enum ClipSource {
 }
 
 impl ModelSetup {
-    /// Loads or draws everything, and the model with its frozen and trained parts where they belong. `vocabulary` are the
-    /// classes that training may name.
+    /// Loads or initializes the model, with its trained and frozen parts on their devices. `vocabulary` are the classes that
+    /// training may know.
     pub(crate) fn new(
         config: &TrainConfig,
         vocabulary: &Vocabulary,
@@ -54,34 +53,29 @@ impl ModelSetup {
         let frozen_precision = config.model.frozen_precision;
         frozen_precision.require_on(device)?;
         let (clip, vision, embed_dim) = Self::clip(config, device)?;
-        let model_config = model_config(config, vision, embed_dim)?;
+        let model_config = config.zegclip_config(vision, embed_dim)?;
         let image_encoder = image_encoder(&clip, &model_config, config.seed, device)?;
         let published_text_features = config.model.published_text_features;
         let text_features = text_features(&clip, published_text_features, vocabulary, embed_dim, &cache, device)?;
-        let mut head = drawn(device, seed_of(config.seed, Drawn::Head), |host| ZegClip {
+        let mut head = init_seeded(device, seed_of(config.seed, RngStream::Head), |host| ZegClip {
             image_encoder,
             ..ZegClip::new(&model_config, host)
         });
         if let Some(similarity) = config.model.similarity {
             head = head.with_similarity_init(similarity);
         }
-        let mut model = freeze::trainable(
-            head,
-            config.model.train_image_encoder,
-            config.activation_checkpointing,
-            device,
-        );
-        // Checkpoints of a run hold a task, which is made of this model.
+        let mut model = trainable(config).apply(head, device);
+        // A checkpoint is restored into the task, which is built from this model.
         if let Some(initial) = config
             .model
             .initial
             .as_ref()
             .filter(|path| !Checkpoint::is_checkpoint(path))
         {
-            model = start_from(model, initial, config, device)?;
+            model = load_trained_parts(model, initial, config, device)?;
         }
         if frozen_precision != FrozenPrecision::F32 {
-            model.image_encoder = freeze::with_matrices_in(model.image_encoder, frozen_precision.dtype());
+            model.image_encoder = cast_block_weights(model.image_encoder, frozen_precision.dtype());
         }
         let device = device.clone();
         let setup = Self {
@@ -98,7 +92,7 @@ impl ModelSetup {
         Ok((setup, model))
     }
 
-    /// Text features of any class list from where those of the training come: `[classes, embed_dim]`.
+    /// Text features of a class list, from the same source as those of training: `[classes, embed_dim]`.
     pub(crate) fn text_features_of(&self, vocabulary: &Vocabulary) -> Result<Tensor<2>, TrainError> {
         text_features(
             &self.clip,
@@ -110,16 +104,16 @@ impl ModelSetup {
         )
     }
 
-    /// Writes a plain model with its text encoder and class list: a file that `segment` needs nothing else for.
+    /// Writes a self-contained model file: an inference model, its text encoder and its class list.
     pub(crate) fn write(&self, model: &ZegClip, vocabulary: &Vocabulary, path: &Path) -> Result<(), TrainError> {
         let mut model = model.clone();
         if self.frozen_precision != FrozenPrecision::F32 {
-            // The file gets CLIP as it was, not what is left of it in a smaller type.
+            // The file has the original weights, not the cast ones.
             model.image_encoder = image_encoder(&self.clip, &self.config, self.seed, &self.device)?;
         }
         let parameters = export_parameters(&model, "");
         let untrained = match &self.clip {
-            // Text features of the release are not this encoder's: whoever has it in the file would take it for theirs.
+            // Published text features do not belong to this encoder, so the file must not contain it.
             ClipSource::Untrained(encoder, _) if !self.published_text_features => {
                 export_parameters(encoder.as_ref(), "text_encoder")
             }
@@ -132,7 +126,7 @@ impl ModelSetup {
                 Some(text.clone())
             }
             ClipSource::File(file) if file.parts().text_encoder => {
-                // With the temperature, the file is also the CLIP that it was made of, which pre-training can go on from.
+                // With the temperature, the file is also a complete CLIP, from which pre-training can start.
                 let of_clip = |name: &&str| name.starts_with("text_encoder.") || *name == "logit_scale";
                 for name in file.names().filter(of_clip) {
                     tensors.push(file.output(name, None)?);
@@ -163,17 +157,7 @@ impl ModelSetup {
             .untrained_clip
             .clone()
             .unwrap_or_else(zegclip_model::ClipConfig::vit_b16);
-        for (key, width, heads) in [
-            (
-                "model.untrained_clip.vision.heads",
-                sizes.vision.width,
-                sizes.vision.heads,
-            ),
-            ("model.untrained_clip.text.heads", sizes.text.width, sizes.text.heads),
-        ] {
-            divides(key, heads, width)?;
-        }
-        let encoder = drawn(device, seed_of(config.seed, Drawn::UntrainedTextEncoder), |host| {
+        let encoder = init_seeded(device, seed_of(config.seed, RngStream::UntrainedTextEncoder), |host| {
             TextEncoder::new(&sizes.text, sizes.embed_dim, host)
         });
         Ok((
@@ -199,7 +183,11 @@ fn image_encoder(
             device,
             FloatDType::F32,
         )?),
-        ClipSource::Untrained(..) => Ok(drawn(device, seed_of(seed, Drawn::UntrainedImageEncoder), encoder)),
+        ClipSource::Untrained(..) => Ok(init_seeded(
+            device,
+            seed_of(seed, RngStream::UntrainedImageEncoder),
+            encoder,
+        )),
     }
 }
 
@@ -221,69 +209,30 @@ fn encoded_by(clip: &ClipSource, vocabulary: &Vocabulary, device: &Device) -> Re
     match clip {
         ClipSource::Untrained(encoder, _) => encoded(encoder, vocabulary),
         ClipSource::File(file) if file.parts().text_encoder => {
-            // The encoder lives only as long as it is needed: its token embedding alone takes 100 MB.
+            // The encoder is dropped after use: its token embedding alone takes 100 MB.
             let encoder = load_text_encoder(file, &ModelOverrides::default(), device, FloatDType::F32)?;
             encoded(&encoder, vocabulary)
         }
-        ClipSource::File(file) => {
-            let fix = "it holds no text encoder; name CLIP's whole weights in `model.clip`, or use \
-                       `model.published_text_features = true`";
-            Err(missing(vocabulary, format!("`{}`: {fix}", file.path().display())))
-        }
+        ClipSource::File(file) => Err(TrainError::NoTextEncoder {
+            classes: first_names(vocabulary),
+            path: file.path().to_owned(),
+        }),
     }
 }
 
-fn model_config(config: &TrainConfig, vision: VisionConfig, embed_dim: usize) -> Result<ZegClipConfig, TrainError> {
-    let model = &config.model;
-    let value = |key, value: usize, reason: String| {
-        Err(TrainError::Value {
-            key,
-            value: value.to_string(),
-            reason,
-        })
-    };
-    divides("model.decoder.heads", model.decoder.heads, embed_dim)?;
-    if model.decoder.ffn_ratio == 0 {
-        let reason = "at least one is needed".to_owned();
-        return value("model.decoder.ffn_ratio", 0, reason);
-    }
-    if vision.patch_size == 0 || model.image_size < vision.patch_size {
-        return value(
-            "model.image_size",
-            model.image_size,
-            format!("a patch has {} pixels a side", vision.patch_size),
-        );
-    }
-    let prompts = model.prompts.to_model();
-    let blocks = prompts.as_ref().map_or(0, |prompts| match prompts.form {
-        PromptForm::Shallow => 1,
-        PromptForm::Deep(blocks) => blocks + 1,
-        PromptForm::Reverse(blocks) => blocks,
-    });
-    if blocks > vision.layers {
-        let reason = format!(
-            "the image encoder has {} blocks, the first counts as one in the deep form",
-            vision.layers
-        );
-        return value("model.prompts.blocks", model.prompts.blocks, reason);
-    }
-    Ok(ZegClipConfig {
-        image_size: model.image_size,
-        stride: model.stride,
-        embed_dim,
-        vision: VisionConfig {
-            position_grid: model.image_size / vision.patch_size,
-            ..vision
-        },
-        prompts,
-        relation: model.relation,
-        decoder: model.decoder.clone(),
-        mask_activation: config.loss.form.mask_activation(),
-    })
+fn trainable(config: &TrainConfig) -> Trainable {
+    Trainable::default()
+        .with_image_encoder(config.model.train_image_encoder)
+        .with_activation_checkpointing(config.activation_checkpointing)
 }
 
-/// Takes what is trained from a model file; optimizer and schedule start anew.
-fn start_from(model: ZegClip, path: &Path, config: &TrainConfig, device: &Device) -> Result<ZegClip, TrainError> {
+/// Loads the trained parts from a model file. Optimizer and schedule are those of a new run.
+fn load_trained_parts(
+    model: ZegClip,
+    path: &Path,
+    config: &TrainConfig,
+    device: &Device,
+) -> Result<ZegClip, TrainError> {
     let file = WeightFile::open(path)?;
     let head = ZegClip {
         prompts: model
@@ -304,39 +253,5 @@ fn start_from(model: ZegClip, path: &Path, config: &TrainConfig, device: &Device
             model.image_encoder
         },
     };
-    Ok(freeze::trainable(
-        head,
-        config.model.train_image_encoder,
-        config.activation_checkpointing,
-        device,
-    ))
-}
-
-fn divides(key: &'static str, heads: usize, width: usize) -> Result<(), TrainError> {
-    if heads > 0 && width > 0 && width.is_multiple_of(heads) {
-        return Ok(());
-    }
-    Err(TrainError::Value {
-        key,
-        value: heads.to_string(),
-        reason: format!("it must divide the width {width}"),
-    })
-}
-
-/// Makes a module and draws all its initial values from a seed, then moves it to `device`. They are drawn in host memory,
-/// since every kind of device has another generator: a seed is one model on all of them. burn would draw each value at its
-/// first use, which would depend on what is used first, and from a generator of the whole process, so that only one module
-/// at a time is drawn here.
-pub fn drawn<M: Module>(device: &Device, seed: u64, make: impl FnOnce(&Device) -> M) -> M {
-    static DRAWING: Mutex<()> = Mutex::new(());
-    struct Draw;
-    impl ModuleMapper for Draw {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            Param::initialized(param.id, param.val())
-        }
-    }
-    let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
-    let host = Device::flex();
-    host.seed(seed);
-    make(&host).map(&mut Draw).to_device(device)
+    Ok(trainable(config).apply(head, device))
 }

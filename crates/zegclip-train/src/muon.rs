@@ -1,5 +1,5 @@
-//! Muon (Jordan et al. 2024): momentum as an orthogonal matrix, so that every direction of a weight matrix is learned at the
-//! same pace. Scaled as by Liu et al. 2025 (arXiv 2502.16982), so that AdamW's learning rate and decay fit.
+//! Muon (Jordan et al. 2024): updates by orthogonalized momentum, so that all directions of a weight matrix are learned at the
+//! same rate. Scaled as in Liu et al. 2025 (arXiv 2502.16982), so that learning rate and decay of AdamW apply.
 
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
@@ -9,30 +9,30 @@ use crate::adamw::recorded;
 
 /// Decay of the momentum.
 const MOMENTUM: f64 = 0.95;
-/// Root mean square of an update, which is about AdamW's.
+/// Root mean square of an update, about that of AdamW.
 const UPDATE: f64 = 0.2;
-/// Newton–Schulz iterations, and the quintic of each: singular values between 1e-3 and 1 end between 0.7 and 1.2.
+/// Newton–Schulz iterations and their quintic, which maps singular values in `[1e-3, 1]` to about `[0.7, 1.2]`.
 const ITERATIONS: usize = 5;
 const QUINTIC: [f64; 3] = [3.4445, -4.775, 2.0315];
 
-/// Name of the state in a record.
+/// Key of the state in a record.
 const VELOCITY: &str = "momentum";
 
-/// Updates a matrix, or several side by side, along the orthogonal matrix nearest to its momentum.
+/// Updates one matrix, or several side by side, along the orthogonal matrix nearest to its momentum.
 ///
-/// burn-optim's Muon takes a fused projection for one matrix and multiplies with burn's products, which are slower here.
+/// Unlike burn-optim's Muon, it treats a fused projection as several matrices and uses this workspace's matrix products.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Muon {
-    /// Matrices side by side in one parameter.
+    /// Number of matrices side by side in one parameter, at least 1.
     pub matrices: usize,
-    /// Decoupled weight decay; the rate multiplies it.
+    /// Decoupled weight decay, which is multiplied by the learning rate.
     pub weight_decay: f64,
 }
 
-/// State of one parameter.
+/// Optimizer state of one parameter.
 #[derive(Debug, Clone)]
 pub struct MuonState<const D: usize> {
-    /// Decaying mean of the gradient: the parameter's shape.
+    /// Exponential mean of the gradient, of the parameter's shape.
     pub momentum: Tensor<D>,
 }
 
@@ -49,7 +49,7 @@ impl Optimizer for Muon {
         let shape = tensor.dims();
         let momentum = state.map_or_else(|| grad.zeros_like(), |state| state.momentum);
         let momentum = momentum.clone() + (grad.clone() - momentum) * (1.0 - MOMENTUM);
-        // Nesterov's form looks one step ahead.
+        // Nesterov momentum.
         let ahead = grad.clone() + (momentum.clone() - grad) * MOMENTUM;
         let rows = shape[0];
         let columns = shape.iter().skip(1).product();
@@ -76,11 +76,11 @@ impl<const D: usize> RecordState for MuonState<D> {
     }
 }
 
-/// The direction of an update.
+/// The update before the learning rate.
 ///
 /// # Shapes
 /// - `momentum`: `[rows, columns]`, of `matrices` matrices side by side
-/// - output: the same, with the root mean square 0.2 where a matrix has full rank
+/// - output: the same; its root mean square is 0.2 if the matrices have full rank
 fn direction(momentum: Tensor<2>, matrices: usize) -> Tensor<2> {
     let [rows, columns] = momentum.dims();
     let width = columns / matrices.max(1);
@@ -92,10 +92,10 @@ fn direction(momentum: Tensor<2>, matrices: usize) -> Tensor<2> {
     Tensor::cat(parts.collect(), 1)
 }
 
-/// About the nearest matrix with orthogonal rows or columns.
+/// Approximately the nearest matrix with orthonormal rows or columns.
 fn orthogonal(matrix: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = matrix.dims();
-    // The product with its own transpose is smaller on the short side.
+    // The Gram matrix is smaller on the short side.
     let tall = rows > columns;
     let mut wide = if tall { matrix.transpose() } else { matrix };
     let norm = wide.clone().powi_scalar(2).sum().sqrt() + 1e-7;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn directions_are_nearly_orthogonal_whatever_the_scale() {
+    fn directions_are_nearly_orthogonal_at_any_scale() {
         let device = Device::flex();
         device.seed(3);
         for (rows, columns, matrices) in [(8, 32, 1), (32, 8, 1), (16, 48, 3)] {
@@ -131,10 +131,10 @@ mod tests {
                 let part = if rows > width { part.transpose() } else { part } / scale;
                 let short = part.dims()[0];
                 let gram = values(part.clone().matmul(part.transpose()));
-                for (place, value) in gram.into_iter().enumerate() {
-                    let expected = f64::from(u8::from(place / short == place % short));
-                    // The quintic trades exactness for speed: squares of singular values lie in 0.45 to 1.5.
-                    assert!((value - expected).abs() < 0.55, "{rows}x{columns}: {value} at {place}");
+                for (index, value) in gram.into_iter().enumerate() {
+                    let expected = f64::from(u8::from(index / short == index % short));
+                    // The quintic is inexact: squares of singular values are in 0.45 to 1.5.
+                    assert!((value - expected).abs() < 0.55, "{rows}x{columns}: {value} at {index}");
                 }
             }
         }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_nothing() {
+    fn zero_momentum_gives_no_update() {
         let zero = Tensor::<2>::zeros([4, 6], &Device::flex());
         assert!(values(direction(zero, 1)).into_iter().all(|value| value == 0.0));
     }

@@ -1,4 +1,4 @@
-//! What updates parameters: AdamW, or Muon for matrices, in groups chosen by the names of checkpoints.
+//! The optimizer: AdamW, or Muon for matrices, in parameter groups by checkpoint names.
 
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::ModuleOptimizer;
@@ -9,37 +9,37 @@ use crate::adamw::AdamW;
 use crate::gradients::names_by_id;
 use crate::muon::Muon;
 
-/// What updates matrices of weights; everything else is always updated by AdamW.
+/// The optimizer of weight matrices; AdamW updates all other parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// AdamW, as published.
     #[default]
     Adamw,
-    /// Momentum made orthogonal: learns more from each iteration where encoders begin from random values.
+    /// Orthogonalized momentum, which needs fewer iterations to train encoders from random values.
     Muon,
 }
 
-/// Coefficients of the optimizer; the defaults are those published.
+/// Coefficients of the optimizer; the defaults are the published ones (paper, section 4.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// `adamw`, or `muon` for matrices of weights.
+    /// `adamw`, or `muon` for weight matrices.
     pub method: Method,
-    /// Learning rate before the multiplier.
+    /// Learning rate before the multiplier, above 0.
     pub lr: f64,
-    /// Multiplier of everything trainable: prompts, relation descriptor and decoder alike.
+    /// Multiplier of the learning rate of all trained parameters, above 0.
     pub lr_multiplier: f64,
-    /// Decoupled weight decay, multiplied by the rate of the iteration.
+    /// Decoupled weight decay, at least 0, which is multiplied by the learning rate of the iteration.
     pub weight_decay: f64,
-    /// Decay of the two moments.
+    /// Decay of the two moments, each in `[0, 1)`.
     pub betas: [f64; 2],
-    /// Added to the denominator.
+    /// Added to the denominator, above 0.
     pub epsilon: f64,
-    /// Whether norms are decayed. The published configuration asks for no decay, but its key never matches and the published
-    /// numbers decay them; `false` is what was intended.
+    /// Whether norms are decayed. The release intends `false`, but its configuration key never matches, and its published
+    /// results are with decay.
     pub decay_norms: bool,
-    /// Longest allowed vector of all gradients; without it nothing is clipped, as published.
+    /// Maximum L2 norm of all gradients, above 0; without it gradients are not clipped, as published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
 }
@@ -59,19 +59,19 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// What weight decay leaves alone.
+/// Parameters without weight decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecayExemption {
-    /// Nothing, as the published numbers have it.
+    /// None, as in the published results.
     Nothing,
     /// Norms.
     Norms,
-    /// Norms, biases, embeddings and the temperature, as in CLIP.
+    /// Norms, biases, embeddings and the temperature, as in CLIP (Radford et al. 2021, section 2.5).
     AllButMatrices,
 }
 
 impl OptimizerConfig {
-    /// What this configuration exempts in ZegCLIP.
+    /// The exemption of ZegCLIP's parameters.
     pub fn exemption(&self) -> DecayExemption {
         if self.decay_norms {
             DecayExemption::Nothing
@@ -80,10 +80,10 @@ impl OptimizerConfig {
         }
     }
 
-    /// An optimizer of burn for `module`, without state. A parameter that gets no gradient is left alone, decay included.
+    /// An optimizer for `module`, without state. A parameter without a gradient is not updated, nor decayed.
     pub fn build<M: Module>(&self, module: &M, exemption: DecayExemption) -> ModuleOptimizer {
         let mut groups = Groups::default();
-        module.visit(&mut Sort {
+        module.visit(&mut Assign {
             names: names_by_id(module),
             config: self,
             exemption,
@@ -94,7 +94,7 @@ impl OptimizerConfig {
             self.adamw(0.0),
             None,
         );
-        // Queries, keys and values are projected by three matrices side by side in one parameter.
+        // The fused projection of queries, keys and values is three matrices side by side.
         for (ids, matrices) in [(groups.matrices, 1), (groups.fused, 3)] {
             let muon = Muon {
                 matrices,
@@ -105,11 +105,16 @@ impl OptimizerConfig {
         optimizer
     }
 
-    /// The same optimizer without the state of a parameter that is not decayed, whose shape changes for example.
+    /// The optimizer without the state of one undecayed parameter, whose shape has changed for example.
     pub(crate) fn reset_state(&self, optimizer: &ModuleOptimizer, parameter: ParamId) -> ModuleOptimizer {
-        // A new group is the only way to make burn drop state.
+        // Only a new group makes burn drop state.
         let group = ParamGroup::from_ids(vec![parameter]);
         optimizer.clone().with_group(group, self.adamw(0.0), None)
+    }
+
+    /// Whether Muon updates a parameter of rank 2, by its checkpoint name.
+    fn uses_muon(&self, name: &str) -> bool {
+        self.method == Method::Muon && is_matrix(name)
     }
 
     fn adamw(&self, weight_decay: f64) -> AdamW {
@@ -121,7 +126,7 @@ impl OptimizerConfig {
     }
 }
 
-/// Parameters that the default AdamW does not update.
+/// Parameters outside of the default group, which is AdamW with decay.
 #[derive(Debug, Default)]
 struct Groups {
     exempt: Vec<ParamId>,
@@ -129,14 +134,14 @@ struct Groups {
     fused: Vec<ParamId>,
 }
 
-struct Sort<'a> {
+struct Assign<'a> {
     names: std::collections::HashMap<ParamId, String>,
     config: &'a OptimizerConfig,
     exemption: DecayExemption,
     groups: &'a mut Groups,
 }
 
-impl ModuleVisitor for Sort<'_> {
+impl ModuleVisitor for Assign<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(name) = self.names.get(&param.id) else { return };
         let exempt = match self.exemption {
@@ -144,7 +149,7 @@ impl ModuleVisitor for Sort<'_> {
             DecayExemption::Norms => is_norm(name),
             DecayExemption::AllButMatrices => !is_matrix(name),
         };
-        if self.config.method == Method::Muon && D == 2 && is_matrix(name) {
+        if D == 2 && self.config.uses_muon(name) {
             if name.ends_with("in_proj_weight") {
                 self.groups.fused.push(param.id);
             } else {
@@ -162,7 +167,7 @@ fn is_norm(name: &str) -> bool {
         .any(|part| part.starts_with("norm") || part.ends_with("_norm") || part.starts_with("ln_"))
 }
 
-/// Whether a parameter is a matrix of weights, by its checkpoint name.
+/// Whether a parameter is a weight matrix, by its checkpoint name.
 fn is_matrix(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     !(is_norm(name) || last.ends_with("bias") || name.contains("embedding") || last == "logit_scale")

@@ -1,4 +1,4 @@
-//! The model once more on another device, for batches that several devices share.
+//! Copies of the model on further devices, for data parallelism.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use zegclip_model::ZegClip;
 
 use crate::{TrainError, freeze};
 
-/// What a device needs for its share of a batch.
+/// A copy of the model on another device.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) device: Device,
@@ -17,11 +17,11 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Copies everything to `device`. What is trained in `model` is trained in the copy.
+    /// Copies model and text features to `device`. The copy has the same trained parts.
     pub(crate) fn new(model: &ZegClip, text_features: &Tensor<2>, device: &Device) -> Result<Self, TrainError> {
         let device = device.clone().without_autodiff();
         let values = Values::of(model, |_| true)?;
-        let model = model.clone().map(&mut Place {
+        let model = model.clone().map(&mut Copy {
             values,
             device: &device,
         });
@@ -33,10 +33,10 @@ impl Replica {
         })
     }
 
-    /// Takes the trained values of `model` over.
+    /// Copies the trained parameters of `model`.
     pub(crate) fn update(&mut self, model: &ZegClip) -> Result<(), TrainError> {
         let values = Values::of(model, |tracked| tracked)?;
-        self.model = self.model.clone().map(&mut Place {
+        self.model = self.model.clone().map(&mut Copy {
             values,
             device: &self.device,
         });
@@ -44,16 +44,16 @@ impl Replica {
     }
 }
 
-/// The values of a tensor, wherever it lies.
+/// The values of a tensor on any device.
 pub(crate) fn data<const D: usize>(tensor: Tensor<D>) -> Result<TensorData, TrainError> {
     tensor.try_into_data().map_err(TrainError::device)
 }
 
-/// Values of parameters by their identity, which copies share.
+/// Parameter values by identity, which copies share.
 struct Values(HashMap<ParamId, TensorData>);
 
 impl Values {
-    /// Those that `wanted` accepts; it is told whether a parameter is trained.
+    /// The parameters that `wanted` accepts, given whether they are trained.
     fn of(model: &ZegClip, wanted: fn(bool) -> bool) -> Result<Self, TrainError> {
         let mut collect = Collect {
             wanted,
@@ -89,12 +89,12 @@ impl ModuleVisitor for Collect {
     }
 }
 
-struct Place<'a> {
+struct Copy<'a> {
     values: Values,
     device: &'a Device,
 }
 
-impl ModuleMapper for Place<'_> {
+impl ModuleMapper for Copy<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(data) = self.values.0.remove(&param.id) else {
             return param;

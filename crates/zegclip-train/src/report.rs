@@ -1,6 +1,5 @@
 //! `report.html`: the course of a training run.
 
-use zegclip_data::write_atomically;
 use zegclip_report::{Curve, ExampleGroup, LinePlot, Number, RunPage, VerticalScale};
 
 use crate::{Configuration, MetricsLine, RunDirectory, TrainConfig, TrainError};
@@ -54,9 +53,7 @@ fn report(lines: &[MetricsLine], config: &TrainConfig, examples: &[ExampleGroup]
 
 /// Writes a page as the report of its run.
 pub(crate) fn write_page(run: &RunDirectory, html: &str) -> Result<(), TrainError> {
-    Ok(write_atomically(&run.report_path(), |file| {
-        file.write_all(html.as_bytes())
-    })?)
+    crate::run::write_file(&run.report_path(), html.as_bytes())
 }
 
 /// The largest iteration with metrics.

@@ -1,4 +1,4 @@
-//! Learning rate of an iteration: polynomial decay under a linear warm-up, as mmsegmentation computes it.
+//! The learning rate schedule: polynomial decay with linear warm-up, as in mmsegmentation.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use burn::lr_scheduler::{LrScheduler, LrSchedulerRecord};
 use burn::optim::LearningRate;
 use serde::{Deserialize, Serialize};
 
-/// The published schedule; `iterations` comes from the run.
+/// Polynomial decay with linear warm-up; the defaults are the published ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
     /// Iterations of warm-up; 0 is none.
     pub warmup: u64,
-    /// Share of the rate at the first iteration of the warm-up, in `(0, 1]`.
+    /// Factor of the learning rate at the first iteration of the warm-up, in `(0, 1]`.
     pub warmup_ratio: f64,
     /// Exponent of the decay.
     pub power: f64,
-    /// Rate at the end.
+    /// Learning rate at the end, at least 0.
     pub min_lr: f64,
 }
 
@@ -32,10 +32,10 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// `((base − min)(1 − i/N)^power + min) · (1 − (1 − i/W)(1 − ratio))`, the second factor only in the warm-up of `W`
-    /// iterations.
+    /// The learning rate of iteration i: `((base − min)(1 − i/N)^power + min) · (1 − (1 − i/W)(1 − ratio))`, the second factor
+    /// only in the warm-up of `W` iterations.
     ///
-    /// `base` is the rate of the parameters, multiplied already; `iterations` is N.
+    /// `base` includes the multiplier; `iterations` is N.
     pub fn rate(&self, base: f64, iteration: u64, iterations: u64) -> f64 {
         let progress = iteration.min(iterations) as f64 / iterations.max(1) as f64;
         let rate = (base - self.min_lr) * (1.0 - progress).powf(self.power) + self.min_lr;
@@ -47,14 +47,14 @@ impl ScheduleConfig {
     }
 }
 
-/// A schedule of burn whose rate is a function of the iteration: what it records is where it stands.
+/// A schedule of burn whose rate is a function of the iteration. Its record is the iteration.
 #[derive(Clone)]
 pub struct IterationSchedule {
     rate: Arc<dyn Fn(u64) -> f64 + Send + Sync>,
     iteration: u64,
 }
 
-/// Name of the state in a record.
+/// Key of the state in a record.
 const ITERATION: &str = "iteration";
 
 impl IterationSchedule {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_at_the_minimum_and_never_rises_after_the_warm_up() {
+    fn the_rate_falls_to_the_minimum_after_the_warm_up() {
         let schedule = ScheduleConfig {
             warmup: 5,
             ..ScheduleConfig::default()
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn without_warm_up_it_starts_at_the_base() {
+    fn without_warm_up_the_first_rate_is_the_base() {
         let schedule = ScheduleConfig {
             warmup: 0,
             ..ScheduleConfig::default()

@@ -1,4 +1,4 @@
-//! ZegCLIP as a model that burn-train trains.
+//! ZegCLIP as a task of burn-train.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -21,16 +21,17 @@ use crate::gradients::clip_gradients;
 use crate::model_setup::ModelSetup;
 use crate::replica::Replica;
 use crate::report::write_report;
-use crate::shards::{DeviceShard, RngKey, compute};
+use crate::seed::RngKey;
+use crate::shards::{DeviceShard, compute};
 use crate::step::{Losses, Objective};
 use crate::training::{FailureSlot, Iteration, Scored, Task};
 use crate::validation::{ImageScores, LabeledImage, ValidationData};
 use crate::{RunDirectory, TrainConfig, TrainData, TrainError, freeze};
 
-/// What is trained of ZegCLIP: prompts, relation descriptor and decoder, and CLIP's image encoder if the configuration says
-/// so. Only these are part of burn's records; the frozen encoder, the text features and the objective stay behind.
+/// The trained parts of ZegCLIP: prompts, relation descriptor and decoder, and optionally CLIP's image encoder. Only these are
+/// part of burn's records; the frozen encoder, the text features and the objective are not.
 ///
-/// A [`step`](TrainStep::step) divides the loss by M of the whole batch, however many micro-batches and devices share it.
+/// A [`step`](TrainStep::step) divides the loss by M of the complete batch, for any number of micro-batches and devices.
 #[derive(Module, Debug)]
 pub struct SegmentationTask {
     image_encoder: Option<ImageEncoder>,
@@ -43,7 +44,7 @@ pub struct SegmentationTask {
     segmenter: SegmenterCell,
 }
 
-/// What training does not change.
+/// Parts of the task that training does not change.
 #[derive(Clone)]
 struct Fixed(Arc<FixedParts>);
 
@@ -53,22 +54,21 @@ struct FixedParts {
     setup: ModelSetup,
     objective: Objective,
     config: TrainConfig,
-    /// All classes of the data set.
-    whole: Vocabulary,
+    all_classes: Vocabulary,
     validation: ValidationData,
     device: Device,
     replicas: Mutex<Vec<Replica>>,
     failures: Arc<FailureSlot>,
 }
 
-/// burn prints a module with what it skips, and a run's whole setup says little there.
+/// A short form: burn prints skipped fields of a module.
 impl std::fmt::Debug for Fixed {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("frozen encoder, text features, objective")
     }
 }
 
-/// The engine that scores this very model, made when it is first needed. A copy makes its own.
+/// The engine that scores this model, built at its first use; not shared with copies.
 #[derive(Default)]
 struct SegmenterCell(OnceLock<Segmenter>);
 
@@ -85,7 +85,7 @@ impl std::fmt::Debug for SegmenterCell {
 }
 
 impl SegmentationTask {
-    /// The task of a run on its first device. `model` has its trained and frozen parts where they belong.
+    /// The task of a run on its first device. `model` has its trained and frozen parts on their devices.
     pub(crate) fn new(
         config: &TrainConfig,
         data: &TrainData,
@@ -103,11 +103,11 @@ impl SegmentationTask {
             setup,
             objective: Objective {
                 loss: config.loss.clone(),
-                unseen: data.pseudo_labelled(),
+                unseen: data.pseudo_labeled_classes(),
                 label_stride: config.label_stride,
             },
             config: config.clone(),
-            whole: data.whole.clone(),
+            all_classes: data.all_classes.clone(),
             validation: data.validation.clone(),
             device: device.clone().without_autodiff(),
             replicas: Mutex::new(Vec::new()),
@@ -123,11 +123,11 @@ impl SegmentationTask {
         }
     }
 
-    /// The assembled model, trained and frozen parts together.
+    /// The complete model, with trained and frozen parts.
     pub fn model(&self) -> ZegClip {
         let encoder = self.image_encoder.as_ref().or(self.fixed.0.image_encoder.as_ref());
         ZegClip {
-            // One of them has it.
+            // Exactly one of them is present.
             image_encoder: encoder.cloned().unwrap_or_else(|| {
                 let config = &self.fixed.0.setup.config;
                 ImageEncoder::new(&config.vision, config.embed_dim, &self.fixed.0.device)
@@ -154,13 +154,13 @@ impl SegmentationTask {
         Ok(())
     }
 
-    /// Writes a model file that `segment` needs nothing else for.
+    /// Writes a self-contained model file, which inference loads.
     ///
     /// # Errors
     /// [`TrainError::Weights`] if it cannot be written.
     pub fn write_model(&self, path: &std::path::Path) -> Result<(), TrainError> {
-        let model = freeze::plain(&self.model());
-        self.fixed.0.setup.write(&model, &self.fixed.0.whole, path)
+        let model = freeze::for_inference(&self.model());
+        self.fixed.0.setup.write(&model, &self.fixed.0.all_classes, path)
     }
 
     fn replicas(&self) -> std::sync::MutexGuard<'_, Vec<Replica>> {
@@ -190,9 +190,9 @@ impl SegmentationTask {
         Ok(sums.finish(&model))
     }
 
-    /// The gradients that an update takes: clipped by their common length, if the configuration says so.
+    /// The gradients of an update, clipped by their common norm if the configuration says so.
     fn clipped(&self, gradients: GradientsParams) -> Result<GradientsParams, TrainError> {
-        clip_gradients(self, gradients, self.fixed.0.config.optimiser.clip_norm)
+        clip_gradients(self, gradients, self.fixed.0.config.optimizer.clip_norm)
     }
 
     fn score(&self, item: &LabeledImage) -> Result<Confusion, TrainError> {
@@ -213,7 +213,7 @@ impl SegmentationTask {
         let vocabulary = &fixed.validation.vocabulary;
         let features = fixed.setup.text_features_of(vocabulary)?;
         let device = device::describe(&fixed.device);
-        let model = freeze::plain(&self.model());
+        let model = freeze::for_inference(&self.model());
         let segmenter = Segmenter::with_text_features(model, fixed.setup.config.clone(), device, vocabulary, features);
         Ok(self.segmenter.0.get_or_init(|| segmenter))
     }

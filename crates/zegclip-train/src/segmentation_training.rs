@@ -1,4 +1,4 @@
-//! A run of ZegCLIP from its configuration to its model file.
+//! A training run of ZegCLIP, from its configuration to its model file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,22 +13,20 @@ use zegclip_data::{Batch, Vocabulary};
 use zegclip_model::ZegClip;
 use zegclip_model::loss::LossForm;
 
+use crate::config_text::RecordedConfig;
 use crate::model_setup::ModelSetup;
 use crate::report::write_report;
-use crate::run_directory::RunLock;
+use crate::run::{Best, Checkpoint, InputFingerprints, RunLock, with_stable_ids};
 use crate::schedule::IterationSchedule;
 use crate::segmentation_task::SegmentationTask;
 use crate::text_feature_cache::TextFeatureCache;
-use crate::training::{
-    Best, Checkpoint, Column, Fingerprints, Iteration, Launch, Outcome, Plan, Session, Task, device_memory,
-    iteration_columns, with_stable_ids,
-};
+use crate::training::{Column, Iteration, Launch, Outcome, Plan, Session, Task, device_memory, iteration_columns};
 use crate::validation::{LabeledImage, score_columns};
 use crate::{Configuration, RunDirectory, TrainConfig, TrainData, TrainError, freeze};
 
-/// A run between two iterations.
+/// A training run that is ready to train.
 ///
-/// [`run`](Self::run) trains with this crate's loop by iterations. Those who bring a loop of burn-train's own take
+/// [`run`](Self::run) trains with this crate's loop by iterations. For another loop of burn-train, use
 /// [`task`](Self::task), [`optimizer`](Self::optimizer), [`scheduler`](Self::scheduler) and the loaders.
 #[derive(Debug)]
 pub struct SegmentationTraining {
@@ -54,38 +52,38 @@ impl std::fmt::Debug for ModuleOptimizerState {
 }
 
 impl SegmentationTraining {
-    /// A run from its beginning, or from the newest checkpoint in `run` where there is one. Nobody else can train it until
-    /// this is dropped.
+    /// Prepares a run from its beginning, or from the newest checkpoint in `run`. The run directory is locked until this is
+    /// dropped.
     ///
     /// # Errors
-    /// [`TrainError::OtherConfig`] if `run` was made with another configuration, [`TrainError::ChangedInput`] if CLIP or the
-    /// data set is another one, [`TrainError::RunInUse`], [`TrainError::DamagedCheckpoint`], and what keeps the model from
-    /// being made.
+    /// [`TrainError::Value`], [`TrainError::OtherConfig`] if `run` has another configuration, [`TrainError::ChangedInput`] if
+    /// CLIP or the data set has changed, [`TrainError::RunInUse`], [`TrainError::DamagedCheckpoint`], and those of building
+    /// the model.
     pub fn new(config: TrainConfig, data: TrainData, run: RunDirectory, device: &Device) -> Result<Self, TrainError> {
         config.validate()?;
-        run.config::<TrainConfig>()?.require_same(&config, &run.config_path())?;
+        run.require_same_config(&config)?;
         let lock = run.lock()?;
-        let mut fingerprints = Fingerprints::default();
+        let mut fingerprints = InputFingerprints::default();
         if let Some(clip) = &config.model.clip {
             fingerprints.add_file("model.clip", clip)?;
         }
         data.add_to(&mut fingerprints);
         let checkpoint = run.latest()?;
-        // What a run starts from plays no part once it has a state of its own.
+        // The initial weights are irrelevant once there is a checkpoint.
         if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
             fingerprints.add_file("model.initial", &fingerprinted(initial))?;
         }
         fingerprints.require_same(&run)?;
         let start = Start::of(&checkpoint);
         let mut task = task(&config, &data, &run, start, device)?;
-        let mut optimizer = config.optimiser.build(&task, config.optimiser.exemption());
+        let mut optimizer = config.optimizer.build(&task, config.optimizer.exemption());
         let (mut iteration, mut best, mut evaluation_due) = (0, None, false);
         if let Some(checkpoint) = checkpoint {
             iteration = checkpoint.iteration();
             same_config(&checkpoint, &config, &run.checkpoint_path(iteration))?;
             let scheduler = scheduler(&config, iteration);
             (task, optimizer) = checkpoint.restore(task, optimizer, &scheduler)?;
-            task = freeze::tracked_module(task, config.activation_checkpointing);
+            task = tracked(task, &config);
             best = checkpoint.best();
             evaluation_due = checkpoint.state.evaluation_due && config.run.evaluation_interval > 0;
         }
@@ -104,43 +102,21 @@ impl SegmentationTraining {
         })
     }
 
-    /// Writes the model file of any checkpoint of a run.
+    /// Trains on further devices too: each computes an equal shard of every batch; the first device adds up gradients and M,
+    /// updates the parameters and sends them back. The result equals that of one device up to the order of additions.
     ///
     /// # Errors
-    /// [`TrainError::DamagedCheckpoint`], [`TrainError::CheckpointMismatch`], [`TrainError::OtherConfig`] for one of another
-    /// run, and [`TrainError::Weights`] if the file cannot be written.
-    pub fn export(
-        config: &TrainConfig,
-        data: &TrainData,
-        run: &RunDirectory,
-        checkpoint: &Path,
-        device: &Device,
-        output: &Path,
-    ) -> Result<(), TrainError> {
-        let opened = Checkpoint::open(checkpoint)?;
-        same_config(&opened, config, checkpoint)?;
-        let task = task(config, data, run, Start::Resumed, device)?;
-        opened.restore_parameters(task)?.write_model(output)
-    }
-
-    /// Shares each batch with further devices: every one computes an equal part, the sums and M are added on the first device,
-    /// which updates the parameters and sends them back. The result is that of one device but for the order of additions.
-    ///
-    /// # Errors
-    /// [`TrainError::Value`] if the batch cannot be shared equally, or a device does not compute in the type asked for;
-    /// [`TrainError::Device`] if one fails.
+    /// [`TrainError::Value`] if the batch cannot be split equally, [`TrainError::UnsupportedPrecision`],
+    /// [`TrainError::Device`].
     pub fn with_further_devices(self, devices: &[Device]) -> Result<Self, TrainError> {
         let parts = self.config.accumulation * (1 + devices.len());
         if !self.config.batch_size.is_multiple_of(parts) {
-            return Err(TrainError::Value {
-                key: "batch_size",
-                value: self.config.batch_size.to_string(),
-                reason: format!(
-                    "{} devices with `accumulation` = {} need a multiple of {parts}",
-                    1 + devices.len(),
-                    self.config.accumulation
-                ),
-            });
+            let reason = format!(
+                "must be a multiple of {parts} for {} devices with `accumulation` = {}",
+                1 + devices.len(),
+                self.config.accumulation
+            );
+            return Err(TrainError::value("batch_size", self.config.batch_size, reason));
         }
         for device in devices {
             self.config.model.frozen_precision.require_on(device)?;
@@ -149,33 +125,33 @@ impl SegmentationTraining {
         Ok(self)
     }
 
-    /// Shows the run with a renderer of burn-train instead of nothing.
+    /// Displays the run with a renderer of burn-train; nothing is displayed by default.
     #[must_use]
     pub fn with_renderer(mut self, renderer: Box<dyn MetricsRenderer>) -> Self {
         self.session.renderer = renderer;
         self
     }
 
-    /// Ends the run with a handle that exists already.
+    /// Uses an existing handle to interrupt the run.
     #[must_use]
     pub fn with_interrupter(mut self, interrupter: Interrupter) -> Self {
         self.session.interrupter = interrupter;
         self
     }
 
-    /// Calls `hook` after every iteration, before the next one begins.
+    /// Calls `hook` after every iteration.
     #[must_use]
     pub fn on_iteration(mut self, hook: impl FnMut(&Iteration) + Send + 'static) -> Self {
         self.session.on_iteration(hook);
         self
     }
 
-    /// Stops the run, from a signal handler for example, after the iteration or the evaluated image in work.
+    /// A handle that stops the run after the current iteration or evaluated image, for example from a signal handler.
     pub fn interrupter(&self) -> Interrupter {
         self.session.interrupter.clone()
     }
 
-    /// Iterations done.
+    /// Iterations completed.
     pub fn iteration(&self) -> u64 {
         self.iteration
     }
@@ -185,51 +161,51 @@ impl SegmentationTraining {
         &self.run
     }
 
-    /// The model that trains.
+    /// The task.
     pub fn task(&self) -> &SegmentationTask {
         &self.task
     }
 
-    /// The model as it is now, on the plain device.
+    /// The current model for inference.
     pub fn model(&self) -> ZegClip {
-        freeze::plain(&self.task.model())
+        freeze::for_inference(&self.task.model())
     }
 
-    /// Its optimizer.
+    /// The optimizer.
     pub fn optimizer(&self) -> ModuleOptimizer {
         self.optimizer.0.clone()
     }
 
-    /// Its schedule, a step of which is an iteration.
+    /// The learning rate schedule; one step per iteration.
     pub fn scheduler(&self) -> ModuleLrScheduler {
         scheduler(&self.config, self.iteration)
     }
 
-    /// The batches that are left, in order.
+    /// The remaining batches in order.
     pub fn train_loader(&self) -> Arc<dyn DataLoader<Batch>> {
         let iterations = self.iteration..self.config.iterations;
         self.data.loader(&self.config, iterations, self.task.failures().clone())
     }
 
-    /// The images that the model is scored on; none unless `run.evaluation_interval` asks for scores.
+    /// The images of evaluations; none if `run.evaluation_interval` is 0.
     pub fn validation_loader(&self) -> Arc<dyn DataLoader<LabeledImage>> {
         self.data.validation.loader(self.task.failures().clone())
     }
 
-    /// Text features of a class list, for example of all classes to be scored: `[classes, embed_dim]`. They never change in a
-    /// run, which computes them once and keeps them in its folder.
+    /// Text features of a class list: `[classes, embed_dim]`. They are computed once per run and kept in its directory.
     ///
     /// # Errors
-    /// [`TrainError::NoTextFeatures`], or those of the text encoder.
+    /// [`TrainError::NoPublishedTextFeatures`], [`TrainError::TextFeatureWidth`], [`TrainError::NoTextEncoder`], and those of
+    /// the text encoder.
     pub fn text_features(&self, vocabulary: &Vocabulary) -> Result<Tensor<2>, TrainError> {
         self.task.setup().text_features_of(vocabulary)
     }
 
-    /// Trains to the end or until it is interrupted.
+    /// Trains until the run is finished or interrupted.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`], [`TrainError::Dataset`] for a file that cannot be read, [`TrainError::Data`] or
-    /// [`TrainError::Io`] if the run cannot be written (its last checkpoint is whole), [`TrainError::Device`].
+    /// [`TrainError::NotFinite`], [`TrainError::Dataset`] if a file cannot be read, [`TrainError::Io`] and
+    /// [`TrainError::Weights`] if the run cannot be written, [`TrainError::Device`]. The last checkpoint is intact.
     pub fn run(self) -> Result<Outcome, TrainError> {
         let (train, valid, scheduler) = (self.train_loader(), self.validation_loader(), self.scheduler());
         let plan = Plan {
@@ -269,7 +245,7 @@ impl SegmentationTraining {
                 Ok(outcome)
             }
             Err(error) => {
-                // Curves up to here; what went wrong is worth more than a report that cannot be written.
+                // The error of the run takes precedence over that of the report.
                 let _ = write_report(&self.run, &self.config, &[]);
                 Err(error)
             }
@@ -277,7 +253,7 @@ impl SegmentationTraining {
     }
 }
 
-/// Whether a run begins, or a checkpoint is going to be restored.
+/// Whether the model is initialized, or restored from a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
     New,
@@ -293,7 +269,7 @@ impl Start {
     }
 }
 
-/// The file that tells one `model.initial` from another.
+/// The file whose fingerprint identifies `model.initial`.
 fn fingerprinted(initial: &Path) -> PathBuf {
     if initial.is_dir() && Checkpoint::is_checkpoint(initial) {
         Checkpoint::state_path(initial)
@@ -302,7 +278,7 @@ fn fingerprinted(initial: &Path) -> PathBuf {
     }
 }
 
-/// The task of a run before its first iteration.
+/// The initial task of a run.
 fn task(
     config: &TrainConfig,
     data: &TrainData,
@@ -327,7 +303,14 @@ fn task(
     {
         task = Checkpoint::open(initial)?.restore_parameters(task)?;
     }
-    Ok(freeze::tracked_module(task, config.activation_checkpointing))
+    Ok(tracked(task, config))
+}
+
+/// The task with its trained parts on the autodiff device.
+fn tracked(task: SegmentationTask, config: &TrainConfig) -> SegmentationTask {
+    freeze::Trainable::default()
+        .with_activation_checkpointing(config.activation_checkpointing)
+        .apply_to_all(task)
 }
 
 fn scheduler(config: &TrainConfig, iteration: u64) -> ModuleLrScheduler {
@@ -338,8 +321,51 @@ fn scheduler(config: &TrainConfig, iteration: u64) -> ModuleLrScheduler {
 
 /// Fails for a checkpoint of another configuration.
 fn same_config(checkpoint: &Checkpoint, config: &TrainConfig, path: &Path) -> Result<(), TrainError> {
-    let origin = format!("`{}`", path.display());
-    TrainConfig::from_toml(&checkpoint.state.config, &origin, &[])?.require_same(config, path)
+    let text = &checkpoint.state.config;
+    RecordedConfig { text, path }.require_same(config)
+}
+
+/// A checkpoint of a run whose model file is written.
+///
+/// ```no_run
+/// # fn example(config: zegclip_train::TrainConfig, device: burn::tensor::Device) -> Result<(), zegclip_train::TrainError> {
+/// use std::path::Path;
+/// use zegclip_train::{CheckpointExport, RunDirectory, TrainData};
+///
+/// let export = CheckpointExport {
+///     data: &TrainData::open(&config)?,
+///     config: &config,
+///     run: &RunDirectory::open(Path::new("run"))?,
+///     device: &device,
+/// };
+/// export.write(Path::new("run/checkpoints/best"), Path::new("best.safetensors"))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct CheckpointExport<'a> {
+    /// The configuration of the run.
+    pub config: &'a TrainConfig,
+    /// Its data.
+    pub data: &'a TrainData,
+    /// Its directory.
+    pub run: &'a RunDirectory,
+    /// The device to load the model on.
+    pub device: &'a Device,
+}
+
+impl CheckpointExport<'_> {
+    /// Writes the model of `checkpoint` to `output`.
+    ///
+    /// # Errors
+    /// [`TrainError::DamagedCheckpoint`], [`TrainError::CheckpointMismatch`], [`TrainError::OtherConfig`] for a checkpoint of
+    /// another run, and [`TrainError::Weights`] if the file cannot be written.
+    pub fn write(&self, checkpoint: &Path, output: &Path) -> Result<(), TrainError> {
+        let opened = Checkpoint::open(checkpoint)?;
+        same_config(&opened, self.config, checkpoint)?;
+        let task = task(self.config, self.data, self.run, Start::Resumed, self.device)?;
+        opened.restore_parameters(task)?.write_model(output)
+    }
 }
 
 fn columns(config: &TrainConfig) -> Vec<Column> {

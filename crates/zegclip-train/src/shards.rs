@@ -1,4 +1,4 @@
-//! A batch in equal micro-batches, over one device or several, one after the other on each.
+//! A batch as equal micro-batches on one device or several.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use zegclip_data::Batch;
@@ -6,10 +6,10 @@ use zegclip_kernels::{on_worker, with_dropout_seed};
 use zegclip_model::ZegClip;
 
 use crate::TrainError;
-use crate::seed::{Drawn, seed_of};
+use crate::seed::{RngKey, RngStream, seed_of};
 use crate::step::{Objective, Sums, backward};
 
-/// A device with what it computes on.
+/// A device with its copy of the model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeviceShard<'a> {
     pub(crate) device: &'a Device,
@@ -17,22 +17,15 @@ pub(crate) struct DeviceShard<'a> {
     pub(crate) text_features: &'a Tensor<2>,
 }
 
-/// What random numbers of a step derive from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RngKey {
-    pub(crate) seed: u64,
-    pub(crate) iteration: u64,
-}
-
-/// Images and labels that go through the model together, and their number in the batch.
+/// Images and labels of one forward pass, and their number in the batch.
 struct MicroBatch<'a> {
     number: u64,
     images: &'a [f32],
     labels: &'a [u16],
 }
 
-/// Sums over the batch, on the first device. `accumulation` micro-batches are computed by each device; the random numbers of
-/// one do not depend on which device computes it or what ran before.
+/// Sums over the batch, on the first device. Each device computes `accumulation` micro-batches; the random numbers of a
+/// micro-batch depend on its number only.
 pub(crate) fn compute(
     shards: &[DeviceShard<'_>],
     batch: &Batch,
@@ -67,7 +60,7 @@ pub(crate) fn compute(
     let mut sums = first_sums?;
     for result in further {
         let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // In the order of the devices, so that sums round the same way each time.
+        // A fixed order makes the rounding reproducible.
         sums.add(first.model, result?.moved_to(first.device, first.model));
     }
     Ok(sums)
@@ -85,7 +78,11 @@ impl DeviceShard<'_> {
         for MicroBatch { number, images, labels } in micro_batches {
             let shape = [labels.len() / (side * side).max(1), 3, side, side];
             let images = Tensor::<4>::from_data(TensorData::new(images.to_vec(), shape), self.device);
-            let masks = with_dropout_seed(seed_of(seed, Drawn::Part(iteration, *number)), || {
+            let stream = RngStream::MicroBatch {
+                iteration,
+                number: *number,
+            };
+            let masks = with_dropout_seed(seed_of(seed, stream), || {
                 self.model.forward(images, self.text_features.clone())
             });
             let more = backward(self.model, masks, labels, [side, side], objective)?;

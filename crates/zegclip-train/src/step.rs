@@ -1,4 +1,4 @@
-//! One forward and backward pass over a part of a batch.
+//! Forward and backward pass of a micro-batch.
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -10,53 +10,53 @@ use crate::TrainError;
 use crate::gradients::scale_gradients;
 use crate::pseudo_labels::pseudo_label;
 
-/// What is minimised.
+/// The training objective.
 #[derive(Debug, Clone, Default)]
 pub struct Objective {
     /// The loss.
     pub loss: LossConfig,
-    /// Positions of the unseen classes whose pixels get pseudo-labels (transductive); else empty.
+    /// Indices of the unseen classes whose pixels get pseudo-labels; empty unless training is transductive.
     pub unseen: Vec<u16>,
-    /// Every so many-th row and column of the labels counts, see [`TrainConfig::label_stride`](crate::TrainConfig::label_stride);
-    /// 0 is 1.
+    /// Step between the rows and columns of labels that the loss uses, see
+    /// [`TrainConfig::label_stride`](crate::TrainConfig::label_stride); 0 is 1.
     pub label_stride: usize,
 }
 
-/// Sums over a part of a batch, or over several parts; the losses of the batch are these over the normaliser.
+/// Sums over micro-batches; the losses of the batch are these sums over the normalizer.
 #[derive(Debug, Default)]
 pub struct Sums {
-    /// Weighted focal loss, or the only one.
+    /// Weighted focal loss, or the only loss.
     pub mask: f64,
     /// Weighted dice loss of NEL.
     pub dice: Option<f64>,
-    /// M, or the number of labelled pixels.
-    pub normaliser: usize,
+    /// M, or the number of labeled pixels for cross-entropy.
+    pub normalizer: usize,
     /// Gradients of the sum of both.
     pub gradients: GradientsParams,
 }
 
-/// Losses of a whole batch.
+/// Losses of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Losses {
-    /// Weighted focal loss, or the only one.
+    /// Weighted focal loss, or the only loss.
     pub mask: f64,
     /// Weighted dice loss of NEL.
     pub dice: Option<f64>,
 }
 
 impl Losses {
-    /// The sum.
+    /// The sum, which is minimized.
     pub fn total(&self) -> f64 {
         self.mask + self.dice.unwrap_or_default()
     }
 }
 
-/// Forward pass, labels, loss, backward pass.
+/// Forward pass, pseudo-labels, loss and backward pass of a micro-batch.
 ///
 /// # Shapes
-/// - `text_features`: `[classes, embed_dim]`, plain
-/// - `images`: `[batch, 3, rows, columns]`, normalised, plain
-/// - `labels`: `[batch, rows, columns]` as [`zegclip_data::TrainingLabels::as_raw`] writes them
+/// - `text_features`: `[classes, embed_dim]`, without autodiff
+/// - `images`: `[batch, 3, rows, columns]`, normalized, without autodiff
+/// - `labels`: `[batch · rows · columns]`, encoded as by [`zegclip_data::TrainingLabels::as_raw`]
 ///
 /// # Errors
 /// [`TrainError::Device`] if the device fails.
@@ -72,11 +72,11 @@ pub fn forward_backward(
     backward(model, masks, labels, [rows, columns], objective)
 }
 
-/// What follows the forward pass: nothing in it draws random numbers.
+/// Pseudo-labels, loss and backward pass; without random numbers.
 ///
 /// # Shapes
 /// - `masks`: `[batch, classes, height, width]`, before σ
-/// - `labels`: `[batch, size[0], size[1]]`
+/// - `labels`: `[batch · size[0] · size[1]]`
 pub(crate) fn backward(
     model: &ZegClip,
     masks: Tensor<4>,
@@ -93,27 +93,27 @@ pub(crate) fn backward(
     Ok(Sums {
         mask: scalar(terms.mask)?,
         dice: terms.dice.map(scalar).transpose()?,
-        normaliser: terms.normalizer,
+        normalizer: terms.normalizer,
         gradients,
     })
 }
 
 impl Sums {
-    /// Adds those of another part, both of `module`.
+    /// Adds the sums of another micro-batch of the same `module`.
     pub fn add<M: Module>(&mut self, module: &M, other: Self) {
         self.mask += other.mask;
         self.dice = match (self.dice, other.dice) {
             (None, None) => None,
             (first, second) => Some(first.unwrap_or_default() + second.unwrap_or_default()),
         };
-        self.normaliser += other.normaliser;
+        self.normalizer += other.normalizer;
         let mut accumulator = GradientsAccumulator::new();
         accumulator.accumulate(module, std::mem::take(&mut self.gradients));
         accumulator.accumulate(module, other.gradients);
         self.gradients = accumulator.grads();
     }
 
-    /// The same with gradients on another device.
+    /// Moves the gradients to another device.
     pub(crate) fn moved_to<M: Module>(self, device: &Device, module: &M) -> Self {
         Self {
             gradients: self.gradients.to_device(device, module),
@@ -123,16 +123,16 @@ impl Sums {
 
     /// Losses and gradients of the batch.
     pub fn finish<M: Module>(self, module: &M) -> (Losses, GradientsParams) {
-        let normaliser = self.normaliser.max(1) as f64;
+        let normalizer = self.normalizer.max(1) as f64;
         let losses = Losses {
-            mask: self.mask / normaliser,
-            dice: self.dice.map(|dice| dice / normaliser),
+            mask: self.mask / normalizer,
+            dice: self.dice.map(|dice| dice / normalizer),
         };
-        (losses, scale_gradients(module, self.gradients, 1.0 / normaliser))
+        (losses, scale_gradients(module, self.gradients, 1.0 / normalizer))
     }
 }
 
-/// The middle one of every `stride` rows and columns: labels `[batch, size[0], size[1]]` and their new size.
+/// The middle one of every `stride` rows and columns of labels `[batch, size[0], size[1]]`, and the new size.
 fn strided(labels: &[u16], [rows, columns]: [usize; 2], stride: usize) -> (Vec<u16>, [usize; 2]) {
     if stride <= 1 || rows < stride || columns < stride {
         return (labels.to_vec(), [rows, columns]);
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strided_labels_are_from_the_middle() {
+    fn strided_labels_are_the_middle_ones() {
         let labels: Vec<u16> = (0..2 * 4 * 6).collect();
         assert_eq!(strided(&labels, [4, 6], 1), (labels.clone(), [4, 6]));
         let (kept, size) = strided(&labels, [4, 6], 2);

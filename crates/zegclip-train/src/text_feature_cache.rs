@@ -1,21 +1,22 @@
-//! Text features that a run keeps on disk, so that the text encoder runs once a class list and a resumed run gets the same
-//! numbers.
+//! Text features on disk, so that the text encoder runs once per class list, and a resumed run has the same values.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use zegclip_data::{Vocabulary, write_atomically};
+use zegclip_data::Vocabulary;
+use zegclip_foundation::Fingerprint;
 
 use crate::TrainError;
+use crate::run::write_file;
 
 const FEATURES: &str = "text_features";
 /// Keys of the file's metadata.
 const CLASSES: &str = "classes";
 const CHECKSUM: &str = "checksum";
 
-/// A folder with one file a class list.
+/// A folder with one file per class list.
 #[derive(Debug, Clone)]
 pub(crate) struct TextFeatureCache {
     folder: PathBuf,
@@ -26,7 +27,7 @@ impl TextFeatureCache {
         Self { folder }
     }
 
-    /// The features `[classes, embed_dim]` of a class list, computed by `compute` unless a whole file has them.
+    /// The features `[classes, embed_dim]` of a class list, from its file or else from `compute`.
     pub(crate) fn get_or(
         &self,
         vocabulary: &Vocabulary,
@@ -37,8 +38,8 @@ impl TextFeatureCache {
         let classes = vocabulary.to_toml();
         let path = self
             .folder
-            .join(format!("{:08x}.safetensors", crc32fast::hash(classes.as_bytes())));
-        // A file that is damaged, or of another list with the same checksum, is computed and written anew.
+            .join(format!("{:08x}.safetensors", checksum(classes.as_bytes())));
+        // A file that is damaged, or of another list with the same checksum, is replaced.
         let cached = std::fs::read(&path).ok().and_then(|file| parse(&file, &classes));
         if let Some((shape, values)) = cached.filter(|(shape, _)| *shape == [vocabulary.len(), embed_dim]) {
             return Ok(Tensor::from_data(TensorData::new(values, shape), device));
@@ -51,23 +52,27 @@ impl TextFeatureCache {
         let view = TensorView::new(Dtype::F32, shape.to_vec(), &bytes).map_err(wrong)?;
         let metadata = HashMap::from([
             (CLASSES.to_owned(), classes),
-            (CHECKSUM.to_owned(), crc32fast::hash(&bytes).to_string()),
+            (CHECKSUM.to_owned(), checksum(&bytes).to_string()),
         ]);
         let file = safetensors::serialize([(FEATURES, view)], Some(metadata)).map_err(wrong)?;
         std::fs::create_dir_all(&self.folder).map_err(TrainError::io("make", &self.folder))?;
-        write_atomically(&path, |output| output.write_all(&file))?;
+        write_file(&path, &file)?;
         Ok(features)
     }
 }
 
-/// Shape and values, if the file is whole and of these classes.
+fn checksum(bytes: &[u8]) -> u32 {
+    Fingerprint::of_bytes(bytes).crc32
+}
+
+/// Shape and values, if the file is intact and of these classes.
 fn parse(file: &[u8], classes: &str) -> Option<([usize; 2], Vec<f32>)> {
     let (_, metadata) = SafeTensors::read_metadata(file).ok()?;
     let metadata = metadata.metadata().as_ref()?;
     let tensors = SafeTensors::deserialize(file).ok()?;
     let view = tensors.tensor(FEATURES).ok()?;
-    let checksum: u32 = metadata.get(CHECKSUM)?.parse().ok()?;
-    if metadata.get(CLASSES)? != classes || crc32fast::hash(view.data()) != checksum || view.dtype() != Dtype::F32 {
+    let recorded: u32 = metadata.get(CHECKSUM)?.parse().ok()?;
+    if metadata.get(CLASSES)? != classes || checksum(view.data()) != recorded || view.dtype() != Dtype::F32 {
         return None;
     }
     let values = view.data().as_chunks::<4>().0;

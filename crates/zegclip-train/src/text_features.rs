@@ -1,4 +1,4 @@
-//! Text features of the classes that training may name, computed once a run.
+//! Text features of class lists, from a text encoder or from the published ones.
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use zegclip_data::{Vocabulary, published_text_features};
@@ -19,10 +19,10 @@ pub(crate) fn encoded(encoder: &TextEncoder, vocabulary: &Vocabulary) -> Result<
     Ok(text_features(encoder, &classes, vocabulary.templates())?)
 }
 
-/// The rows of the published features that belong to the classes: `[classes, embed_dim]`.
+/// The rows of the published features of these classes: `[classes, embed_dim]`.
 ///
 /// # Errors
-/// [`TrainError::NoTextFeatures`] if no published list holds all of them, or features of another width are needed.
+/// [`TrainError::NoPublishedTextFeatures`] if no published list has all classes, [`TrainError::TextFeatureWidth`].
 pub(crate) fn published(vocabulary: &Vocabulary, embed_dim: usize, device: &Device) -> Result<Tensor<2>, TrainError> {
     for list in ["voc20", "coco171"] {
         let (Ok(known), Some(features)) = (Vocabulary::built_in(list), published_text_features(list)) else {
@@ -31,11 +31,11 @@ pub(crate) fn published(vocabulary: &Vocabulary, embed_dim: usize, device: &Devi
         let rows: Option<Vec<usize>> = vocabulary.names().map(|name| Some(known.find(name)?.index())).collect();
         let Some(rows) = rows else { continue };
         if features.width != embed_dim {
-            let reason = format!(
-                "the published ones of `{list}` are {} wide, the model needs {embed_dim}; use `model.published_text_features = false`",
-                features.width
-            );
-            return Err(missing(vocabulary, reason));
+            return Err(TrainError::TextFeatureWidth {
+                list,
+                width: features.width,
+                embed_dim,
+            });
         }
         let row = |row: &usize| {
             features
@@ -48,17 +48,16 @@ pub(crate) fn published(vocabulary: &Vocabulary, embed_dim: usize, device: &Devi
         let tensor = Tensor::<2>::from_data(TensorData::new(values, [rows.len(), embed_dim]), device);
         return Ok(tensor.cast(FloatDType::F32));
     }
-    let reason = "published ones exist for the classes of `voc20` and `coco171` only; use `model.published_text_features = false`";
-    Err(missing(vocabulary, reason.to_owned()))
+    Err(TrainError::NoPublishedTextFeatures {
+        classes: first_names(vocabulary),
+    })
 }
 
-pub(crate) fn missing(vocabulary: &Vocabulary, reason: String) -> TrainError {
+/// The first class names, for errors.
+pub(crate) fn first_names(vocabulary: &Vocabulary) -> String {
     let mut classes: Vec<&str> = vocabulary.names().take(3).collect();
     if vocabulary.len() > 3 {
         classes.push("…");
     }
-    TrainError::NoTextFeatures {
-        classes: classes.join(", "),
-        reason,
-    }
+    classes.join(", ")
 }

@@ -1,4 +1,4 @@
-//! The data set of a run as a judge of the model may see it, unseen classes included. Nothing of it goes into training.
+//! Evaluation of a run on all classes, unseen ones included. Training uses nothing of it.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::{TrainConfig, TrainError};
 
 /// Images of a split in the report.
 const EXAMPLES: usize = 3;
-/// Images that are read ahead, and threads that read them.
+/// Images that are read in advance, and threads that read them.
 const AHEAD: usize = 4;
 const THREADS: usize = 2;
 
-/// An image with its true labels.
+/// An image with its ground truth.
 #[derive(Debug, Clone)]
 pub struct LabeledImage {
     /// The image.
     pub image: RgbImage,
-    /// A class of the whole list, or none, for each of its pixels.
+    /// A class index or none for each pixel.
     pub labels: LabelMap,
 }
 
-/// Counts of true and predicted classes of images.
+/// A confusion matrix of images.
 #[derive(Debug, Clone)]
 pub struct ImageScores(pub Arc<Confusion>);
 
@@ -38,11 +38,11 @@ impl Evaluated for ImageScores {
     }
 }
 
-/// What the model of a run is judged by.
+/// The evaluation data of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct ValidationData {
     scored: Option<Arc<Dataset>>,
-    /// What images these are, and a few of them.
+    /// Titles and example images of the report.
     shown: Vec<(String, Dataset)>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) decoding: SegmentOptions,
@@ -62,7 +62,7 @@ impl ValidationData {
         });
         let evaluated = match opened {
             Ok(dataset) => Some(dataset),
-            // Only a run that is to be scored needs the split.
+            // Only a run with evaluations needs the split.
             Err(_) if config.run.evaluation_interval == 0 && wanted.is_none() => None,
             Err(error) => return Err(error.into()),
         };
@@ -84,7 +84,7 @@ impl ValidationData {
         })
     }
 
-    /// The images to score, one an item, read ahead in order.
+    /// The images to score in order, read in advance. An item is an image.
     pub(crate) fn loader(&self, failures: Arc<FailureSlot>) -> Arc<dyn DataLoader<LabeledImage>> {
         let Some(dataset) = self.scored.clone() else {
             return ordered_loader(0..0, failures, |_| Ok(Box::new(std::iter::empty())));
@@ -96,20 +96,20 @@ impl ValidationData {
                 Ok(LabeledImage { image, labels })
             };
             let images = Prefetch::<_, ReadError>::start(THREADS, AHEAD, range.start as u64..range.end as u64, load)
-                .map_err(|error| TrainError::device(format!("cannot start a thread: {error}")))?;
+                .map_err(TrainError::thread)?;
             Ok(Box::new(images.map(|image| image.map_err(|error| *error.0))))
         })
     }
 
-    /// A few images of each split with their masks.
+    /// The example images of each split with their masks.
     pub(crate) fn examples(&self, segmenter: &Segmenter) -> Result<Vec<ExampleGroup>, TrainError> {
         let masks = |(title, dataset): &(String, Dataset)| {
             let images = dataset.samples().iter().enumerate().map(|(index, sample)| {
-                let (photo, labels) = dataset.load(index)?;
-                let prediction = segmenter.segment_with(&photo, &self.vocabulary, &self.decoding)?;
+                let (image, labels) = dataset.load(index)?;
+                let prediction = segmenter.segment_with(&image, &self.vocabulary, &self.decoding)?;
                 let figure = ExampleFigure::new(&Example {
                     name: sample.id(),
-                    image: Some(&photo),
+                    image: Some(&image),
                     labels: &labels,
                     prediction: &prediction.labels.0,
                     vocabulary: &self.vocabulary,
@@ -142,13 +142,13 @@ pub(crate) fn score_columns() -> Vec<ScoreColumn<ImageScores>> {
     columns.collect()
 }
 
-/// The same few samples each time, from all over the list.
+/// A few samples at equal distances, the same ones each time.
 fn sample_evenly(dataset: &Dataset) -> Dataset {
     let every = dataset.len().div_ceil(EXAMPLES).max(1);
     dataset.shard(0, every).take(EXAMPLES)
 }
 
-/// What keeps an image from being read.
+/// Why an image cannot be read.
 struct ReadError(Box<TrainError>);
 
 impl From<DatasetError> for ReadError {
@@ -159,11 +159,12 @@ impl From<DatasetError> for ReadError {
 
 impl From<ThreadFailed> for ReadError {
     fn from(failed: ThreadFailed) -> Self {
-        Self(Box::new(TrainError::device(failed)))
+        Self(Box::new(failed.into()))
     }
 }
 
-/// The harmonic mean of seen and unseen classes' mean IoU in percent, for a loop of burn-train's own.
+/// hIoU, the harmonic mean of the mean IoUs of seen and unseen classes in percent (paper, section 4.1), as a metric of
+/// burn-train.
 pub fn hiou() -> ScoreMetric<ImageScores> {
     ScoreMetric::new("hIoU", |counts: &ImageScores| {
         Scores::of(&counts.0).hiou.map(|score| 100.0 * score)

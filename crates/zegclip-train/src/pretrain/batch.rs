@@ -1,30 +1,31 @@
-//! Batches of pairs, made ahead by threads.
+//! Batches of pairs, prepared in advance by threads.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use zegclip_data::{Prefetch, SINGLE_TEMPLATE, ThreadFailed, normalise};
+use zegclip_data::{Prefetch, SINGLE_TEMPLATE, normalise};
 use zegclip_model::clip::Tokenizer;
 
 use super::config::{PretrainConfig, StageConfig};
-use super::naming::BatchNames;
-use super::source::{Name, PairSource, is_true_of};
+use super::pair::{Name, is_true_of};
+use super::patch_text_loss::BatchNames;
+use super::source::PairSource;
 use super::step::ClipBatch;
 use super::task::StagedBatch;
 use crate::TrainError;
 
-/// A pair as the model takes it.
+/// A pair as model input.
 #[derive(Debug)]
 struct Prepared {
     image: Vec<f32>,
     tokens: Vec<u32>,
-    mentions: Vec<u64>,
-    contents: Vec<u64>,
+    caption_facts: Vec<u64>,
+    image_facts: Vec<u64>,
     names: Vec<Name>,
 }
 
-/// Batches of a stage in order. The same ones whatever the number of threads, from any iteration on.
+/// Batches of a stage in order, whatever the number of threads and the first iteration.
 #[derive(Debug)]
 struct Batches {
     pairs: Prefetch<Prepared, TrainError>,
@@ -34,14 +35,8 @@ struct Batches {
     context_length: usize,
 }
 
-impl From<ThreadFailed> for TrainError {
-    fn from(failed: ThreadFailed) -> Self {
-        Self::Device(failed.to_string())
-    }
-}
-
 impl Batches {
-    /// Starts the threads for the iterations `from..to` of the run, which all belong to `stage`.
+    /// Starts the threads for the iterations `from..to` of the run, all of `stage`.
     fn start(
         source: &PairSource,
         config: &PretrainConfig,
@@ -57,15 +52,14 @@ impl Batches {
             Ok(Prepared {
                 image: normalise(&pair.image),
                 tokens: Tokenizer::clip().encode(&pair.caption, context).ids,
-                mentions: pair.mentions,
-                contents: pair.contents,
+                caption_facts: pair.caption_facts,
+                image_facts: pair.image_facts,
                 names: pair.names,
             })
         };
         let ahead = config.data.batches_ahead.max(1).saturating_mul(batch_size);
         let positions = from.saturating_mul(per_batch)..to.saturating_mul(per_batch);
-        let pairs = Prefetch::start(config.data.threads, ahead, positions, make)
-            .map_err(|error| TrainError::Device(format!("cannot start a thread: {error}")))?;
+        let pairs = Prefetch::start(config.data.threads, ahead, positions, make).map_err(TrainError::thread)?;
         Ok(Self {
             pairs,
             batch_size,
@@ -84,9 +78,13 @@ impl Batches {
         if found.len() < self.batch_size {
             return Ok(None);
         }
-        let left_out = found
+        let false_negative_mask = found
             .iter()
-            .flat_map(|image| found.iter().map(|text| is_true_of(&text.mentions, &image.contents)))
+            .flat_map(|image| {
+                found
+                    .iter()
+                    .map(|text| is_true_of(&text.caption_facts, &image.image_facts))
+            })
             .collect();
         let names = batch_names(&found, self.context_length);
         let images = found.iter().flat_map(|pair| pair.image.iter().copied()).collect();
@@ -94,13 +92,13 @@ impl Batches {
             images,
             size: self.size,
             tokens: found.into_iter().map(|pair| pair.tokens).collect(),
-            left_out,
+            false_negative_mask,
             names,
         }))
     }
 }
 
-/// Batches of a whole run: the stages one after the other, each opened when it is reached.
+/// Batches of all stages in order; each stage is opened when it is reached.
 pub(crate) struct StagedBatches {
     source: Arc<PairSource>,
     config: PretrainConfig,
@@ -127,7 +125,7 @@ impl Iterator for StagedBatches {
         if self.stage.as_ref().is_none_or(|(_, end)| iteration >= *end) {
             let (stage, first) = self.config.stage_of(iteration)?;
             let end = (first + stage.iterations).min(self.iterations.end);
-            // The threads of the stage before end first.
+            // Ends the threads of the previous stage.
             self.stage = None;
             match Batches::start(&self.source, &self.config, stage, [iteration, end]) {
                 Ok(batches) => self.stage = Some((batches, end)),
@@ -141,7 +139,7 @@ impl Iterator for StagedBatches {
     }
 }
 
-/// The names of all images, each once, called as the first image that has it calls it.
+/// The distinct names of all images; of synonyms, that of the first image.
 fn batch_names(pairs: &[Prepared], context_length: usize) -> BatchNames {
     let mut known: BTreeMap<u64, usize> = BTreeMap::new();
     let mut tokens = Vec::new();

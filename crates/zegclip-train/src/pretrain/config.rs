@@ -1,37 +1,36 @@
-//! A pre-training run in numbers. What a TOML does not name is CLIP ViT-B/16.
+//! The configuration of a pre-training run. The defaults are CLIP ViT-B/16 (Radford et al. 2021).
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use zegclip_model::config::{Activation, ClipConfig, TextConfig, VisionConfig};
-use zegclip_model::{ModelOverrides, text_config};
-use zegclip_weights::WeightFile;
 
-use super::source::{PairSource, SCENES};
-use crate::config::check_betas;
 use crate::{Configuration, Method, OptimizerConfig, RunConfig, TrainError};
 
-/// Everything that a run is made of. See [`Configuration`] for its text form.
+/// The `data.source` of composed scenes.
+pub(crate) const SCENES: &str = "scenes";
+
+/// The configuration of a pre-training run. See [`Configuration`] for its text form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainConfig {
-    /// Seed of initial values, order and images; at most 2⁶³ − 1.
+    /// Seed of initial values, order and images, below 2⁶³.
     pub seed: u64,
     /// Sizes of both encoders.
     pub model: PretrainModelConfig,
     /// Images and captions.
     pub data: PretrainDataConfig,
-    /// Parts of the run, one after the other.
+    /// Stages of the run in order, at least one.
     pub stages: Vec<StageConfig>,
-    /// What is learned of an image.
+    /// The loss.
     pub loss: PretrainLoss,
     /// AdamW, or Muon for matrices. Norms, biases, embeddings and the temperature are not decayed.
-    pub optimiser: PretrainOptimiser,
+    pub optimizer: PretrainOptimizer,
     /// Learning rates over all stages.
     pub schedule: CosineSchedule,
-    /// What is measured as it goes on. Of no influence on the result.
+    /// Evaluations. The result does not depend on it.
     pub evaluation: EvaluationConfig,
-    /// What is written and when. Of no influence on the result.
+    /// What is written and when. The result does not depend on it.
     pub run: RunConfig,
 }
 
@@ -39,31 +38,31 @@ pub struct PretrainConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainModelConfig {
-    /// Width of the joint embedding.
+    /// Width of the joint embedding, in `[1, 65536]`.
     pub embed_dim: usize,
     /// The image encoder.
     pub vision: VisionSizes,
     /// The text encoder.
     pub text: TextSizes,
-    /// Gives only tokens of the captions a row in the token embedding; all others share one.
+    /// Restricts the token embedding to the tokens of the captions; all others share one row.
     pub compact_tokens: bool,
-    /// These tokens, in rising order. A run that begins finds them and records them here, so that it goes on with the same.
+    /// These tokens, in rising order. A new run collects and records them here, so that a resumed run has the same ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_tokens: Option<Vec<u32>>,
-    /// CLIP of the same sizes to start from instead of random values, in any known format; positions are interpolated.
+    /// Weights of a CLIP of the same sizes with initial values, in any supported format; positions are interpolated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial: Option<PathBuf>,
 }
 
-/// Sizes of the image encoder; its position grid follows from the stages.
+/// Sizes of the image encoder; the stages determine its position grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VisionSizes {
-    /// Side of a patch in pixels.
+    /// Side of a patch in pixels, at least 1.
     pub patch_size: usize,
-    /// Width of a token.
+    /// Width of a token, in `[1, 65536]`.
     pub width: usize,
-    /// Transformer blocks.
+    /// Transformer blocks, in `[1, 1024]`.
     pub layers: usize,
     /// Attention heads; divides `width`.
     pub heads: usize,
@@ -75,13 +74,14 @@ pub struct VisionSizes {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TextSizes {
-    /// Width of a token.
+    /// Width of a token, in `[1, 65536]`.
     pub width: usize,
-    /// Transformer blocks.
+    /// Transformer blocks, in `[1, 1024]`.
     pub layers: usize,
     /// Attention heads; divides `width`.
     pub heads: usize,
-    /// Most tokens of a text. Longer captions are cut. Only as many as a batch needs are computed.
+    /// Maximum number of tokens of a text, in `[3, 4096]`; longer captions are truncated, and batches are padded to their
+    /// longest text only.
     pub context_length: usize,
     /// Non-linearity of the perceptrons.
     pub activation: Activation,
@@ -91,92 +91,91 @@ pub struct TextSizes {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainDataConfig {
-    /// `scenes` for composed scenes, or a file with a line `{"image": PATH, "captions": [TEXT, …], "names": [TEXT, …]}` for
-    /// each image, paths relative to the file. `names` are what the captions name, such as `cat` and `grass`; only
-    /// `loss.patches` needs them.
+    /// `scenes` for composed scenes, or a JSONL file with a line
+    /// `{"image": PATH, "captions": [TEXT, …], "names": [TEXT, …]}` per image, paths relative to the file. `names` are the
+    /// class names in the captions, such as `cat` and `grass`; only `loss.patches` needs them.
     pub source: String,
-    /// A folder of pictures to compose scenes of; else the embedded ones.
+    /// A folder of pictures that scenes are composed of; the embedded pictures by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pictures: Option<PathBuf>,
-    /// Share of the captions that name the ground, in `[0, 1]`; for scenes. Grounds are few and large: where every caption
-    /// names one, it alone tells most images apart, and little is left to be learned of things.
+    /// Fraction of the captions that name the ground, in `[0, 1]`; for scenes. Grounds are few and large: where every caption
+    /// names one, grounds alone identify most images, and little is learned of objects.
     pub ground_captions: f64,
-    /// The same form, held out for retrieval; only for a source of this form.
+    /// A held-out JSONL file for retrieval; only for a JSONL source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<PathBuf>,
-    /// Smallest share of an image's largest square that a crop has, in `(0, 1]`; for images from files.
+    /// Smallest area of a crop as a fraction of the image's largest square, in `(0, 1]`; for images from files.
     pub crop: f64,
-    /// Probability of a mirrored image; for images from files.
+    /// Probability of a horizontal flip, in `[0, 1]`; for images from files.
     pub flip: f64,
-    /// Threads that make or read images; 0 is one. Of no influence on the result.
+    /// Threads that compose or read images, at most 1024; 0 is one. The result does not depend on it.
     pub threads: usize,
-    /// Batches made ahead; 0 is one. Of no influence on the result.
+    /// Batches prepared in advance, at most 1024; 0 is one. The result does not depend on it.
     pub batches_ahead: usize,
 }
 
-/// A part of a run.
+/// A stage of a run: iterations with images of one size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StageConfig {
-    /// Number of updates.
+    /// Number of updates, in `[1, 2⁶³)`.
     pub iterations: u64,
-    /// Side of the images in pixels.
+    /// Side of the images in pixels, from the patch size to 16384.
     pub image_size: usize,
-    /// Pairs of an update: each image is told apart from this many captions.
+    /// Pairs of an update, in `[2, 65536]`, with at most 2³² pixels together.
     pub batch_size: usize,
-    /// Pairs that go through the encoders at once. Below `batch_size`, features are computed twice and gradients cached
-    /// between (Gao et al. 2021): the result is that of the whole batch, the memory that of a chunk. 0 is the whole batch.
+    /// Pairs per pass through the encoders; 0 is the complete batch. Below `batch_size`, features are computed twice, with
+    /// cached gradients in between (Gao et al. 2021): the result does not depend on it, memory does.
     pub chunk: usize,
-    /// Fewest and most pictures in a scene.
+    /// Minimum and maximum number of pictures in a scene.
     pub pictures: [usize; 2],
-    /// Longer side of the smallest and the largest picture of a scene in pixels.
+    /// Minimum and maximum longer side of a picture in a scene, in pixels.
     pub picture_size: [u32; 2],
 }
 
-/// What is learned of an image.
+/// The loss of pre-training.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainLoss {
-    /// Share of the loss in which each patch says which of the names in its image's captions it lies on, in `[0, 1]`; the
-    /// rest is CLIP's contrastive loss of class tokens and captions. CLIP has 0: of its patches nothing is asked, and in a
-    /// small model they say little. See [`patch_naming_loss`](super::patch_naming_loss).
+    /// Weight of the patch-text loss, in `[0, 1]`; the contrastive loss of class tokens and captions has the rest. CLIP has 0,
+    /// and patches of a small CLIP are then little informative. See [`patch_text_loss`](super::patch_text_loss).
     pub patches: f64,
 }
 
 /// AdamW, or Muon for matrices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct PretrainOptimiser {
+pub struct PretrainOptimizer {
     /// `adamw` as CLIP, or `muon` for matrices of weights.
     pub method: Method,
-    /// Learning rate at its height.
+    /// Maximum learning rate, above 0.
     pub lr: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay, at least 0.
     pub weight_decay: f64,
-    /// Decay of the two moments.
+    /// Decay of the two moments, each in `[0, 1)`.
     pub betas: [f64; 2],
-    /// Added to the denominator.
+    /// Added to the denominator, above 0.
     pub epsilon: f64,
-    /// Longest allowed vector of all gradients; without it nothing is clipped.
+    /// Maximum L2 norm of all gradients, above 0; without it gradients are not clipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
 }
 
-/// A linear rise, then half a cosine.
+/// Linear warm-up, then cosine decay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CosineSchedule {
-    /// Iterations of the rise.
+    /// Iterations of warm-up.
     pub warmup: u64,
-    /// Rate at the end.
+    /// Learning rate at the end, at least 0.
     pub min_lr: f64,
 }
 
-/// What is measured.
+/// Evaluations of pre-training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationConfig {
-    /// Images of a split that are classified, and pairs that are retrieved.
+    /// Images of a split that are classified, and pairs that are retrieved; at most 100,000.
     pub images: usize,
 }
 
@@ -188,7 +187,7 @@ impl Default for PretrainConfig {
             data: PretrainDataConfig::default(),
             stages: vec![StageConfig::default()],
             loss: PretrainLoss::default(),
-            optimiser: PretrainOptimiser::default(),
+            optimizer: PretrainOptimizer::default(),
             schedule: CosineSchedule::default(),
             evaluation: EvaluationConfig::default(),
             run: RunConfig::default(),
@@ -271,7 +270,7 @@ impl Default for StageConfig {
     }
 }
 
-impl Default for PretrainOptimiser {
+impl Default for PretrainOptimizer {
     fn default() -> Self {
         Self {
             method: Method::Adamw,
@@ -299,8 +298,8 @@ impl Default for EvaluationConfig {
     }
 }
 
-impl PretrainOptimiser {
-    /// As the optimizer takes it.
+impl PretrainOptimizer {
+    /// The coefficients in the form of [`OptimizerConfig`].
     pub(crate) fn to_optimizer(&self) -> OptimizerConfig {
         OptimizerConfig {
             method: self.method,
@@ -328,21 +327,21 @@ impl CosineSchedule {
 }
 
 impl StageConfig {
-    /// Pairs that go through the encoders at once.
+    /// Pairs per pass through the encoders.
     pub fn chunk_size(&self) -> usize {
         if self.chunk == 0 { self.batch_size } else { self.chunk }
     }
 }
 
 impl PretrainConfig {
-    /// Updates of all stages.
+    /// Total iterations of all stages.
     pub fn iterations(&self) -> u64 {
         self.stages
             .iter()
             .fold(0, |sum, stage| sum.saturating_add(stage.iterations))
     }
 
-    /// The stage that an iteration belongs to and the first iteration of it; the last stage beyond the end.
+    /// The stage of an iteration and the stage's first iteration; the last stage beyond the end, `None` without stages.
     pub fn stage_of(&self, iteration: u64) -> Option<(&StageConfig, u64)> {
         let mut start = 0;
         let mut found = None;
@@ -356,29 +355,9 @@ impl PretrainConfig {
         found
     }
 
-    /// Patches along a side of the images of a stage.
+    /// Patches along a side of a stage's images.
     pub fn grid(&self, stage: &StageConfig) -> usize {
         stage.image_size / self.model.vision.patch_size.max(1)
-    }
-
-    /// The same with the tokens that its captions have, if they are to be found.
-    ///
-    /// # Errors
-    /// Those of reading the captions, or the header of `model.initial`.
-    pub fn with_tokens(mut self, source: &PairSource) -> Result<Self, TrainError> {
-        let model = &mut self.model;
-        if !model.compact_tokens || model.kept_tokens.is_some() {
-            return Ok(self);
-        }
-        model.kept_tokens = match &model.initial {
-            // Its rows belong to its own list.
-            Some(path) => {
-                let file = WeightFile::open(path)?;
-                text_config(&file, &ModelOverrides::default())?.0.pruned_vocabulary
-            }
-            None => Some(source.tokens(model.text.context_length)?),
-        };
-        Ok(self)
     }
 
     /// Sizes of the model in a stage.
@@ -415,106 +394,19 @@ impl PretrainConfig {
 }
 
 impl Configuration for PretrainConfig {
-    const FREE_KEYS: &'static [&'static str] = &["run", "evaluation", "data.threads", "data.batches_ahead"];
+    const RESUME_MUTABLE_KEYS: &'static [&'static str] = &["run", "evaluation", "data.threads", "data.batches_ahead"];
 
-    fn every_key() -> Self {
+    fn schema_example() -> Self {
         let mut config = Self::default();
         config.model.kept_tokens = Some(Vec::new());
         config.model.initial = Some(PathBuf::new());
         config.data.pictures = Some(PathBuf::new());
         config.data.validation = Some(PathBuf::new());
-        config.optimiser.clip_norm = Some(1.0);
+        config.optimizer.clip_norm = Some(1.0);
         config
     }
 
     fn validate(&self) -> Result<(), TrainError> {
-        let fail = |key, value: &dyn std::fmt::Display, reason: &str| Err(TrainError::value(key, value, reason));
-        if i64::try_from(self.seed).is_err() {
-            return fail("seed", &self.seed, "it must be below 2^63");
-        }
-        let model = &self.model;
-        for (key, value) in [
-            ("model.embed_dim", model.embed_dim),
-            ("model.vision.patch_size", model.vision.patch_size),
-            ("model.vision.layers", model.vision.layers),
-            ("model.text.layers", model.text.layers),
-        ] {
-            if value == 0 {
-                return fail(key, &0, "it must be at least 1");
-            }
-        }
-        for (key, heads, width) in [
-            ("model.vision.heads", model.vision.heads, model.vision.width),
-            ("model.text.heads", model.text.heads, model.text.width),
-        ] {
-            if heads == 0 || width == 0 || !width.is_multiple_of(heads) {
-                return fail(key, &heads, &format!("it must divide the width {width}"));
-            }
-        }
-        if model.text.context_length < 3 {
-            let reason = "a text has a start token, at least one more and an end token";
-            return fail("model.text.context_length", &model.text.context_length, reason);
-        }
-        let kept = model.kept_tokens.as_deref().unwrap_or_default();
-        if !kept.is_sorted_by(|a, b| a < b) {
-            let reason = "ids must rise; leave it out, and the captions' tokens are found";
-            return fail("model.kept_tokens", &"a list", reason);
-        }
-        if self.stages.is_empty() {
-            return fail("stages", &"[]", "at least one is needed");
-        }
-        for stage in &self.stages {
-            if stage.iterations == 0 {
-                return fail("stages.iterations", &0, "at least one is needed");
-            }
-            if stage.image_size < model.vision.patch_size {
-                let reason = format!("a patch has {} pixels a side", model.vision.patch_size);
-                return fail("stages.image_size", &stage.image_size, &reason);
-            }
-            if stage.batch_size < 2 {
-                let reason = "an image is told apart from other captions, so two pairs are the least";
-                return fail("stages.batch_size", &stage.batch_size, reason);
-            }
-        }
-        if self.data.source.is_empty() {
-            return fail(
-                "data.source",
-                &"\"\"",
-                "use `scenes`, or name a JSONL file of images and captions",
-            );
-        }
-        if !(self.data.crop > 0.0 && self.data.crop <= 1.0) {
-            return fail("data.crop", &self.data.crop, "it must lie in (0, 1]");
-        }
-        if !(0.0..=1.0).contains(&self.data.ground_captions) {
-            let value = self.data.ground_captions;
-            return fail("data.ground_captions", &value, "it must lie in [0, 1]");
-        }
-        if !(0.0..=1.0).contains(&self.data.flip) {
-            return fail("data.flip", &self.data.flip, "it must lie in [0, 1]");
-        }
-        if !(0.0..=1.0).contains(&self.loss.patches) {
-            return fail("loss.patches", &self.loss.patches, "it must lie in [0, 1]");
-        }
-        let optimiser = &self.optimiser;
-        for (key, value) in [
-            ("optimiser.lr", optimiser.lr),
-            ("optimiser.epsilon", optimiser.epsilon),
-            ("optimiser.clip_norm", optimiser.clip_norm.unwrap_or(1.0)),
-        ] {
-            if !(value.is_finite() && value > 0.0) {
-                return fail(key, &value, "it must be a positive number");
-            }
-        }
-        for (key, value) in [
-            ("optimiser.weight_decay", optimiser.weight_decay),
-            ("schedule.min_lr", self.schedule.min_lr),
-        ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return fail(key, &value, "it must not be negative");
-            }
-        }
-        check_betas(optimiser.betas)?;
-        self.run.check()
+        self.check()
     }
 }

@@ -1,33 +1,37 @@
-//! The symmetric contrastive loss.
+//! The symmetric contrastive loss (Radford et al. 2021, figure 3).
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
 use zegclip_model::clip::l2_normalize;
 
-/// Added to the similarity of a pair that does not count.
-const LEFT_OUT: f32 = -1e9;
+/// Added to the logit of an excluded pair.
+const MASKED_LOGIT: f32 = -1e9;
 
-/// CLIP's loss: the mean of the cross-entropies of images to texts and of texts to images, the logits being
+/// CLIP's loss: the mean of the cross-entropies of images to texts and of texts to images, with logits
 /// `exp(log_scale) · cosine`.
 ///
-/// `left_out` marks pairs `[image, text]` that are no examples of anything. In a small world a caption is often true of
-/// other images than its own: "a photo of a cat" fits every cat of the batch. Such pairs must not be pushed apart, and are
-/// not pulled together either, since each image has its own caption.
+/// `false_negative_mask` marks pairs of an image and another image's caption that is true of it too, as "a photo of a cat" is
+/// of every cat of the batch. They count neither as negatives nor as positives.
 ///
 /// # Shapes
-/// - `images`, `texts`: `[batch, embed_dim]`, of any length
+/// - `images`, `texts`: `[batch, embed_dim]`, not normalized
 /// - `log_scale`: `[1]`
-/// - `left_out`: `[batch · batch]`, row by row; the diagonal counts always
+/// - `false_negative_mask`: `[batch · batch]`, `[image, text]` row by row; the diagonal is ignored
 /// - output: `[1]`
-pub fn contrastive_loss(images: Tensor<2>, texts: Tensor<2>, log_scale: Tensor<1>, left_out: &[bool]) -> Tensor<1> {
+pub fn contrastive_loss(
+    images: Tensor<2>,
+    texts: Tensor<2>,
+    log_scale: Tensor<1>,
+    false_negative_mask: &[bool],
+) -> Tensor<1> {
     let batch = images.dims()[0];
     let device = images.device().without_autodiff();
     let logits = l2_normalize(images).matmul(l2_normalize(texts).transpose()) * log_scale.exp().unsqueeze::<2>();
     let diagonal = |index: usize| index / batch == index % batch;
-    let penalty: Vec<f32> = left_out
+    let penalty: Vec<f32> = false_negative_mask
         .iter()
         .enumerate()
-        .map(|(index, &out)| if out && !diagonal(index) { LEFT_OUT } else { 0.0 })
+        .map(|(index, &masked)| if masked && !diagonal(index) { MASKED_LOGIT } else { 0.0 })
         .collect();
     let logits = logits + Tensor::<2>::from_data(TensorData::new(penalty, [batch, batch]), &device);
     let own: Vec<f32> = (0..batch * batch)
@@ -44,12 +48,12 @@ mod tests {
 
     use super::*;
 
-    fn loss(images: [[f32; 2]; 2], texts: [[f32; 2]; 2], left_out: [bool; 4]) -> f64 {
+    fn loss(images: [[f32; 2]; 2], texts: [[f32; 2]; 2], false_negative_mask: [bool; 4]) -> f64 {
         let device = Device::flex();
         let scale = Tensor::<1>::from_data(TensorData::from([2f32.ln()]), &device);
         let images = Tensor::<2>::from_data(TensorData::from(images), &device);
         let texts = Tensor::<2>::from_data(TensorData::from(texts), &device);
-        let data = contrastive_loss(images, texts, scale, &left_out).into_data();
+        let data = contrastive_loss(images, texts, scale, &false_negative_mask).into_data();
         data.iter::<f64>().next().unwrap()
     }
 
@@ -62,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_are_left_out_do_not_count() {
+    fn false_negatives_do_not_count() {
         let twins = [[1.0, 0.0], [1.0, 0.0]];
         let value = loss(twins, twins, [false; 4]);
         assert!((value - 2f64.ln()).abs() < 1e-6, "{value}");

@@ -1,17 +1,17 @@
-//! Zero-shot classification and retrieval with the model as it is.
+//! Zero-shot classification and retrieval (Radford et al. 2021, section 3.1).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use std::cmp::Ordering;
 use zegclip_data::{RgbImage, SINGLE_TEMPLATE, normalise};
 use zegclip_model::clip::{Clip, Tokenizer, l2_normalize, text_features};
 
-use super::source::{HeldOut, is_true_of};
+use super::pair::{HeldOut, is_true_of};
 use crate::{ClipScores, TrainError};
 
-/// Images that go through the encoder together.
+/// Images per pass through the encoder.
 const BATCH: usize = 64;
 
-/// Scores of a plain model on a split.
+/// Scores of an inference model on a split.
 pub(crate) fn scores(model: &Clip, held_out: &HeldOut, device: &Device) -> Result<ClipScores, TrainError> {
     let mut scores = ClipScores::default();
     if !held_out.classified.is_empty() {
@@ -38,13 +38,13 @@ pub(crate) fn scores(model: &Clip, held_out: &HeldOut, device: &Device) -> Resul
         let texts = l2_normalize(model.text_encoder.forward(&tokens));
         let images = image_features(model, pairs.iter().map(|pair| &pair.image), device);
         let similarity = rows(images.matmul(texts.transpose()))?;
-        // Captions that are true of an image without being its own are no mistakes.
+        // Other captions that are true of an image do not count as wrong answers.
         let fits: Vec<Vec<bool>> = pairs
             .iter()
             .map(|image| {
                 pairs
                     .iter()
-                    .map(|text| is_true_of(&text.mentions, &image.contents))
+                    .map(|text| is_true_of(&text.caption_facts, &image.image_facts))
                     .collect()
             })
             .collect();
@@ -68,7 +68,7 @@ pub(crate) fn scores(model: &Clip, held_out: &HeldOut, device: &Device) -> Resul
     Ok(scores)
 }
 
-/// Features of unit length: `[images, embed_dim]`.
+/// L2-normalized features: `[images, embed_dim]`.
 fn image_features<'a>(model: &Clip, images: impl Iterator<Item = &'a RgbImage>, device: &Device) -> Tensor<2> {
     let images: Vec<&RgbImage> = images.collect();
     let features = images.chunks(BATCH).map(|chunk| {
@@ -90,13 +90,13 @@ fn rows(matrix: Tensor<2>) -> Result<Vec<Vec<f32>>, TrainError> {
     Ok(values.chunks(columns).map(<[f32]>::to_vec).collect())
 }
 
-/// How many candidates are better than the right one; those that are right too do not count.
+/// Number of candidates that score at least as high as the correct one, apart from other correct ones.
 fn rank(scores: impl Iterator<Item = (usize, f32)> + Clone, right: usize, also_right: impl Fn(usize) -> bool) -> usize {
     let own = scores
         .clone()
         .find(|(index, _)| *index == right)
         .map_or(f32::NAN, |(_, score)| score);
-    // A score that is no number must not win.
+    // NaN must not count as a lower score.
     scores
         .filter(|(index, score)| {
             *index != right && !also_right(*index) && score.partial_cmp(&own) != Some(Ordering::Less)
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_leave_out_what_is_right_too() {
+    fn ranks_ignore_other_correct_candidates() {
         let scores = [0.1, 0.9, 0.5, 0.7, f32::NAN];
         let rank =
             |right, also: &[usize]| rank(scores.iter().copied().enumerate(), right, |index| also.contains(&index));

@@ -1,4 +1,4 @@
-//! Pairs from a file with a line of JSON for each image.
+//! Pairs from a JSONL file with a line per image.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -9,29 +9,29 @@ use zegclip_data::transforms::{Draw, Region, random_stream, resize_region, shuff
 use zegclip_data::{DataError, ImageLimits, RgbImage, read_image};
 
 use super::config::{PretrainConfig, StageConfig};
-use super::source::{HeldOut, Name, Pair};
+use super::pair::{HeldOut, Name, Pair};
 use crate::TrainError;
 
-/// Images in files and their captions.
+/// A list of image files with captions.
 #[derive(Debug)]
 pub struct Jsonl {
     seed: u64,
     lines: Vec<Line>,
     validation: Vec<Line>,
-    /// Smallest share of the largest square that a crop has.
+    /// Smallest area of a crop as a fraction of the largest square.
     crop: f64,
     flip: f64,
 }
 
-/// Name of the split that is held out.
+/// Name of the held-out split.
 const VALIDATION: &str = "validation";
 
-/// An image and what is said of it. Other keys are not looked at.
+/// A line of the list. Other keys are ignored.
 #[derive(Debug, Clone, Deserialize)]
 struct Line {
     image: PathBuf,
     captions: Vec<String>,
-    /// What the captions name, for the share of the patches in the loss.
+    /// Class names in the captions, for the patch-text loss.
     #[serde(default)]
     names: Vec<String>,
 }
@@ -41,9 +41,7 @@ impl Jsonl {
         let data = &config.data;
         let lines = read(path)?;
         if config.loss.patches > 0.0 && lines.iter().all(|line| line.names.is_empty()) {
-            let reason = "no line has `names`, of which `loss.patches` lets patches choose; add \"names\": [\"cat\", …] to \
-                          the lines, or set `loss.patches` = 0";
-            return Err(pairs(path, reason.to_owned()));
+            return Err(TrainError::NoPairNames { path: path.to_owned() });
         }
         Ok(Self {
             seed: config.seed,
@@ -54,7 +52,7 @@ impl Jsonl {
         })
     }
 
-    /// Epochs follow one another without a gap, each in an order of its own.
+    /// Consecutive epochs, each in its own order.
     pub(crate) fn pair(&self, [iteration, slot]: [u64; 2], stage: &StageConfig) -> Result<Pair, TrainError> {
         let (seed, batch) = (self.seed, stage.batch_size as u64);
         let count = self.lines.len() as u64;
@@ -64,11 +62,11 @@ impl Jsonl {
         let mut caption = random_stream(seed, iteration, slot, Draw::Caption);
         let flip = random_stream(seed, iteration, slot, Draw::Flip).chance(self.flip);
         let Some(line) = self.lines.get(index) else {
-            return Err(pairs(Path::new(""), "the list is empty".to_owned()));
+            return Err(TrainError::NoPairs { path: PathBuf::new() });
         };
         let image = read_image(&line.image, &ImageLimits::default())?;
-        let share = crop.uniform(self.crop, 1.0);
-        let mut image = square(&image, stage.image_size, share, [crop.unit(), crop.unit()]);
+        let area = crop.uniform(self.crop, 1.0);
+        let mut image = square(&image, stage.image_size, area, [crop.unit(), crop.unit()]);
         if flip {
             image = mirrored(&image);
         }
@@ -97,7 +95,7 @@ impl Jsonl {
         any.then(|| VALIDATION.to_owned()).into_iter().collect()
     }
 
-    /// A line for each image: its path and what is said of it.
+    /// Path, captions and names of each image.
     pub(crate) fn entries(&self) -> impl Iterator<Item = String> {
         let lines = self.lines.iter().chain(&self.validation);
         lines.map(|line| format!("{} {:?} {:?}", line.image.display(), line.captions, line.names))
@@ -112,10 +110,10 @@ impl Jsonl {
 }
 
 impl Line {
-    /// The facts of an image are its captions themselves.
+    /// The facts of an image are its captions.
     fn pair(&self, image: RgbImage, caption: usize) -> Pair {
-        let mut contents: Vec<u64> = self.captions.iter().map(|caption| fact(caption)).collect();
-        contents.sort_unstable();
+        let mut image_facts: Vec<u64> = self.captions.iter().map(|caption| fact(caption)).collect();
+        image_facts.sort_unstable();
         let caption = self.captions.get(caption).cloned().unwrap_or_default();
         let names = self.names.iter().map(|name| Name {
             id: fact(name),
@@ -123,8 +121,8 @@ impl Line {
         });
         Pair {
             image,
-            mentions: vec![fact(&caption)],
-            contents,
+            caption_facts: vec![fact(&caption)],
+            image_facts,
             caption,
             names: names.collect(),
         }
@@ -143,39 +141,38 @@ fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
     let mut lines = Vec::new();
     for (number, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let number = number + 1;
-        let mut line: Line =
-            serde_json::from_str(text).map_err(|error| pairs(path, format!("line {number}: {error}")))?;
+        let mut line: Line = serde_json::from_str(text).map_err(|source| TrainError::InvalidPair {
+            path: path.to_owned(),
+            line: number,
+            source,
+        })?;
         if line.captions.is_empty() {
-            return Err(pairs(path, format!("line {number}: the image has no caption")));
+            return Err(TrainError::NoCaption {
+                path: path.to_owned(),
+                line: number,
+            });
         }
         line.image = folder.join(line.image);
         lines.push(line);
     }
     if lines.is_empty() {
-        return Err(pairs(path, "it has no line".to_owned()));
+        return Err(TrainError::NoPairs { path: path.to_owned() });
     }
     Ok(lines)
 }
 
-fn pairs(path: &Path, reason: String) -> TrainError {
-    TrainError::Pairs {
-        path: path.to_owned(),
-        reason,
-    }
-}
-
-/// A square part of an image that has `share` of the area of its largest square, `size` pixels a side; `place` in `[0, 1]`
-/// from the left and the top.
-fn square(image: &RgbImage, size: usize, share: f64, place: [f64; 2]) -> RgbImage {
+/// A square crop of an image with the fraction `area` of its largest square, resized to `size × size` pixels; `offset` in
+/// `[0, 1]` from the left and the top.
+fn square(image: &RgbImage, size: usize, area: f64, offset: [f64; 2]) -> RgbImage {
     let (width, height) = image.dimensions();
-    let side = f64::from(width.min(height)).max(1.0) * share.clamp(0.0, 1.0).sqrt();
+    let side = f64::from(width.min(height)).max(1.0) * area.clamp(0.0, 1.0).sqrt();
     let scale = size as f64 / side;
     let scaled = |length: u32| ((f64::from(length) * scale).round() as u32).max(size as u32);
     let (wide, high) = (scaled(width), scaled(height));
-    let start = |length: u32, place: f64| (f64::from(length - size as u32) * place).round() as u32;
+    let start = |length: u32, offset: f64| (f64::from(length - size as u32) * offset).round() as u32;
     let region = Region {
-        x: start(wide, place[0]),
-        y: start(high, place[1]),
+        x: start(wide, offset[0]),
+        y: start(high, offset[1]),
         width: size as u32,
         height: size as u32,
     };

@@ -1,4 +1,4 @@
-//! The file that a run ends in.
+//! The model file of a finished run.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use zegclip_weights::{IfExists, write_native};
 
 use crate::TrainError;
 
-/// Writes a plain model as a native file.
+/// Writes an inference model as a native file.
 pub(crate) fn write(model: &Clip, config: &ClipConfig, path: &Path) -> Result<(), TrainError> {
     let parameters = export_parameters(model, "");
     let tensors = parameters.iter().map(ExportedParameter::to_output).collect();

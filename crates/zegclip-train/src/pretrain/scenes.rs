@@ -1,4 +1,4 @@
-//! Pairs of composed scenes, made as they are needed.
+//! Pairs of scenes, composed on demand.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use zegclip_data::{Class, ClassIndex, Vocabulary};
 use zegclip_scenes::{Ground, Scene, SceneSettings, Scenes, TestSplit};
 
 use super::config::StageConfig;
-use super::source::{Classified, HeldOut, Name, Pair};
+use super::pair::{ClassifiedImage, HeldOut, Name, Pair};
 use crate::TrainError;
 
-/// Facts of counts lie behind those of classes.
+/// Offset of the facts of counts behind those of classes.
 const COUNTS: u64 = 1 << 16;
-/// Share of the names that may be synonyms.
-const SYNONYMS: f64 = 0.4;
+/// Probability that a name is replaced by one of its synonyms.
+const SYNONYM_PROBABILITY: f64 = 0.4;
 
 /// The scenes of a stage.
 #[derive(Debug)]
 pub(crate) struct StageScenes {
     scenes: Scenes,
     seed: u64,
-    /// Share of the captions that name grounds.
+    /// Fraction of the captions that name grounds.
     ground_captions: f64,
 }
 
@@ -62,13 +62,13 @@ impl StageScenes {
         pair
     }
 
-    /// Synonyms now and then, as in captions.
+    /// Replaces some names by synonyms, as captions do.
     fn choose_names(&self, pair: &mut Pair, stream: &mut RandomStream) {
         for name in &mut pair.names {
             let class = class_of(name.id, self.scenes.vocabulary());
             let names: Vec<&str> = class.iter().flat_map(|class| class.names()).collect();
             let place = stream.below(names.len() as u64) as usize;
-            if stream.chance(SYNONYMS)
+            if stream.chance(SYNONYM_PROBABILITY)
                 && let Some(synonym) = names.get(place)
             {
                 name.text = (*synonym).to_owned();
@@ -77,12 +77,12 @@ impl StageScenes {
     }
 }
 
-/// Every text that a caption may be made of.
+/// All phrases of captions.
 pub(crate) fn texts(pictures: Option<&Path>) -> Result<Vec<String>, TrainError> {
     Ok(open(pictures, SceneSettings::train(32, 0))?.caption_phrases())
 }
 
-/// Test scenes of artists that training sees and of those that it does not.
+/// Names of the test splits: known artists and an unknown one.
 pub(crate) fn held_out_names() -> Vec<String> {
     TestSplit::ALL.map(|split| split.name().to_owned()).to_vec()
 }
@@ -132,47 +132,47 @@ fn settings(stage: &StageConfig, all: SceneSettings) -> SceneSettings {
     }
 }
 
-fn classified(scene: Scene) -> Option<Classified> {
+fn classified(scene: Scene) -> Option<ClassifiedImage> {
     let [picture] = scene.pictures.as_slice() else {
         return None;
     };
     let class = picture.class.index();
     let also_true = scene.classes().into_iter().map(ClassIndex::index);
-    Some(Classified {
+    Some(ClassifiedImage {
         also_true: also_true.filter(|other| *other != class).collect(),
         class,
         image: scene.image,
     })
 }
 
-/// Captions name every picture and its number, and some name the grounds.
+/// A scene with one of its captions. Captions state every class and its count, and some state the grounds.
 fn pair(scene: Scene, caption: usize, vocabulary: &Vocabulary) -> Pair {
     let caption = scene.captions.get(caption).cloned().unwrap_or_default();
-    let mut things: Vec<u64> = scene
+    let mut classes: Vec<u64> = scene
         .pictures
         .iter()
         .map(|picture| u64::from(picture.class.get()))
         .collect();
-    things.sort_unstable();
-    let (mut mentions, mut contents) = (Vec::new(), Vec::new());
-    for same in things.chunk_by(|a, b| a == b) {
+    classes.sort_unstable();
+    let (mut caption_facts, mut image_facts) = (Vec::new(), Vec::new());
+    for same in classes.chunk_by(|a, b| a == b) {
         let Some(&class) = same.first() else { continue };
-        let number = class + COUNTS * same.len() as u64;
-        contents.extend([class, number]);
-        mentions.push(if same.len() > 1 { number } else { class });
+        let count = class + COUNTS * same.len() as u64;
+        image_facts.extend([class, count]);
+        caption_facts.push(if same.len() > 1 { count } else { class });
     }
     for ground in &scene.grounds {
         let Some(class) = vocabulary.find(ground.name()) else {
             continue;
         };
-        contents.push(u64::from(class.get()));
+        image_facts.push(u64::from(class.get()));
         if names(&caption, *ground) {
-            mentions.push(u64::from(class.get()));
+            caption_facts.push(u64::from(class.get()));
         }
     }
-    mentions.sort_unstable();
-    contents.sort_unstable();
-    let names = contents.iter().filter_map(|&id| {
+    caption_facts.sort_unstable();
+    image_facts.sort_unstable();
+    let names = image_facts.iter().filter_map(|&id| {
         let text = class_of(id, vocabulary)?.name().to_owned();
         Some(Name { id, text })
     });
@@ -180,12 +180,12 @@ fn pair(scene: Scene, caption: usize, vocabulary: &Vocabulary) -> Pair {
         names: names.collect(),
         image: scene.image,
         caption,
-        mentions,
-        contents,
+        caption_facts,
+        image_facts,
     }
 }
 
-/// The class that a fact is about; counts are about none.
+/// The class of a fact; `None` for a count.
 fn class_of(fact: u64, vocabulary: &Vocabulary) -> Option<&Class> {
     vocabulary.class(ClassIndex::new(u16::try_from(fact).ok()?)?)
 }
@@ -195,7 +195,7 @@ fn names_any(caption: &str, grounds: &[Ground]) -> bool {
     grounds.iter().any(|ground| names(caption, *ground))
 }
 
-/// Whether a caption has one of the names of a ground as whole words.
+/// Whether a caption contains a name of a ground as complete words.
 fn names(caption: &str, ground: Ground) -> bool {
     let caption = format!(" {} ", caption.replace(',', " "));
     std::iter::once(ground.name())
@@ -205,11 +205,11 @@ fn names(caption: &str, ground: Ground) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::is_true_of;
+    use super::super::pair::is_true_of;
     use super::*;
 
     #[test]
-    fn grounds_are_found_as_words() {
+    fn grounds_are_found_as_complete_words() {
         assert!(names("a cat on the beach, lying", Ground::Sand));
         assert!(names("a cat in front of a brick wall", Ground::BrickWall));
         assert!(!names("a seal and a watermelon", Ground::Sea));
@@ -222,8 +222,8 @@ mod tests {
             let scene = scenes.compose(index);
             for caption in 0..scene.captions.len() {
                 let pair = pair(scene.clone(), caption, scenes.vocabulary());
-                assert!(is_true_of(&pair.mentions, &pair.contents), "{}", pair.caption);
-                assert!(pair.mentions.len() >= usize::from(!scene.pictures.is_empty()));
+                assert!(is_true_of(&pair.caption_facts, &pair.image_facts), "{}", pair.caption);
+                assert!(pair.caption_facts.len() >= usize::from(!scene.pictures.is_empty()));
             }
         }
     }

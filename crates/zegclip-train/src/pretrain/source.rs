@@ -1,79 +1,30 @@
-//! Where images and captions come from.
+//! Sources of images and captions.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zegclip_data::RgbImage;
 use zegclip_model::clip::Tokenizer;
+use zegclip_model::{ModelOverrides, text_config};
+use zegclip_weights::WeightFile;
 
-use super::config::{PretrainConfig, StageConfig};
+use super::config::{PretrainConfig, SCENES, StageConfig};
 use super::jsonl::Jsonl;
+use super::pair::{HeldOut, Pair};
 use super::scenes::{self, StageScenes};
 use crate::TrainError;
-use crate::training::Fingerprints;
-
-/// The value of `data.source` that stands for composed scenes.
-pub(crate) const SCENES: &str = "scenes";
-
-/// An image and one of its captions.
-#[derive(Debug, Clone)]
-pub(crate) struct Pair {
-    /// The image, as large as the stage asks.
-    pub(crate) image: RgbImage,
-    /// The caption.
-    pub(crate) caption: String,
-    /// Facts that the caption states, sorted. It is true of every image that has all of them.
-    pub(crate) mentions: Vec<u64>,
-    /// Facts of the image, sorted.
-    pub(crate) contents: Vec<u64>,
-    /// Names of what can be seen.
-    pub(crate) names: Vec<Name>,
-}
-
-/// A name in an image's captions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
-    /// The same for all names of the same thing.
-    pub(crate) id: u64,
-    /// What it is called here.
-    pub(crate) text: String,
-}
-
-/// An image of one thing.
-#[derive(Debug, Clone)]
-pub(crate) struct Classified {
-    /// The image.
-    pub(crate) image: RgbImage,
-    /// Position of the thing's class in the list.
-    pub(crate) class: usize,
-    /// Classes that are true of the image too, such as its ground; they are left out of the choice.
-    pub(crate) also_true: Vec<usize>,
-}
-
-/// What a model is measured on.
-#[derive(Debug, Clone)]
-pub struct HeldOut {
-    /// Name of the split.
-    pub(crate) name: String,
-    /// Names of the classes, one or more each; empty without classification.
-    pub(crate) classes: Vec<Vec<String>>,
-    /// Images of one thing each.
-    pub(crate) classified: Vec<Classified>,
-    /// Images and captions to be found from each other.
-    pub(crate) pairs: Vec<Pair>,
-}
+use crate::run::InputFingerprints;
 
 /// Images and captions of a run.
 #[derive(Debug)]
 pub enum PairSource {
-    /// Scenes, of the embedded pictures or those of a folder.
+    /// Composed scenes.
     Scenes {
-        /// The folder.
+        /// Folder of their pictures; the embedded ones by default.
         pictures: Option<PathBuf>,
         /// Seed of the run.
         seed: u64,
-        /// Share of the captions that name grounds.
+        /// Fraction of the captions that name grounds.
         ground_captions: f64,
     },
     /// Images in files.
@@ -88,11 +39,11 @@ pub(crate) enum StagePairs {
 }
 
 impl PairSource {
-    /// Opens what a configuration names.
+    /// Opens the source that a configuration names.
     ///
     /// # Errors
-    /// [`TrainError::Scenes`] for pictures or settings that give no scenes, [`TrainError::Io`] and [`TrainError::Pairs`] for
-    /// a file that is no list of images and captions.
+    /// [`TrainError::Scenes`] for pictures or settings without scenes; [`TrainError::Io`], [`TrainError::InvalidPair`],
+    /// [`TrainError::NoCaption`], [`TrainError::NoPairs`] and [`TrainError::NoPairNames`] for a pair list.
     pub fn open(config: &PretrainConfig) -> Result<Self, TrainError> {
         let data = &config.data;
         if data.source != SCENES {
@@ -104,14 +55,14 @@ impl PairSource {
             seed: config.seed,
             ground_captions: data.ground_captions,
         };
-        // Mistakes are told now and not after an hour.
+        // Settings of late stages are checked at the start.
         for stage in &config.stages {
             source.stage(stage)?;
         }
         Ok(source)
     }
 
-    /// Makes the pairs of a stage ready.
+    /// Prepares the pairs of a stage.
     pub(crate) fn stage(&self, stage: &StageConfig) -> Result<StagePairs, TrainError> {
         Ok(match self {
             Self::Scenes {
@@ -126,7 +77,7 @@ impl PairSource {
         })
     }
 
-    /// What to measure the model on, at the image size of a stage.
+    /// The evaluation splits, `count` images each, at the image size of a stage.
     pub(crate) fn held_out(&self, stage: &StageConfig, count: usize) -> Result<Vec<HeldOut>, TrainError> {
         match self {
             Self::Scenes { pictures, .. } => scenes::held_out(pictures.as_deref(), stage, count),
@@ -142,19 +93,19 @@ impl PairSource {
         }
     }
 
-    /// What a resumed run compares.
-    pub(crate) fn add_to(&self, fingerprints: &mut Fingerprints) {
+    /// Adds the fingerprints that a resumed run compares.
+    pub(crate) fn add_to(&self, fingerprints: &mut InputFingerprints) {
         match self {
             Self::Scenes { pictures, .. } => {
                 let listed = pictures.as_ref().map(|folder| folder.join("pictures.json"));
                 let listed = listed.and_then(|list| std::fs::read_to_string(list).ok());
-                fingerprints.add_parts("data.pictures", listed.into_iter());
+                fingerprints.add_entries("data.pictures", listed.into_iter());
             }
-            Self::Files(list) => fingerprints.add_parts("data.source", list.entries()),
+            Self::Files(list) => fingerprints.add_entries("data.source", list.entries()),
         }
     }
 
-    /// The tokens of all captions that there can be, in rising order.
+    /// The tokens of all possible captions, in rising order.
     pub(crate) fn tokens(&self, context_length: usize) -> Result<Vec<u32>, TrainError> {
         let texts = match self {
             Self::Scenes { pictures, .. } => scenes::texts(pictures.as_deref())?,
@@ -170,7 +121,7 @@ impl PairSource {
 }
 
 impl StagePairs {
-    /// The pair of a place in a run: a function of the seed, the iteration and the slot in the batch.
+    /// The pair of an iteration and a slot of its batch.
     pub(crate) fn pair(&self, place: [u64; 2], stage: &StageConfig) -> Result<Pair, TrainError> {
         match self {
             Self::Scenes(scenes) => Ok(scenes.pair(place, stage.batch_size as u64)),
@@ -179,7 +130,25 @@ impl StagePairs {
     }
 }
 
-/// Whether a caption is true of an image: all that it mentions is there. Both sorted.
-pub(crate) fn is_true_of(mentions: &[u64], contents: &[u64]) -> bool {
-    mentions.iter().all(|fact| contents.binary_search(fact).is_ok())
+impl PretrainConfig {
+    /// The configuration with [`kept_tokens`](super::PretrainModelConfig::kept_tokens) collected, where they are needed and
+    /// absent.
+    ///
+    /// # Errors
+    /// Those of reading the captions, or the header of `model.initial`.
+    pub fn with_tokens(mut self, source: &PairSource) -> Result<Self, TrainError> {
+        let model = &mut self.model;
+        if !model.compact_tokens || model.kept_tokens.is_some() {
+            return Ok(self);
+        }
+        model.kept_tokens = match &model.initial {
+            // The rows of its embedding belong to its own list.
+            Some(path) => {
+                let file = WeightFile::open(path)?;
+                text_config(&file, &ModelOverrides::default())?.0.pruned_vocabulary
+            }
+            None => Some(source.tokens(model.text.context_length)?),
+        };
+        Ok(self)
+    }
 }

@@ -1,4 +1,4 @@
-//! CLIP as a model that burn-train trains.
+//! CLIP as a task of burn-train.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,17 +14,17 @@ use zegclip_model::parameters::resized_positions;
 
 use super::PretrainConfig;
 use super::evaluation;
+use super::pair::HeldOut;
 use super::report::write_report;
-use super::source::HeldOut;
-use super::step::{ClipBatch, ClipLosses, ClipSums, clip_forward_backward};
+use super::step::{ClipBatch, ClipLosses, ClipObjective, ClipSums, clip_forward_backward};
 use crate::gradients::clip_gradients;
 use crate::training::{Evaluated, FailureSlot, Iteration, Scored, Task};
 use crate::{ClipScores, OptimizerConfig, RunDirectory, TrainError, freeze};
 
-/// The temperature falls to a hundredth at most, as in CLIP.
+/// ln 100: CLIP's upper bound of the logit scale (Radford et al. 2021, section 2.5).
 const MAX_LOG_SCALE: f64 = 4.605_170_185_988_092;
 
-/// Both encoders of CLIP and the temperature, all of which is trained.
+/// Both encoders of CLIP and the temperature, all of them trained.
 #[derive(Module, Debug)]
 pub struct ContrastiveTask {
     clip: Clip,
@@ -32,16 +32,16 @@ pub struct ContrastiveTask {
     fixed: Fixed,
 }
 
-/// A batch of a stage.
+/// A batch and the chunk size of its stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StagedBatch {
     /// The pairs.
     pub batch: ClipBatch,
-    /// Pairs that go through the encoders at once, see [`clip_forward_backward`].
+    /// See [`ClipObjective::chunk`].
     pub chunk: usize,
 }
 
-/// What training does not change.
+/// Parts of the task that training does not change.
 #[derive(Clone)]
 struct Fixed(Arc<FixedParts>);
 
@@ -49,7 +49,7 @@ struct FixedParts {
     config: PretrainConfig,
     optimizer: OptimizerConfig,
     device: Device,
-    /// Patches along a side that the positions are to have before the next batch.
+    /// Patches along a side to which positions are interpolated before the next batch.
     next_grid: Mutex<Option<usize>>,
     failures: Arc<FailureSlot>,
 }
@@ -75,7 +75,7 @@ impl ContrastiveTask {
     pub(crate) fn new(config: &PretrainConfig, clip: Clip, device: &Device) -> Self {
         let fixed = FixedParts {
             config: config.clone(),
-            optimizer: config.optimiser.to_optimizer(),
+            optimizer: config.optimizer.to_optimizer(),
             device: device.clone(),
             next_grid: Mutex::new(None),
             failures: Arc::default(),
@@ -102,15 +102,18 @@ impl ContrastiveTask {
 
     fn losses_and_gradients(&self, StagedBatch { batch, chunk }: &StagedBatch) -> Result<(ClipSums, f64), TrainError> {
         let fixed = &self.fixed.0;
-        let patches = fixed.config.loss.patches;
+        let objective = ClipObjective {
+            patch_weight: fixed.config.loss.patches,
+            chunk: *chunk,
+        };
         let scale = self.clip.logit_scale.val().inner().exp();
         let scale = scale.try_into_data().map_err(TrainError::device)?;
         let scale = scale.iter::<f64>().next().unwrap_or(f64::NAN);
-        let sums = on_worker(|| clip_forward_backward(&self.clip, batch, *chunk, patches, &fixed.device))?;
+        let sums = on_worker(|| clip_forward_backward(&self.clip, batch, objective, &fixed.device))?;
         Ok((sums, scale))
     }
 
-    /// Brings the positions on another grid; the optimizer's state of them starts anew.
+    /// Interpolates the position embedding to another grid and resets its optimizer state.
     fn with_grid(mut self, grid: usize, optimizer: &mut ModuleOptimizer) -> Self {
         let positions = &self.clip.image_encoder.positional_embedding;
         let resized = resized_positions(positions.val().inner(), grid);
@@ -119,7 +122,7 @@ impl ContrastiveTask {
         self
     }
 
-    /// CLIP's bound on the temperature.
+    /// Clamps the logit scale.
     fn with_bounded_temperature(mut self) -> Self {
         let scale = &self.clip.logit_scale;
         let clamped = scale.val().inner().clamp_max(MAX_LOG_SCALE);
@@ -183,7 +186,7 @@ impl InferenceStep for ContrastiveTask {
     type Output = Scored<SplitScores>;
 
     fn step(&self, split: HeldOut) -> Scored<SplitScores> {
-        let clip = freeze::plain(&self.clip);
+        let clip = freeze::for_inference(&self.clip);
         let scores = evaluation::scores(&clip, &split, &self.fixed.0.device).unwrap_or_else(|error| {
             self.fixed.0.failures.report(error);
             ClipScores::default()
@@ -197,7 +200,7 @@ impl Task for ContrastiveTask {
         &self.fixed.0.failures
     }
 
-    /// A stage of larger images begins with more positions.
+    /// The first batch of a stage with another image size needs another position grid.
     fn prepare(&self, batch: &StagedBatch) -> bool {
         let grid = self.grid(&batch.batch);
         if self.clip.image_encoder.positional_embedding.dims()[0] == 1 + grid * grid {

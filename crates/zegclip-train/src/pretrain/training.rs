@@ -1,4 +1,4 @@
-//! A pre-training run from its configuration to its model file.
+//! A pre-training run, from its configuration to its model file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,20 +18,21 @@ use zegclip_weights::WeightFile;
 use super::batch::StagedBatches;
 use super::config::{PretrainConfig, StageConfig};
 use super::model_file;
+use super::pair::HeldOut;
 use super::report::write_report;
-use super::source::{HeldOut, PairSource};
+use super::source::PairSource;
 use super::task::{ContrastiveTask, SplitScores, StagedBatch};
-use crate::model_setup::drawn;
-use crate::run_directory::RunLock;
+use crate::config_text::RecordedConfig;
+use crate::run::{InputFingerprints, RunLock, with_stable_ids};
 use crate::schedule::IterationSchedule;
-use crate::seed::{Drawn, seed_of};
+use crate::seed::{RngStream, init_seeded, seed_of};
 use crate::training::{
-    Column, Fingerprints, Iteration, IterationMetric, Launch, Outcome, Plan, ScoreColumn, ScoreMetric, Session,
-    Summary, Task, device_memory, iteration_columns, ordered_loader, with_stable_ids,
+    Column, Iteration, IterationMetric, Launch, Outcome, Plan, ScoreColumn, ScoreMetric, Session, Summary, Task,
+    device_memory, iteration_columns, ordered_loader,
 };
 use crate::{ClipScores, Configuration, DecayExemption, RunDirectory, TrainError, freeze};
 
-/// A run between two iterations.
+/// A pre-training run that is ready to train.
 pub struct ContrastiveTraining {
     config: PretrainConfig,
     source: Arc<PairSource>,
@@ -55,12 +56,12 @@ impl std::fmt::Debug for ContrastiveTraining {
 }
 
 impl ContrastiveTraining {
-    /// A run from its beginning, or from the newest checkpoint in `run` where there is one. No other process can train it
-    /// until this is dropped.
+    /// Prepares a run from its beginning, or from the newest checkpoint in `run`. The run directory is locked until this is
+    /// dropped.
     ///
     /// # Errors
-    /// [`TrainError::OtherConfig`] if `run` was made with another configuration, [`TrainError::ChangedInput`],
-    /// [`TrainError::RunInUse`], [`TrainError::DamagedCheckpoint`], and what keeps the model from being made.
+    /// [`TrainError::Value`], [`TrainError::OtherConfig`] if `run` has another configuration, [`TrainError::ChangedInput`],
+    /// [`TrainError::RunInUse`], [`TrainError::DamagedCheckpoint`], and those of building the model.
     pub fn new(
         config: PretrainConfig,
         source: PairSource,
@@ -69,22 +70,21 @@ impl ContrastiveTraining {
     ) -> Result<Self, TrainError> {
         config.validate()?;
         let config = config.with_tokens(&source)?;
-        run.config::<PretrainConfig>()?
-            .require_same(&config, &run.config_path())?;
+        run.require_same_config(&config)?;
         let lock = run.lock()?;
-        let mut fingerprints = Fingerprints::default();
+        let mut fingerprints = InputFingerprints::default();
         source.add_to(&mut fingerprints);
         let checkpoint = run.latest()?;
-        // What a run starts from plays no part once it has a state of its own.
+        // The initial weights are irrelevant once there is a checkpoint.
         if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
             fingerprints.add_file("model.initial", initial)?;
         }
         fingerprints.require_same(&run)?;
         let device = device.clone().without_autodiff();
         let iteration = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.iteration());
-        // Positions lie on the grid of the last iteration that was done.
+        // The position grid is that of the last completed iteration.
         let stage = stage_of(&config, iteration.saturating_sub(1))?.0;
-        let mut model = drawn(&device, seed_of(config.seed, Drawn::Clip), |host| {
+        let mut model = init_seeded(&device, seed_of(config.seed, RngStream::Clip), |host| {
             Clip::new(&config.clip_config(stage), host)
         });
         if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
@@ -92,15 +92,18 @@ impl ContrastiveTraining {
         }
         let model = freeze::all_trainable(with_stable_ids(model));
         let mut optimizer = config
-            .optimiser
+            .optimizer
             .to_optimizer()
             .build(&model, DecayExemption::AllButMatrices);
         let mut task = ContrastiveTask::new(&config, model, &device);
         let mut evaluation_due = false;
         if let Some(checkpoint) = checkpoint {
             let path = run.checkpoint_path(iteration);
-            let origin = format!("`{}`", path.display());
-            PretrainConfig::from_toml(&checkpoint.state.config, &origin, &[])?.require_same(&config, &path)?;
+            let recorded = RecordedConfig {
+                text: &checkpoint.state.config,
+                path: &path,
+            };
+            recorded.require_same(&config)?;
             (task, optimizer) = checkpoint.restore(task, optimizer, &scheduler(&config, iteration))?;
             task = freeze::all_trainable(task);
             evaluation_due = checkpoint.state.evaluation_due && config.run.evaluation_interval > 0;
@@ -119,33 +122,33 @@ impl ContrastiveTraining {
         })
     }
 
-    /// Shows the run with a renderer of burn-train instead of nothing.
+    /// Displays the run with a renderer of burn-train; nothing is displayed by default.
     #[must_use]
     pub fn with_renderer(mut self, renderer: Box<dyn MetricsRenderer>) -> Self {
         self.session.renderer = renderer;
         self
     }
 
-    /// Ends the run with a handle that exists already.
+    /// Uses an existing handle to interrupt the run.
     #[must_use]
     pub fn with_interrupter(mut self, interrupter: Interrupter) -> Self {
         self.session.interrupter = interrupter;
         self
     }
 
-    /// Calls `hook` after every iteration, before the next one begins.
+    /// Calls `hook` after every iteration.
     #[must_use]
     pub fn on_iteration(mut self, hook: impl FnMut(&Iteration) + Send + 'static) -> Self {
         self.session.on_iteration(hook);
         self
     }
 
-    /// Stops the run, from a signal handler for example, after the iteration in work.
+    /// A handle that stops the run after the current iteration, for example from a signal handler.
     pub fn interrupter(&self) -> Interrupter {
         self.session.interrupter.clone()
     }
 
-    /// Iterations done.
+    /// Iterations completed.
     pub fn iteration(&self) -> u64 {
         self.iteration
     }
@@ -155,7 +158,7 @@ impl ContrastiveTraining {
         &self.run
     }
 
-    /// The model as it is now, on the plain device, and its sizes.
+    /// The current model for inference, and its sizes.
     ///
     /// # Errors
     /// [`TrainError::Value`] without a stage.
@@ -163,7 +166,7 @@ impl ContrastiveTraining {
         sized_model(&self.config, &self.task, self.iteration)
     }
 
-    /// Writes the model as it is now, as the run writes it at its end.
+    /// Writes the current model as a finished run does.
     ///
     /// # Errors
     /// [`TrainError::Weights`] if it cannot be written.
@@ -172,11 +175,11 @@ impl ContrastiveTraining {
         model_file::write(&model, &config, path)
     }
 
-    /// Trains to the end or until it is interrupted.
+    /// Trains until the run is finished or interrupted.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`], [`TrainError::Data`] or [`TrainError::Io`] if an image cannot be read or the run cannot be
-    /// written (its last checkpoint is whole), [`TrainError::Device`].
+    /// [`TrainError::NotFinite`], [`TrainError::Data`] if an image cannot be read, [`TrainError::Io`] and
+    /// [`TrainError::Weights`] if the run cannot be written, [`TrainError::Device`]. The last checkpoint is intact.
     pub fn run(self) -> Result<Outcome, TrainError> {
         let iterations = self.config.iterations();
         let done = Arc::new(AtomicU64::new(self.iteration));
@@ -206,7 +209,7 @@ impl ContrastiveTraining {
         };
         let (source, config) = (self.source.clone(), self.config.clone());
         let valid: Arc<dyn DataLoader<HeldOut>> = ordered_loader(0..splits.len(), failures, move |range| {
-            // Scored at the size of the images that were learned last.
+            // Evaluated at the current image size.
             let stage = stage_of(&config, done.load(Ordering::Relaxed).saturating_sub(1))?.0;
             let splits = source.held_out(stage, config.evaluation.images)?;
             Ok(Box::new(splits.into_iter().skip(range.start).take(range.len()).map(Ok)))
@@ -242,7 +245,7 @@ impl ContrastiveTraining {
             Ok(outcome)
         });
         let written = write_report(&self.run, &self.config);
-        // What went wrong is worth more than a report that cannot be written.
+        // The error of the run takes precedence over that of the report.
         ended.and_then(|outcome| written.map(|()| outcome))
     }
 }
@@ -253,11 +256,11 @@ fn sized_model(
     iteration: u64,
 ) -> Result<(Clip, ClipConfig), TrainError> {
     let stage = stage_of(config, iteration.saturating_sub(1))?.0;
-    Ok((freeze::plain(task.clip()), config.clip_config(stage)))
+    Ok((freeze::for_inference(task.clip()), config.clip_config(stage)))
 }
 
 fn scheduler(config: &PretrainConfig, iteration: u64) -> ModuleLrScheduler {
-    let (schedule, base, iterations) = (config.schedule.clone(), config.optimiser.lr, config.iterations());
+    let (schedule, base, iterations) = (config.schedule.clone(), config.optimizer.lr, config.iterations());
     let rate = move |iteration| schedule.rate(base, iteration, iterations);
     ModuleLrScheduler::new(IterationSchedule::new(iteration, rate))
 }
@@ -274,7 +277,7 @@ fn columns(config: &PretrainConfig) -> Vec<Column> {
     columns
 }
 
-/// For each split its scores, with their keys in `metrics.jsonl`.
+/// The scores of each split, with their keys in `metrics.jsonl`.
 fn score_columns(splits: &[String]) -> Vec<ScoreColumn<SplitScores>> {
     type Score = (&'static str, &'static str, fn(&ClipScores) -> Option<f64>);
     let scores: [Score; 6] = [
@@ -305,9 +308,7 @@ fn score_columns(splits: &[String]) -> Vec<ScoreColumn<SplitScores>> {
 }
 
 fn stage_of(config: &PretrainConfig, iteration: u64) -> Result<(&StageConfig, u64), TrainError> {
-    config.stage_of(iteration).ok_or_else(|| TrainError::Value {
-        key: "stages",
-        value: "[]".to_owned(),
-        reason: "at least one is needed".to_owned(),
-    })
+    config
+        .stage_of(iteration)
+        .ok_or_else(|| TrainError::value("stages", "[]", "must have at least one stage"))
 }

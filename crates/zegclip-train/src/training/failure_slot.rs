@@ -1,11 +1,11 @@
-//! Where a task leaves an error: burn-train's steps return none.
+//! Typed errors of steps, whose burn-train traits return none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::TrainError;
 
-/// Keeps the first error for a loop that looks at it; under a loop that does not, an error is a panic with its text.
+/// Keeps the first error for a loop that watches; under other loops an error is a panic with its text.
 #[derive(Debug, Default)]
 pub(crate) struct FailureSlot {
     watched: AtomicBool,
@@ -13,20 +13,20 @@ pub(crate) struct FailureSlot {
 }
 
 impl FailureSlot {
-    /// The loop promises to call [`take`](Self::take) after every step.
+    /// Declares that the loop calls [`take`](Self::take) after every step.
     pub(crate) fn watch(&self) {
         self.watched.store(true, Ordering::Relaxed);
     }
 
     /// # Panics
-    /// If no loop looks at the slot.
+    /// If no loop watches.
     pub(crate) fn report(&self, error: TrainError) {
         assert!(self.watched.load(Ordering::Relaxed), "{error}");
         let mut slot = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert(error);
     }
 
-    /// The error, which is then gone.
+    /// Removes the error.
     pub(crate) fn take(&self) -> Option<TrainError> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -37,18 +37,18 @@ impl FailureSlot {
     }
 }
 
-/// An error whose typed form lies in a slot, or that is all there is.
+/// The text of an error whose typed form may be in the slot.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Told(String);
+struct ErrorText(String);
 
 impl FailureSlot {
-    /// The error for burn's loop. A loop that watches finds the typed one in the slot.
+    /// The error for burn's loop; the typed one is in the slot if a loop watches.
     pub(crate) fn dataset_error(&self, error: TrainError) -> burn::data::dataset::DatasetError {
-        let told = Told(error.to_string());
+        let text = ErrorText(error.to_string());
         if self.watched.load(Ordering::Relaxed) {
             self.report(error);
         }
-        burn::data::dataset::DatasetError::new(told)
+        burn::data::dataset::DatasetError::new(text)
     }
 }

@@ -1,4 +1,4 @@
-//! From a task, its data and a run directory to burn-train's `SupervisedTraining`, and what came of it.
+//! Launching burn-train's `SupervisedTraining` with this crate's loop.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,26 +10,26 @@ use burn::train::metric::Adaptor;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{InferenceStep, Interrupter, Learner, SupervisedTraining, TrainStep, TrainingStrategy};
 
-use super::checkpoint::{CheckpointWriter, MODEL, OPTIMIZER, SCHEDULER, WhenAsked};
 use super::metric_log::MetricLog;
 use super::metrics::{Evaluated, IterationCount, ScoreMetric};
 use super::strategy::{Hook, Iterations, Plan, Task};
 use super::{Column, Iteration, SilentRenderer};
+use crate::run::{CheckpointOnRequest, CheckpointWriter, MODEL, OPTIMIZER, SCHEDULER};
 use crate::{RunDirectory, TrainError};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All iterations are done and the model file lies in the run directory.
+    /// All iterations are completed and the model file is written.
     Finished,
-    /// It was interrupted; the state after `iteration` iterations is saved.
+    /// It was interrupted and the state after `iteration` iterations is saved.
     Interrupted {
-        /// Iterations done.
+        /// Iterations completed.
         iteration: u64,
     },
 }
 
-/// What the user of a run may set before it starts.
+/// Settings of a launch that are not part of the configuration.
 pub(crate) struct Session {
     pub(crate) renderer: Box<dyn MetricsRenderer>,
     pub(crate) interrupter: Interrupter,
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Session {
 /// A score of an evaluation: its metric and the path of its key in a line of `metrics.jsonl`.
 pub(crate) type ScoreColumn<E> = (ScoreMetric<E>, String);
 
-/// Everything that a run is launched with.
+/// A run that is ready to be launched.
 pub(crate) struct Launch<T: Task, E: Evaluated>
 where
     <T as InferenceStep>::Output: Adaptor<E>,
@@ -82,7 +82,7 @@ impl<T: Task, E: Evaluated> Launch<T, E>
 where
     <T as InferenceStep>::Output: Adaptor<E>,
 {
-    /// Trains to the end or until it is interrupted: the task on the plain device and how it ended.
+    /// Trains until the run is finished or interrupted. Returns the task without autodiff, and the outcome.
     pub(crate) fn run(self, session: Session) -> (T, Result<Outcome, TrainError>) {
         let failures = self.task.failures().clone();
         failures.watch();
@@ -111,8 +111,8 @@ where
             ended: ended.clone(),
         };
         let mut training = SupervisedTraining::<T>::new(self.directory.path(), self.train, self.valid)
-            .with_custom_checkpointers(writer.part(MODEL), writer.part(OPTIMIZER), writer.part(SCHEDULER))
-            .with_checkpointing_strategy(WhenAsked)
+            .with_custom_checkpointers(writer.record(MODEL), writer.record(OPTIMIZER), writer.record(SCHEDULER))
+            .with_checkpointing_strategy(CheckpointOnRequest)
             .with_metric_logger(log)
             .with_application_logger(None)
             .renderer(session.renderer)
@@ -128,12 +128,12 @@ where
         }
         let result = training.launch(Learner::new(self.task, self.optimizer, self.scheduler));
         let ended = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let unknown = || Err(TrainError::device("the training loop did not start"));
+        let unknown = || Err(TrainError::Loop("it did not start".to_owned()));
         (result.model, ended.unwrap_or_else(unknown))
     }
 }
 
-/// Names, keys and summaries of what is logged.
+/// Keys and summaries of logged metrics by name.
 fn logged(columns: &[Column]) -> BTreeMap<String, (String, super::Summary)> {
     let logged = columns.iter().filter_map(|column| {
         let name = burn::train::metric::Metric::name(&column.metric).to_string();

@@ -1,4 +1,4 @@
-//! burn's data loaders over iterators that work ahead and hand over in order.
+//! burn's data loaders over ordered prefetching iterators.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::TrainError;
 type Items<T> = Box<dyn Iterator<Item = Result<T, TrainError>> + Send>;
 type Start<T> = dyn Fn(Range<usize>) -> Result<Items<T>, TrainError> + Send + Sync;
 
-/// A loader whose `iter` starts anew at the first item of its range. Items are data of the host: a device plays no part.
+/// A loader whose `iter` starts at the first item of its range. Items are in host memory.
 struct OrderedLoader<T> {
     start: Arc<Start<T>>,
     range: Range<usize>,
     failures: Arc<FailureSlot>,
 }
 
-/// A loader of a range of items, which `start` opens. Typed errors go to `failures`.
+/// A loader of a range of items, whose iterator `start` makes. Typed errors go to `failures`.
 pub(crate) fn ordered_loader<T: Send + 'static>(
     range: Range<usize>,
     failures: Arc<FailureSlot>,
@@ -34,7 +34,7 @@ pub(crate) fn ordered_loader<T: Send + 'static>(
 }
 
 impl<T: Send + 'static> OrderedLoader<T> {
-    fn part(&self, range: Range<usize>) -> Arc<dyn DataLoader<T>> {
+    fn with_range(&self, range: Range<usize>) -> Arc<dyn DataLoader<T>> {
         Arc::new(Self {
             start: self.start.clone(),
             range,
@@ -59,12 +59,12 @@ impl<T: Send + 'static> DataLoader<T> for OrderedLoader<T> {
     }
 
     fn to_device(&self, _: &Device) -> Arc<dyn DataLoader<T>> {
-        self.part(self.range.clone())
+        self.with_range(self.range.clone())
     }
 
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<T>> {
         let at = |offset: usize| self.range.start.saturating_add(offset).min(self.range.end);
-        self.part(at(start)..at(end.max(start)))
+        self.with_range(at(start)..at(end.max(start)))
     }
 }
 

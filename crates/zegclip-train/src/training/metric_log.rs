@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: burn-train's metrics, a line every so many iterations and one for each evaluation.
+//! Writing `metrics.jsonl` from burn-train's metrics: a line per log interval and per evaluation.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,92 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::FailureSlot;
 use super::metrics::{ITERATION, Summary};
-use crate::RunDirectory;
+use crate::{MetricsLine, RunDirectory};
 
-/// A line of `metrics.jsonl`: a summary of the iterations since the line before, or an evaluation.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct MetricsLine {
-    /// Iterations done.
-    pub iteration: u64,
-    /// Weighted focal loss, or the only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_mask: Option<f64>,
-    /// Weighted dice loss.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_dice: Option<f64>,
-    /// Contrastive loss of pre-training, with its share.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_contrastive: Option<f64>,
-    /// Loss of patches in pre-training, with its share.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_patches: Option<f64>,
-    /// Scale of the similarities in pre-training, the inverse of the temperature.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub logit_scale: Option<f64>,
-    /// Learning rate of the last iteration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lr: Option<f64>,
-    /// Seconds an iteration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<f64>,
-    /// Images a second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images_per_second: Option<f64>,
-    /// Scores of an evaluation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scores: Option<EvaluationScores>,
-    /// Scores of an evaluation in pre-training, by the name of the split.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub clip_scores: BTreeMap<String, ClipScores>,
-}
-
-/// How well plain CLIP tells images and texts of a split, in percent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClipScores {
-    /// Images of one thing whose name is the best of all names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top1: Option<f64>,
-    /// Among the five best.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top5: Option<f64>,
-    /// Images whose own caption is the best of all captions.
-    pub image_to_text_r1: f64,
-    /// Among the five best.
-    pub image_to_text_r5: f64,
-    /// Captions whose own image is the best of all images.
-    pub text_to_image_r1: f64,
-    /// Among the five best.
-    pub text_to_image_r5: f64,
-}
-
-/// Scores in percent; `None` where there is no such class.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct EvaluationScores {
-    /// Pixel accuracy.
-    pub pixel_accuracy: Option<f64>,
-    /// Mean IoU of all classes.
-    pub miou: Option<f64>,
-    /// Mean IoU of seen classes.
-    pub miou_seen: Option<f64>,
-    /// Mean IoU of unseen classes.
-    pub miou_unseen: Option<f64>,
-    /// Harmonic mean of the last two.
-    pub hiou: Option<f64>,
-}
-
-/// Writes the lines. burn-train calls it on a thread of its own.
+/// Writes the lines. burn-train calls it on its own thread.
 pub(crate) struct MetricLog {
     run: RunDirectory,
     interval: u64,
     iterations: u64,
-    /// Keys and summaries of training metrics by their names.
+    /// Keys and summaries of training metrics by name.
     train: BTreeMap<String, (String, Summary)>,
-    /// Paths of keys of scores by their names, such as `scores/hiou`.
+    /// Paths of scores by name, such as `scores/hiou`.
     valid: BTreeMap<String, String>,
     names: HashMap<MetricId, String>,
     sums: BTreeMap<String, Sum>,
@@ -128,7 +56,7 @@ impl Sum {
 }
 
 impl MetricLog {
-    /// A log that goes on after `from` iterations. `evaluated` gets the line of each evaluation.
+    /// A log that continues after `from` iterations. `evaluated` receives the line of each evaluation.
     pub(crate) fn new(
         run: RunDirectory,
         [from, interval, iterations]: [u64; 3],
@@ -161,7 +89,7 @@ impl MetricLog {
             .iter()
             .find(|entry| self.name(&entry.metric_id) == ITERATION)
             .and_then(|entry| entry.serialized_entry.serialized.parse().ok());
-        // Without one it is the end of an interval, whose final values nothing here needs.
+        // An update without an iteration is the end of an interval, whose final values are not logged.
         let Some(iteration) = iteration else { return };
         self.newest = iteration;
         for metric in &update.entries_numeric {
@@ -203,7 +131,7 @@ impl MetricLog {
         *self.evaluated.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
-    /// A key `a/b` lies in an object `a`.
+    /// A key `a/b` is `b` of the object `a`.
     fn write(&mut self, values: impl Iterator<Item = (String, f64)>) -> Option<MetricsLine> {
         let mut line = Map::from_iter([("iteration".to_owned(), self.newest.into())]);
         for (path, value) in values {
@@ -217,7 +145,7 @@ impl MetricLog {
     }
 }
 
-/// Puts a value at a path such as `scores/hiou`.
+/// Inserts a value at a path such as `scores/hiou`.
 fn insert(line: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('/') {
         None => {

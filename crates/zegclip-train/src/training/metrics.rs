@@ -1,4 +1,4 @@
-//! Metrics of burn-train: numbers of an iteration, and scores of an evaluation.
+//! Metrics of burn-train for iterations and evaluations.
 
 use std::sync::Arc;
 
@@ -11,35 +11,35 @@ use burn::train::metric::{
 
 use super::Iteration;
 
-/// Digits behind the point.
+/// Decimal places.
 const DIGITS: usize = 4;
 
-/// How a line of `metrics.jsonl` sums up the iterations since the line before.
+/// How a line of `metrics.jsonl` summarizes the iterations since the previous line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Summary {
     Mean,
     Newest,
-    /// Of a rate per second: the harmonic mean.
+    /// The harmonic mean, for rates per second.
     Rate,
 }
 
-/// A metric and its place in `metrics.jsonl`.
+/// A metric and its key in `metrics.jsonl`.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) metric: IterationMetric,
-    /// `None` for what is only shown.
+    /// `None` if it is only displayed.
     pub(crate) key: Option<&'static str>,
     pub(crate) summary: Summary,
 }
 
-/// What every run shows and logs. `parts` are names and keys of the parts of its loss.
+/// The columns of every run. `parts` are names and keys of the terms of its loss.
 pub(crate) fn iteration_columns(parts: &[(&'static str, &'static str)]) -> Vec<Column> {
     let column = |name, unit, key, summary, value: fn(&Iteration) -> Option<f64>| Column {
         metric: IterationMetric::new(name, unit, value),
         key,
         summary,
     };
-    // A single part is the loss.
+    // A single term is the loss.
     let key = if let [(_, key)] = parts { Some(*key) } else { None };
     let loss = column("Loss", None, key, Summary::Mean, |item| Some(item.loss()));
     let parts = parts.iter().filter(|_| key.is_none()).map(|(name, key)| Column {
@@ -63,7 +63,7 @@ pub(crate) fn iteration_columns(parts: &[(&'static str, &'static str)]) -> Vec<C
     std::iter::once(loss).chain(parts).chain(others).collect()
 }
 
-/// Memory that a device has reserved in gigabytes; `None` for devices that keep no pool.
+/// Reserved memory of a device in gigabytes; `None` for devices without a memory pool.
 pub(crate) fn device_memory(device: &Device) -> Option<Column> {
     let gigabytes = |device: &Device| Some(device.memory_pool_usage()?.bytes_reserved as f64 / 1e9);
     gigabytes(device)?;
@@ -75,10 +75,10 @@ pub(crate) fn device_memory(device: &Device) -> Option<Column> {
     })
 }
 
-/// Reads a number from an item, if it has one.
+/// Reads an optional number from an item.
 type Reader<I> = Arc<dyn Fn(&I) -> Option<f64> + Send + Sync>;
 
-/// A number of each iteration. burn's loss metric reads a tensor; these are numbers already.
+/// A number of each iteration. burn's own loss metric needs a tensor.
 #[derive(Clone)]
 pub struct IterationMetric {
     name: MetricName,
@@ -89,7 +89,7 @@ pub struct IterationMetric {
 }
 
 impl IterationMetric {
-    /// A metric called `name`; `value` may have none for an iteration.
+    /// A metric with a name; `value` is `None` for iterations without it.
     pub fn new(
         name: impl Into<String>,
         unit: Option<&'static str>,
@@ -171,7 +171,7 @@ impl Numeric for IterationMetric {
     }
 }
 
-/// The number of iterations done. It shows and logs where a run stands, also one that was resumed.
+/// The number of completed iterations, also of a resumed run.
 #[derive(Debug, Clone)]
 pub(crate) struct IterationCount(pub(crate) u64);
 
@@ -197,13 +197,13 @@ impl Metric for IterationCount {
     fn clear(&mut self) {}
 }
 
-/// What an evaluation adds up over its items, and the numbers that come of it.
+/// Counts that an evaluation accumulates over its items.
 pub trait Evaluated: Clone + Send + Sync + 'static {
-    /// Adds what another item has.
+    /// Adds the counts of another item.
     fn merge(&mut self, other: &Self);
 }
 
-/// A score in percent of all items of an evaluation; single items have none.
+/// A score in percent over all items of an evaluation.
 #[derive(Clone)]
 pub struct ScoreMetric<E> {
     name: MetricName,
@@ -213,7 +213,7 @@ pub struct ScoreMetric<E> {
 }
 
 impl<E: Evaluated> ScoreMetric<E> {
-    /// A metric called `name`; `score` may have none, as hIoU without unseen classes.
+    /// A metric with a name; `score` may be undefined, as hIoU without unseen classes.
     pub fn new(name: impl Into<String>, score: impl Fn(&E) -> Option<f64> + Send + Sync + 'static) -> Self {
         Self {
             name: Arc::new(name.into()),
@@ -249,7 +249,7 @@ impl<E: Evaluated> Metric for ScoreMetric<E> {
     }
 
     fn update(&mut self, item: &E, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
-        // An evaluation that was given up leaves a sum behind.
+        // The sum may be that of an interrupted evaluation.
         if metadata.progress.items_processed <= 1 {
             self.sum = None;
         }
@@ -285,7 +285,7 @@ impl<E: Evaluated> Numeric for ScoreMetric<E> {
     }
 }
 
-/// Memory of this process in gigabytes, where the system tells it as Linux does: burn-train's metric is of the whole machine.
+/// Resident memory of this process in gigabytes, on Linux. burn-train's metric is of the machine.
 fn resident_gigabytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -293,14 +293,13 @@ fn resident_gigabytes() -> Option<f64> {
     Some(kibibytes * 1024.0 / 1e9)
 }
 
-/// Metrics take their input by way of an adaptor.
 impl<E: Evaluated> Adaptor<E> for Scored<E> {
     fn adapt(&self) -> E {
         self.0.clone()
     }
 }
 
-/// What evaluating one item gave.
+/// The result of an evaluated item.
 #[derive(Debug, Clone)]
 pub struct Scored<E>(pub E);
 

@@ -1,4 +1,4 @@
-//! A display that shows nothing: a library prints only where its user asks for it.
+//! A renderer without output.
 
 use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
@@ -7,7 +7,7 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
 
-/// Renders nothing. Runs use it unless they are given another renderer, such as
+/// Renders nothing. The default of a run; another renderer is
 /// [`default_renderer`](burn::train::renderer::default_renderer).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SilentRenderer;

@@ -1,4 +1,4 @@
-//! The loop: burn-train's learner, by iterations instead of epochs.
+//! The training loop: burn-train's learner by iterations instead of epochs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -12,34 +12,34 @@ use burn::train::{
     TrainingComponents, TrainingItem, ValidLoader,
 };
 
-use super::checkpoint::CheckpointWriter;
-use super::{Best, Checkpoint, FailureSlot, Iteration, MetricsLine, Outcome, RunState};
-use crate::{RunConfig, RunDirectory, TrainError};
+use super::{FailureSlot, Iteration, Outcome};
+use crate::run::{CheckpointWriter, RunState};
+use crate::{Best, Checkpoint, MetricsLine, RunConfig, RunDirectory, TrainError};
 
-/// What the loop needs of a model that trains, beside burn's traits.
+/// A model that the loop trains, in addition to burn's traits.
 pub(crate) trait Task: LearnerModel + TrainStep<Output = Iteration> {
-    /// Where steps leave their errors.
+    /// The slot for errors of steps.
     fn failures(&self) -> &Arc<FailureSlot>;
 
-    /// Whether the model has to change before it takes this batch. The loop then calls
-    /// [`optimize`](TrainStep::optimize), the one place that burn lends the optimizer to, without gradients.
+    /// Whether the model must change before this batch. The loop then calls [`optimize`](TrainStep::optimize), the only method
+    /// that gets the optimizer, without gradients.
     fn prepare(&self, batch: &<Self as TrainStep>::Input) -> bool {
         let _ = batch;
         false
     }
 
-    /// Writes the report of a run. `self` is on the plain device.
+    /// Writes the report of a run. `self` is without autodiff.
     fn report(&self, run: &RunDirectory) -> Result<(), TrainError>;
 }
 
-/// When things happen in a run.
+/// The schedule of a run: iterations, evaluations, checkpoints.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// Iterations that were done before.
+    /// Iterations completed before.
     pub(crate) from: u64,
     pub(crate) iterations: u64,
     pub(crate) run: RunConfig,
-    /// Iteration after which a checkpoint of its own is kept.
+    /// Iterations before the half-way checkpoint.
     pub(crate) half_way: Option<u64>,
     /// The configuration as TOML, for checkpoints.
     pub(crate) config: String,
@@ -48,10 +48,10 @@ pub(crate) struct Plan {
     pub(crate) evaluation_due: bool,
 }
 
-/// Is told of every iteration before the next one begins.
+/// Called after every iteration, before the next one.
 pub(crate) type Hook = Box<dyn FnMut(&Iteration) + Send>;
 
-/// burn-train's door for a loop of one's own. An "epoch" of it is one evaluation interval.
+/// The loop as a strategy of burn-train, whose "epoch" is one evaluation interval.
 pub(crate) struct Iterations {
     pub(crate) plan: Plan,
     pub(crate) directory: RunDirectory,
@@ -59,7 +59,7 @@ pub(crate) struct Iterations {
     pub(crate) failures: Arc<FailureSlot>,
     pub(crate) evaluated: Arc<Mutex<Option<MetricsLine>>>,
     pub(crate) hook: Mutex<Option<Hook>>,
-    /// How the loop ended. The display may forget the interruption before `launch` returns.
+    /// The outcome: the display may reset the interrupter before `launch` returns.
     pub(crate) ended: Arc<Mutex<Option<Result<Outcome, TrainError>>>>,
 }
 
@@ -85,7 +85,7 @@ impl<T: Task> SupervisedLearningStrategy<T> for Iterations {
             best: self.plan.best,
         };
         let result = run.run(&train, hook.as_mut());
-        // Joins the threads of the checkpointers.
+        // Joins the checkpointers' threads.
         drop(run.checkpointer.take());
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         (run.learner.model(), run.events)
@@ -101,12 +101,12 @@ struct Run<'a, T: Task> {
     checkpointer: Option<LearningCheckpointer<T>>,
     stop: Interrupter,
     valid: ValidLoader<T>,
-    /// Iterations done.
+    /// Iterations completed.
     iteration: u64,
     best: Option<Best>,
 }
 
-/// How an evaluation ended.
+/// The outcome of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Evaluation {
     Done,
@@ -121,7 +121,7 @@ impl<T: Task> Run<'_, T> {
             if self.evaluate()? == Evaluation::Interrupted {
                 return Ok(self.interrupted());
             }
-            Checkpoint::settle(&self.settings.directory.checkpoint_path(self.iteration), self.best)?;
+            Checkpoint::record_evaluation(&self.settings.directory.checkpoint_path(self.iteration), self.best)?;
         }
         let mut batches = train.iter();
         while self.iteration < plan.iterations {
@@ -134,7 +134,7 @@ impl<T: Task> Run<'_, T> {
                 Ok(batch) => batch,
                 Err(error) => {
                     self.settings.failures.check()?;
-                    return Err(TrainError::device(error));
+                    return Err(TrainError::Loop(error.to_string()));
                 }
             };
             let waited = begun.elapsed().as_secs_f64();
@@ -156,7 +156,7 @@ impl<T: Task> Run<'_, T> {
         Ok(Outcome::Finished)
     }
 
-    /// One iteration. Nothing is changed if the loss or a gradient is not finite.
+    /// One iteration. The parameters are unchanged if the loss or a gradient is not finite.
     fn update(&mut self, batch: <T as TrainStep>::Input) -> Result<Iteration, TrainError> {
         let failures = &self.settings.failures;
         if self.learner.model().prepare(&batch) {
@@ -167,12 +167,12 @@ impl<T: Task> Run<'_, T> {
         let TrainOutput { grads, mut item } = self.learner.train_step(batch);
         failures.check()?;
         if !item.loss().is_finite() {
-            return Err(self.not_finite("loss", item.loss(), &item.samples));
+            return Err(self.not_finite("loss", item.loss(), item.samples));
         }
         self.learner.optimizer_step(grads);
         match failures.take() {
             Some(TrainError::GradientNotFinite { norm }) => {
-                return Err(self.not_finite("length of the gradient", norm, &item.samples));
+                return Err(self.not_finite("gradient norm", norm, item.samples));
             }
             Some(error) => return Err(error),
             None => {}
@@ -184,7 +184,7 @@ impl<T: Task> Run<'_, T> {
         Ok(item)
     }
 
-    /// Evaluates, saves and ends where the plan or an interruption asks for it.
+    /// Evaluates, saves and stops as the plan or an interruption requires.
     fn after_iteration(&mut self) -> Result<Option<Outcome>, TrainError> {
         let plan = &self.settings.plan;
         let last = self.iteration == plan.iterations;
@@ -194,7 +194,7 @@ impl<T: Task> Run<'_, T> {
             evaluation_due = self.evaluate()? == Evaluation::Interrupted;
         }
         let interrupted = self.stop.should_stop() && (!last || evaluation_due);
-        // Before the checkpoint that a killed run resumes from, or it would be missing for ever.
+        // Saved before the regular checkpoint: a killed run would otherwise resume without it.
         if plan.half_way == Some(self.iteration) {
             self.save(&self.settings.directory.half_way_path(), false)?;
         }
@@ -207,7 +207,7 @@ impl<T: Task> Run<'_, T> {
         Ok(interrupted.then(|| self.interrupted()))
     }
 
-    /// Scores the model. What keeps it from being scored is told, and training goes on.
+    /// Scores the model. A failed evaluation is logged, and training continues.
     fn evaluate(&mut self) -> Result<Evaluation, TrainError> {
         let epoch = self.epoch();
         let ended = self.events.process_train(LearnerEvent::EndSplit(epoch));
@@ -221,7 +221,7 @@ impl<T: Task> Run<'_, T> {
         self.check(started)?;
         let valid = self.valid.clone();
         let mut failure = None;
-        for (place, item) in valid.iter().enumerate() {
+        for (index, item) in valid.iter().enumerate() {
             self.check(Ok(()))?;
             if self.stop.should_stop() {
                 return Ok(Evaluation::Interrupted);
@@ -235,7 +235,7 @@ impl<T: Task> Run<'_, T> {
             if failure.is_some() {
                 break;
             }
-            let progress = Progress::new(place + 1, items, None);
+            let progress = Progress::new(index + 1, items, None);
             let item = TrainingItem::new(output, progress, Some(self.iteration as usize), None);
             let processed = self.events.process_valid(LearnerEvent::ProcessedItem(item));
             self.check(processed)?;
@@ -286,11 +286,11 @@ impl<T: Task> Run<'_, T> {
         self.settings.writer.finish()
     }
 
-    /// Waits until every metric is computed and logged.
+    /// Waits until all metrics are computed and logged.
     fn flush(&mut self) -> Result<(), TrainError> {
         let flushed = self.events.flush();
         self.check(flushed)?;
-        // The store answers questions in turn, after all that was logged before.
+        // The store answers after it has processed all earlier events.
         let _ = self.store.find_metric("", 0, Aggregate::Mean, &Split::Train);
         self.settings.failures.check()
     }
@@ -303,18 +303,20 @@ impl<T: Task> Run<'_, T> {
         self.check(started)
     }
 
-    /// The evaluation interval in work, from 1.
+    /// The current evaluation interval, from 1.
     fn epoch(&self) -> usize {
         let interval = self.settings.plan.run.evaluation_interval;
         let interval = if interval == 0 { u64::MAX } else { interval };
         (self.iteration / interval) as usize + 1
     }
 
-    /// The error of an event, of a checkpoint's thread or of the metrics' file.
+    /// The error of an event, of a checkpointer's thread or of the metrics file.
     fn check(&self, processed: Result<(), burn::train::EventProcessorError>) -> Result<(), TrainError> {
-        processed.map_err(TrainError::device)?;
+        processed.map_err(|error| TrainError::Loop(error.to_string()))?;
         self.settings.failures.check()?;
-        self.stop.error().map_or(Ok(()), |error| Err(TrainError::device(error)))
+        self.stop
+            .error()
+            .map_or(Ok(()), |error| Err(TrainError::Loop(error.to_string())))
     }
 
     fn interrupted(&self) -> Outcome {
@@ -323,8 +325,8 @@ impl<T: Task> Run<'_, T> {
         }
     }
 
-    /// Names the newest checkpoint that does not lead here at once. The state itself has no finite loss.
-    fn not_finite(&self, quantity: &'static str, value: f64, samples: &[String]) -> TrainError {
+    /// With the newest checkpoint before the current state, whose loss is not finite.
+    fn not_finite(&self, quantity: &'static str, value: f64, samples: Vec<String>) -> TrainError {
         let directory = &self.settings.directory;
         let iterations = match directory.checkpoints() {
             Ok(iterations) => iterations,
@@ -332,26 +334,12 @@ impl<T: Task> Run<'_, T> {
         };
         let before = iterations.into_iter().rev().find(|saved| *saved < self.iteration);
         let checkpoint = before.map(|saved| directory.checkpoint_path(saved));
-        let state = match &checkpoint {
-            Some(path) => format!(
-                "the last good state is `{}`, which `model.initial` takes",
-                path.display()
-            ),
-            None => "no checkpoint was written before it".to_owned(),
-        };
-        let samples = if samples.is_empty() {
-            "that the seed draws for it".to_owned()
-        } else {
-            let quoted: Vec<String> = samples.iter().map(|id| format!("`{id}`")).collect();
-            quoted.join(", ")
-        };
         TrainError::NotFinite {
             iteration: self.iteration,
             quantity,
             value,
             samples,
             checkpoint,
-            state,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bad ends of the loop, with a model of one parameter.
+//! Failures of the loop, with a model of one parameter.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,10 @@ use burn::tensor::{Device, Tensor};
 use burn::train::{InferenceStep, Interrupter, TrainOutput, TrainStep};
 
 use super::*;
+use crate::Checkpoint;
 use crate::{AdamW, IterationSchedule, RunDirectory, TrainConfig, TrainError};
 
-/// What goes wrong.
+/// The failure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     Nothing,
@@ -119,10 +120,10 @@ impl Task for Toy {
     }
 }
 
-/// Four iterations with an evaluation of three items after every second one, as far as a fault lets them.
+/// Four iterations, with an evaluation of three items after every second one, unless a fault ends them.
 fn run(folder: &std::path::Path, fault: Fault) -> (RunDirectory, Result<Outcome, TrainError>) {
     let device = Device::flex();
-    let directory = RunDirectory::create(&folder.join(format!("{fault:?}")), &TrainConfig::default()).unwrap();
+    let directory = RunDirectory::create(&folder.join(format!("{fault:?}")), &TrainConfig::for_tests()).unwrap();
     let failures = Arc::new(FailureSlot::default());
     let session = Session::default();
     let fixed = Fixed {
@@ -188,7 +189,7 @@ fn run(folder: &std::path::Path, fault: Fault) -> (RunDirectory, Result<Outcome,
 }
 
 #[test]
-fn every_end_is_an_error_with_its_type_and_the_state_before_it() {
+fn every_failure_is_a_typed_error_after_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     type Case = (Fault, fn(&TrainError) -> bool, &'static [u64]);
     let cases: [Case; 4] = [
@@ -230,7 +231,7 @@ fn every_end_is_an_error_with_its_type_and_the_state_before_it() {
 }
 
 #[test]
-fn an_evaluation_is_counted_once_a_failed_one_not_at_all() {
+fn an_evaluation_is_logged_once_and_a_failed_one_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let scores = |directory: &RunDirectory| -> Vec<(u64, Option<f64>)> {
         let lines = directory.metrics().unwrap();

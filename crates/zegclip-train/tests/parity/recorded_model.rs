@@ -27,7 +27,7 @@ pub(crate) fn model(case: &Case, device: &Device) -> ZegClip {
         prompts.dropout = 0.0;
     }
     let model = load_zegclip(&config, &weights, None, device, FloatDType::F32).unwrap();
-    freeze::trainable(model, false, false, device)
+    freeze::Trainable::default().apply(model, device)
 }
 
 pub(crate) fn seen(case: &Case) -> SeenClasses {

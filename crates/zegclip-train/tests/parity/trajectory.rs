@@ -17,7 +17,7 @@ fn check(case: &Case) {
         power: case.float("/schedule/power"),
         min_lr: case.float("/schedule/min_lr"),
     };
-    let optimiser = OptimizerConfig {
+    let optimizer = OptimizerConfig {
         lr: case.float("/optimiser/lr"),
         lr_multiplier: 1.0,
         weight_decay: case.float("/optimiser/weight_decay"),
@@ -25,8 +25,8 @@ fn check(case: &Case) {
         epsilon: case.float("/optimiser/eps"),
         ..OptimizerConfig::default()
     };
-    let base = optimiser.lr * optimiser.lr_multiplier;
-    let mut optimiser = optimiser.build(&model, optimiser.exemption());
+    let base = optimizer.lr * optimizer.lr_multiplier;
+    let mut optimizer = optimizer.build(&model, optimizer.exemption());
     let recorded = case.tensor("losses");
     let rates = case.tensor("rates");
     let relative = case.float("/tolerance/losses_relative");
@@ -55,7 +55,7 @@ fn check(case: &Case) {
             (rate - recorded).abs() <= 1e-6 * recorded,
             "rate {rate} instead of {recorded}"
         );
-        model = optimiser.step(rate, model, gradients);
+        model = optimizer.step(rate, model, gradients);
     }
     let finals: Vec<&str> = case.json["tensors"]
         .as_object()
@@ -64,7 +64,7 @@ fn check(case: &Case) {
         .filter_map(|name| name.strip_prefix("final."))
         .collect();
     assert!(!finals.is_empty());
-    let parameters = export_parameters(&freeze::plain(&model), "");
+    let parameters = export_parameters(&freeze::for_inference(&model), "");
     let relative = case.float("/tolerance/final_relative") as f32;
     for name in &finals {
         // Parameters without a gradient may belong to parts that are not run and do not exist here.

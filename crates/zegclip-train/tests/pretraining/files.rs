@@ -60,17 +60,17 @@ fn a_pruned_vocabulary_expands_for_other_programs() {
     assert_eq!(outputs[0], outputs[1]);
 }
 
-/// Four images of one colour each, and the file that lists them.
+/// Four images of one color each, and the file that lists them.
 fn write_images(folder: &Path) -> String {
-    let colours = [
+    let colors = [
         ("red", [200, 20, 20]),
         ("green", [20, 180, 20]),
         ("blue", [20, 20, 200]),
         ("grey", [90, 90, 90]),
     ];
     let mut lines = String::new();
-    for (name, colour) in colours {
-        let image = RgbImage::from_raw(50, 40, colour.repeat(50 * 40)).unwrap();
+    for (name, color) in colors {
+        let image = RgbImage::from_raw(50, 40, color.repeat(50 * 40)).unwrap();
         std::fs::write(folder.join(format!("{name}.png")), encode_png(&image).unwrap()).unwrap();
         lines += &format!(
             "{{\"image\": \"{name}.png\", \"captions\": [\"all {name}\", \"a {name} wall\"], \"names\": [\"{name}\"], \"id\": 1}}\n"
@@ -82,7 +82,7 @@ fn write_images(folder: &Path) -> String {
 }
 
 #[test]
-fn images_from_files_are_learned() {
+fn a_model_learns_images_from_files() {
     let runs = Runs::new();
     let folder = tempfile::tempdir().unwrap();
     let list = write_images(folder.path());
@@ -108,7 +108,7 @@ fn images_from_files_are_learned() {
 }
 
 #[test]
-fn a_list_says_what_is_wrong_with_it() {
+fn errors_of_a_pair_list_name_file_and_line() {
     let runs = Runs::new();
     let list = runs.path("list.jsonl");
     let source = format!("data.source={}", list.display());
@@ -118,7 +118,7 @@ fn a_list_says_what_is_wrong_with_it() {
         PairSource::open(&config).unwrap_err().to_string()
     };
     for (text, expected) in [
-        ("", "it has no line"),
+        ("", "the pair list is empty"),
         (
             "{\"image\": \"a.png\", \"captions\": []}",
             "line 1: the image has no caption",
@@ -129,7 +129,7 @@ fn a_list_says_what_is_wrong_with_it() {
         let error = error(text);
         assert!(error.contains(expected) && error.contains("list.jsonl"), "{error}");
     }
-    // Patches choose among names.
+    // The patch-text loss needs names.
     std::fs::write(&list, "{\"image\": \"a.png\", \"captions\": [\"a cat\"]}").unwrap();
     let patches = runs.config(&[&source, "loss.patches=0.5"]);
     let nameless = PairSource::open(&patches).unwrap_err().to_string();
@@ -140,7 +140,7 @@ fn a_list_says_what_is_wrong_with_it() {
         missing.contains("cannot read") && missing.contains("list.jsonl"),
         "{missing}"
     );
-    // An image that is not there is named when its turn comes.
+    // A missing image is named when it is read.
     std::fs::write(&list, "{\"image\": \"a.png\", \"captions\": [\"a cat\"]}").unwrap();
     let training = runs.training("a", &config).unwrap();
     let error = training.run().unwrap_err().to_string();
@@ -152,7 +152,7 @@ fn a_run_starts_from_a_file() {
     let runs = Runs::new();
     let losses = runs.finish("a", &["stages.0.iterations=30"]);
     let initial = format!("model.initial={}", runs.path("a/model.safetensors").display());
-    // The first batch is new, but not the world.
+    // The first batch is new to the model, its classes are not.
     let further = runs.finish("b", &[&initial, "seed=3", "stages.0.image_size=48"]);
     assert!(further[0] < losses[0] - 0.1, "{} {}", further[0], losses[0]);
     let other = runs.config(&[&initial, "model.vision.width=64"]);

@@ -1,4 +1,4 @@
-//! Gradient caching gives the gradients of the whole batch.
+//! Gradient caching gives the gradients of the complete batch.
 
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
@@ -6,11 +6,15 @@ use zegclip_model::ClipConfig;
 use zegclip_model::clip::Clip;
 use zegclip_model::parameters::parameter_names;
 use zegclip_train::freeze::all_trainable;
-use zegclip_train::pretrain::{BatchNames, ClipBatch, clip_forward_backward};
-use zegclip_train::{DecayExemption, Method, OptimizerConfig, drawn, gradients_by_name};
+use zegclip_train::pretrain::{BatchNames, ClipBatch, ClipObjective, clip_forward_backward};
+use zegclip_train::{DecayExemption, Method, OptimizerConfig, gradients_by_name, init_seeded};
 
 const BATCH: usize = 7;
 const SIZE: usize = 16;
+
+fn objective(chunk: usize, patch_weight: f64) -> ClipObjective {
+    ClipObjective { patch_weight, chunk }
+}
 
 fn model(device: &Device) -> Clip {
     let mut config = ClipConfig::vit_b16();
@@ -21,7 +25,7 @@ fn model(device: &Device) -> Clip {
     let (vision, text) = (&mut config.vision, &mut config.text);
     (vision.width, vision.layers, vision.heads) = (16, 2, 2);
     (text.width, text.layers, text.heads, text.context_length) = (16, 2, 2, 9);
-    all_trainable(drawn(device, 4, |host| Clip::new(&config, host)))
+    all_trainable(init_seeded(device, 4, |host| Clip::new(&config, host)))
 }
 
 fn batch() -> ClipBatch {
@@ -40,7 +44,7 @@ fn batch() -> ClipBatch {
         .map(|text| (0..2 + text % 5).map(|_| draw() % 45).collect())
         .collect();
     tokens[6] = tokens[1].clone();
-    let left_out = (0..BATCH * BATCH)
+    let false_negative_mask = (0..BATCH * BATCH)
         .map(|pair| pair == BATCH + 6 || pair == 6 * BATCH + 1)
         .collect();
     // Three names, one of them a caption too; the last image has none.
@@ -54,7 +58,7 @@ fn batch() -> ClipBatch {
         images,
         size: SIZE,
         tokens,
-        left_out,
+        false_negative_mask,
         names,
     }
 }
@@ -75,7 +79,7 @@ fn chunks_give_the_gradients_of_the_whole() {
     let device = Device::flex();
     let (model, batch) = (model(&device), batch());
     let loss = |patches| {
-        clip_forward_backward(&model, &batch, BATCH, patches, &device)
+        clip_forward_backward(&model, &batch, objective(BATCH, patches), &device)
             .unwrap()
             .losses
             .total()
@@ -91,12 +95,12 @@ fn chunks_give_the_gradients_of_the_whole() {
 fn compare_chunks(patches: f64) {
     let device = Device::flex();
     let (model, batch) = (model(&device), batch());
-    let whole = clip_forward_backward(&model, &batch, BATCH, patches, &device).unwrap();
+    let whole = clip_forward_backward(&model, &batch, objective(BATCH, patches), &device).unwrap();
     let expected = values(&model, &whole.gradients);
     let names: Vec<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.contains(&"logit_scale") && names.contains(&"text_encoder.token_embedding.weight"));
     for chunk in [1, 3, 6] {
-        let chunked = clip_forward_backward(&model, &batch, chunk, patches, &device).unwrap();
+        let chunked = clip_forward_backward(&model, &batch, objective(chunk, patches), &device).unwrap();
         assert!(
             (whole.losses.total() - chunked.losses.total()).abs() < 1e-5,
             "{:?} {:?}",
@@ -121,7 +125,7 @@ fn compare_chunks(patches: f64) {
 fn a_step_against_the_gradient_lowers_the_loss() {
     let device = Device::flex();
     let (model, batch) = (model(&device), batch());
-    let losses_of = |model: &Clip| clip_forward_backward(model, &batch, BATCH, 0.0, &device).unwrap();
+    let losses_of = |model: &Clip| clip_forward_backward(model, &batch, objective(BATCH, 0.0), &device).unwrap();
     for method in [Method::Adamw, Method::Muon] {
         let config = OptimizerConfig {
             method,

@@ -37,7 +37,7 @@ fn the_demo_model_is_small() {
 }
 
 #[test]
-fn slips_are_told_with_their_place() {
+fn errors_name_the_key() {
     let error = |set: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pretraining/tiny.toml");
         PretrainConfig::from_file(&path, &[set.to_owned()])
@@ -47,14 +47,32 @@ fn slips_are_told_with_their_place() {
     for (set, expected) in [
         (
             "stages.1.chunks=3",
-            "no key `stages.1.chunks` (did you mean `stages.1.chunk`?)",
+            "unknown key `stages.1.chunks` (did you mean `stages.1.chunk`?)",
         ),
-        ("stages.2.chunk=3", "`stages` is a list of 2"),
-        ("stages=[]", "`stages` = []: at least one is needed"),
-        ("stages.0.batch_size=1", "`stages.batch_size` = 1"),
-        ("stages.0.image_size=4", "a patch has 8 pixels a side"),
-        ("model.vision.heads=5", "it must divide the width 32"),
-        ("optimiser.lr=0", "`optimiser.lr` = 0: it must be a positive number"),
+        ("stages.2.chunk=3", "`stages` is a list of 2 elements"),
+        ("stages=[]", "`stages` = []: must have at least one stage"),
+        (
+            "stages.0.batch_size=1",
+            "`stages.0.batch_size` = 1: must be in 2..=65536",
+        ),
+        ("stages.1.chunk=-1", "`stages.1.chunk`: invalid value: integer `-1`"),
+        (
+            "model.vision.patch_size=0",
+            "`model.vision.patch_size` = 0: must be in 1..=16384",
+        ),
+        (
+            "seed=9223372036854775808",
+            "`seed` = 9223372036854775808: integers must be below 2^63",
+        ),
+        (
+            "stages.0.image_size=4",
+            "`stages.0.image_size` = 4: must be at least the patch size 8",
+        ),
+        (
+            "model.vision.heads=5",
+            "`model.vision.heads` = 5: must divide the width 32",
+        ),
+        ("optimizer.lr=0", "`optimizer.lr` = 0: must be positive"),
         ("data.source=", "`data.source` = \"\""),
         ("model.txt.width=3", "did you mean `model.text`?"),
     ] {

@@ -7,7 +7,7 @@ use crate::runs::{Runs, followed, model_bytes};
 #[test]
 fn interrupted_and_resumed_equals_undisturbed() {
     for method in ["adamw", "muon"] {
-        resumes(&[&format!("optimiser.method={method}")]);
+        resumes(&[&format!("optimizer.method={method}")]);
     }
 }
 
@@ -41,7 +41,7 @@ fn resumes(overrides: &[&str]) {
 }
 
 #[test]
-fn threads_change_nothing_and_the_seed_changes_everything() {
+fn threads_change_nothing_and_the_seed_changes_all_values() {
     let runs = Runs::new();
     let one = runs.finish("a", &["data.threads=1"]);
     let three = runs.finish("b", &["data.threads=3", "data.batches_ahead=4"]);
@@ -51,7 +51,7 @@ fn threads_change_nothing_and_the_seed_changes_everything() {
 }
 
 #[test]
-fn another_configuration_does_not_go_on() {
+fn another_configuration_is_not_resumed() {
     let runs = Runs::new();
     runs.finish("a", &[]);
     let other = runs.config(&["stages.1.image_size=64"]);
@@ -65,7 +65,7 @@ fn another_configuration_does_not_go_on() {
 }
 
 #[test]
-fn scores_are_logged_as_it_goes_on() {
+fn scores_are_logged_during_the_run() {
     let runs = Runs::new();
     runs.finish("a", &["run.evaluation_interval=3", "evaluation.images=8"]);
     let run = runs

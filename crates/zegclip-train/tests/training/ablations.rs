@@ -192,11 +192,11 @@ fn checkpointing_of_activations_changes_nothing() {
 fn norms_are_decayed_as_published_or_not() {
     let farm = Farm::new();
     // A decay that cannot be overlooked.
-    let decayed = train(&farm, "decayed", &["optimiser.weight_decay=0.9"]);
+    let decayed = train(&farm, "decayed", &["optimizer.weight_decay=0.9"]);
     let spared = train(
         &farm,
         "spared",
-        &["optimiser.weight_decay=0.9", "optimiser.decay_norms=false"],
+        &["optimizer.weight_decay=0.9", "optimizer.decay_norms=false"],
     );
     for (name, after) in &decayed.after {
         let norm = name.contains("prompt_norm.weight") || name.contains("layers.0.norm") && name.ends_with("weight");

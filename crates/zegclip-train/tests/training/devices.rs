@@ -10,7 +10,7 @@ use crate::farm::{Farm, followed, model_bytes};
 fn two_devices_are_one_with_twice_the_parts() {
     let farm = Farm::new();
     // Dropout included: the random numbers of a part do not depend on who computes it.
-    let overrides = ["setting=transductive", "iterations=4", "optimiser.clip_norm=0.5"];
+    let overrides = ["setting=transductive", "iterations=4", "optimizer.clip_norm=0.5"];
     let (whole, losses) = farm.train("one", &[&overrides[..], &["accumulation=2"]].concat());
     let config = farm.config(&overrides);
     let mut shared = Vec::new();
@@ -35,11 +35,11 @@ fn a_batch_must_divide() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`batch_size` = 4: 3 devices with `accumulation` = 2 need a multiple of 6"
+        "`batch_size` = 4: must be a multiple of 6 for 3 devices with `accumulation` = 2"
     );
 }
 
-/// The processor and whatever GPU interface there is, whose numbers never meet in one operator.
+/// The CPU and a GPU of any interface, whose tensors are never operands of one operator.
 #[test]
 fn devices_of_different_kinds_give_the_loss_of_one() {
     let Ok(gpu) = device::open("vulkan".parse().unwrap()) else {

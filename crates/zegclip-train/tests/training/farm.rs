@@ -195,7 +195,7 @@ pub(crate) fn class_at(sample: u32, x: u32, y: u32) -> u16 {
     }
 }
 
-/// A colour for each class, a little uneven.
+/// A color for each class, a little uneven.
 fn color_at(sample: u32, x: u32, y: u32) -> [u8; 3] {
     let value = u32::from(class_at(sample, x, y)) * 60 + (x * 7 + y * 13 + sample) % 30;
     let value = value.min(255) as u8;

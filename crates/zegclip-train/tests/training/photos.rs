@@ -15,7 +15,7 @@ fn a_small_model_learns_real_photos() {
         "model.stride=53",
         "data.pipeline.crop_size=64",
         "data.pipeline.scale=[256, 64]",
-        "optimiser.lr=2e-4",
+        "optimizer.lr=2e-4",
         "model.prompts.dropout=0.0",
         "model.decoder.dropout=0.0",
     ];

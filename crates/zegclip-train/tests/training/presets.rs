@@ -26,7 +26,7 @@ fn every_preset_is_the_published_recipe() {
         let (data, setting) = name.split_once('-').unwrap();
         assert_eq!(config.setting.name(), setting, "{name}");
         assert_eq!(
-            (&config.optimiser, &config.schedule),
+            (&config.optimizer, &config.schedule),
             (&OptimizerConfig::default(), &ScheduleConfig::default()),
             "{name}"
         );

@@ -1,11 +1,11 @@
-//! A resumed run ends in the bytes of an undisturbed one, dropout and accumulation included.
+//! A resumed run writes the bytes of an uninterrupted one, with dropout and accumulation.
 
 use zegclip_train::{Iteration, Outcome};
 
 use crate::farm::{Farm, followed, model_bytes};
 
 #[test]
-fn interrupted_and_resumed_equals_undisturbed() {
+fn a_resumed_run_equals_an_uninterrupted_one() {
     let farm = Farm::new();
     let (undisturbed, losses) = farm.train("a", &[]);
     let (_, still) = farm.train("still", &["model.prompts.dropout=0.0", "model.decoder.dropout=0.0"]);
@@ -48,12 +48,12 @@ fn interrupted_and_resumed_equals_undisturbed() {
 }
 
 #[test]
-fn a_run_killed_between_checkpoints_goes_on_from_the_last() {
+fn a_killed_run_resumes_from_its_last_checkpoint() {
     let farm = Farm::new();
-    let (undisturbed, losses) = farm.train("a", &["accumulation=2", "optimiser.clip_norm=0.1"]);
-    // The state of a killed process: everything after the checkpoint of iteration 4 is gone but the metrics.
-    let config = farm.config(&["accumulation=2", "optimiser.clip_norm=0.1"]);
-    farm.train("b", &["accumulation=2", "optimiser.clip_norm=0.1"]);
+    let (undisturbed, losses) = farm.train("a", &["accumulation=2", "optimizer.clip_norm=0.1"]);
+    // The state of a killed process: of everything after the checkpoint of iteration 4 only the metrics remain.
+    let config = farm.config(&["accumulation=2", "optimizer.clip_norm=0.1"]);
+    farm.train("b", &["accumulation=2", "optimizer.clip_norm=0.1"]);
     let run = farm.training("b", &config).unwrap().run_directory().clone();
     assert_eq!(run.checkpoints().unwrap(), [4, 6]);
     std::fs::remove_dir_all(run.checkpoint_path(6)).unwrap();
@@ -82,7 +82,7 @@ fn threads_change_nothing_and_the_seed_changes_everything() {
 }
 
 #[test]
-fn parts_of_a_batch_give_the_whole() {
+fn micro_batches_give_the_loss_of_the_batch() {
     let farm = Farm::new();
     let still = ["model.prompts.dropout=0.0", "model.decoder.dropout=0.0"];
     let (_, whole) = farm.train("a", &still);
@@ -90,4 +90,28 @@ fn parts_of_a_batch_give_the_whole() {
     for (whole, parts) in whole.iter().zip(&parts) {
         assert!((whole - parts).abs() <= 1e-4 * whole, "{whole} {parts}");
     }
+}
+
+#[test]
+fn a_run_begun_with_old_keys_resumes() {
+    let farm = Farm::new();
+    let (undisturbed, losses) = farm.train("a", &["optimizer.lr=1e-3"]);
+    let config = farm.config(&["optimizer.lr=1e-3"]);
+    let (outcome, mut seen) = followed(farm.training("b", &config).unwrap(), 3);
+    assert_eq!(outcome.unwrap(), Outcome::Interrupted { iteration: 3 });
+    // As versions with British spellings wrote it.
+    let path = farm.path("b/config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("[optimizer]"));
+    std::fs::write(&path, text.replace("[optimizer]", "[optimiser]")).unwrap();
+    let run = zegclip_train::RunDirectory::open(&farm.path("b")).unwrap();
+    let recorded: zegclip_train::TrainConfig = run.config().unwrap();
+    assert_eq!(recorded, config);
+    let (outcome, iterations) = followed(farm.training("b", &recorded).unwrap(), u64::MAX);
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    seen.extend(iterations);
+    assert_eq!(seen.iter().map(Iteration::loss).collect::<Vec<_>>(), losses);
+    assert!(model_bytes(&farm.path("b")) == undisturbed);
+    run.record_config(&config).unwrap();
+    assert!(std::fs::read_to_string(&path).unwrap().contains("[optimizer]"));
 }

@@ -1,6 +1,6 @@
-//! Settings train, evaluations are kept, and an iteration says what a display needs.
+//! Settings, evaluations, exports, and the contents of an iteration.
 
-use zegclip_train::{Checkpoint, Configuration, Outcome, SegmentationTraining, TrainConfig, TrainData};
+use zegclip_train::{Checkpoint, CheckpointExport, Configuration, Outcome, TrainConfig, TrainData};
 use zegclip_weights::WeightFile;
 
 use crate::farm::{Farm, followed, model_bytes};
@@ -19,7 +19,7 @@ fn the_loss_falls() {
         "a",
         &[
             "iterations=60",
-            "optimiser.lr=2e-4",
+            "optimizer.lr=2e-4",
             "model.prompts.dropout=0.0",
             "model.decoder.dropout=0.0",
         ],
@@ -40,14 +40,14 @@ fn transductive_starts_from_the_half_way_checkpoint() {
     let (_, losses) = farm.train("transductive", &["setting=transductive", "iterations=3", &initial]);
     assert!(losses.iter().all(|loss| loss.is_finite()));
     assert!(parameter(&farm, "transductive", DECODER) != parameter(&farm, "inductive", DECODER));
-    // A model file serves as well, and nothing but its trained part is taken.
+    // From a model file only the trained parts are loaded.
     let initial = format!("model.initial={}", farm.path("inductive/model.safetensors").display());
     farm.train(
         "from-model",
         &[
             "setting=transductive",
             "iterations=1",
-            "optimiser.lr=1e-12",
+            "optimizer.lr=1e-12",
             "schedule.min_lr=0.0",
             &initial,
         ],
@@ -61,10 +61,10 @@ fn transductive_starts_from_the_half_way_checkpoint() {
 }
 
 #[test]
-fn masks_begin_as_similarity() {
+fn initial_masks_equal_the_similarity() {
     let farm = Farm::new();
     let similar = ["model.similarity.scale=20.0", "model.similarity.threshold=0.3"];
-    let resting = ["iterations=1", "optimiser.lr=1e-12", "schedule.min_lr=0.0"];
+    let resting = ["iterations=1", "optimizer.lr=1e-12", "schedule.min_lr=0.0"];
     let text_only = [&resting[..], &similar].concat();
     farm.train("similar", &text_only);
     let passed = parameter(&farm, "similar", "decode_head.q_proj.weight");
@@ -75,7 +75,7 @@ fn masks_begin_as_similarity() {
         let expected = if input == width + output { 1.0 } else { 0.0 };
         assert!((value - expected).abs() < 1e-6, "{output} {input}: {value}");
     }
-    // A start from a file goes before it.
+    // Initial weights take precedence.
     farm.train("other", &resting);
     let initial = format!("model.initial={}", farm.path("other/model.safetensors").display());
     farm.train("both", &[&text_only[..], &[&initial]].concat());
@@ -85,17 +85,17 @@ fn masks_begin_as_similarity() {
 }
 
 #[test]
-fn slips_of_the_similarity_are_told() {
+fn errors_of_the_similarity_name_the_key() {
     for (set, expected) in [
         (
             "model.similarity.scale=0.0",
-            "`model.similarity.scale` = 0: it must be a positive number",
+            "`model.similarity.scale` = 0: must be positive",
         ),
         (
             "model.similarity.threshold=1.5",
-            "`model.similarity.threshold` = 1.5: it must lie in (0, 1)",
+            "`model.similarity.threshold` = 1.5: must be in (0, 1)",
         ),
-        ("model.relation=difference", "the descriptor must have the text in it"),
+        ("model.relation=difference", "needs a descriptor that contains the text"),
         (
             "model.similarity.treshold=0.3",
             "did you mean `model.similarity.threshold`?",
@@ -117,7 +117,7 @@ fn slips_of_the_similarity_are_told() {
 const EVALUATED: [&str; 3] = [
     "run.evaluation_interval=2",
     "run.evaluation_split=train",
-    "optimiser.lr=1e-3",
+    "optimizer.lr=1e-3",
 ];
 
 #[test]
@@ -160,7 +160,7 @@ fn an_interrupted_evaluation_is_done_when_the_run_resumes() {
     let state = |run: &str| {
         let run = farm.path(run);
         let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-        // Times differ.
+        // Times differ between runs.
         let scores: Vec<String> = lines
             .lines()
             .filter(|line| line.contains("scores"))
@@ -187,7 +187,13 @@ fn any_checkpoint_is_exported() {
     let export = |checkpoint: &std::path::Path| {
         let output = farm.path("exported.safetensors");
         let device = burn::tensor::Device::flex();
-        SegmentationTraining::export(&config, &data, &run, checkpoint, &device, &output).unwrap();
+        let export = CheckpointExport {
+            config: &config,
+            data: &data,
+            run: &run,
+            device: &device,
+        };
+        export.write(checkpoint, &output).unwrap();
         std::fs::read(output).unwrap()
     };
     assert!(export(&run.checkpoint_path(6)) == model_bytes(&farm.path("a")));
@@ -195,7 +201,7 @@ fn any_checkpoint_is_exported() {
 }
 
 #[test]
-fn an_iteration_says_what_a_display_needs() {
+fn an_iteration_has_the_values_of_a_display() {
     let farm = Farm::new();
     let (outcome, iterations) = followed(farm.training("a", &farm.config(&["iterations=2"])).unwrap(), u64::MAX);
     outcome.unwrap();

@@ -1,12 +1,12 @@
-//! The folder of a run: configuration, metrics, checkpoints, model.
+//! The directory of a run: configuration, metrics, checkpoints, model.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use zegclip_data::write_atomically;
-
-use crate::training::{Checkpoint, clean_up};
-use crate::{Configuration, MetricsLine, TrainError};
+use super::checkpoint_writer::clean_up;
+use super::{Checkpoint, MetricsLine, write_file};
+use crate::config_text::RecordedConfig;
+use crate::{Configuration, TrainError};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -20,26 +20,39 @@ const PREFIX: &str = "iteration-";
 const INPUTS: &str = "inputs.json";
 const LOCK: &str = "lock";
 
-/// Held as long as a run trains.
+/// Exclusive use of a run directory, until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
     _file: std::fs::File,
 }
 
-/// A folder that holds one run.
-#[derive(Debug, Clone)]
+/// The directory of one run.
+///
+/// | file | contents |
+/// |---|---|
+/// | `config.toml` | the configuration, every value stated |
+/// | `inputs.json` | fingerprints of the inputs |
+/// | `metrics.jsonl` | a [`MetricsLine`] per line |
+/// | `checkpoints/` | `iteration-NNNNNNNN`, `best`, `half-way` |
+/// | `text-features/` | text features of class lists |
+/// | `model.safetensors` | the trained model, once the run is finished |
+/// | `report.html` | curves, scores and example masks |
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDirectory {
     path: PathBuf,
 }
 
 impl RunDirectory {
-    /// Makes the folder of a new run and stores its configuration.
+    /// Creates the directory of a new run and stores its configuration. Nothing is created for a configuration that cannot
+    /// be run.
     ///
     /// # Errors
-    /// [`TrainError::RunExists`] if there is one, [`TrainError::Io`] and [`TrainError::Data`] if it cannot be written.
+    /// Those of [`Configuration::validate`] and [`Configuration::preflight`]; [`TrainError::RunExists`] if `path` contains a
+    /// run or a file that a run would replace; [`TrainError::Io`].
     pub fn create(path: &Path, config: &impl Configuration) -> Result<Self, TrainError> {
+        config.validate()?;
+        config.preflight()?;
         let run = Self { path: path.to_owned() };
-        // Whatever a run would write is another run's, or not ours to replace.
         let ours = [CONFIG, METRICS, CHECKPOINTS, MODEL, REPORT, TEXT_FEATURES, INPUTS, LOCK];
         if ours.iter().any(|name| path.join(name).exists()) {
             return Err(TrainError::RunExists { path: path.to_owned() });
@@ -47,11 +60,11 @@ impl RunDirectory {
         let checkpoints = path.join(CHECKPOINTS);
         std::fs::create_dir_all(&checkpoints).map_err(TrainError::io("make", &checkpoints))?;
         let text = config.to_toml()?;
-        write_atomically(&run.config_path(), |file| file.write_all(text.as_bytes()))?;
+        write_file(&run.config_path(), text.as_bytes())?;
         Ok(run)
     }
 
-    /// Opens the folder of a run to resume.
+    /// Opens an existing run directory.
     ///
     /// # Errors
     /// [`TrainError::NoRun`], [`TrainError::OldCheckpoint`], [`TrainError::Io`].
@@ -62,24 +75,21 @@ impl RunDirectory {
         }
         let checkpoints = path.join(CHECKPOINTS);
         let entries = std::fs::read_dir(&checkpoints).map_err(TrainError::io("read", &checkpoints))?;
-        let old = entries.flatten().map(|entry| entry.path());
-        if let Some(path) = old
-            .into_iter()
-            .find(|path| path.is_file() && Checkpoint::is_checkpoint(path))
-        {
+        let mut paths = entries.flatten().map(|entry| entry.path());
+        if let Some(path) = paths.find(|path| path.is_file() && Checkpoint::is_checkpoint(path)) {
             return Err(TrainError::OldCheckpoint { path });
         }
         Ok(run)
     }
 
-    /// Removes what [`create`](Self::create) made for a run that then could not start, so that the next try may take the same
-    /// folder. Checkpoints and what is not of the run stay.
+    /// Removes what [`create`](Self::create) made for a run that then could not start, so that the directory can be used
+    /// again. Checkpoints and files of others are kept.
     pub fn discard_unstarted(&self) {
         let checkpoints = self.path.join(CHECKPOINTS);
         if std::fs::remove_dir(&checkpoints).is_err() {
             return;
         }
-        // What cannot be removed does no harm.
+        // A leftover is harmless.
         let _ = std::fs::remove_dir_all(self.text_features_path());
         for file in [
             self.metrics_path(),
@@ -92,7 +102,7 @@ impl RunDirectory {
         let _ = std::fs::remove_dir(&self.path);
     }
 
-    /// Keeps other processes from training this run as long as the lock lives, and removes what a killed one left unfinished.
+    /// Keeps other processes from training this run until the lock is dropped, and removes leftovers of a killed process.
     ///
     /// # Errors
     /// [`TrainError::RunInUse`], [`TrainError::Io`].
@@ -107,7 +117,7 @@ impl RunDirectory {
                     path: self.path.clone(),
                 });
             }
-            // Not every file system can lock.
+            // Some file systems have no locks.
             Err(std::fs::TryLockError::Error(error)) => {
                 tracing::warn!("`{}` cannot be locked: {error}", path.display())
             }
@@ -117,27 +127,27 @@ impl RunDirectory {
         Ok(RunLock { _file: file })
     }
 
-    /// The folder.
+    /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The configuration as run.
+    /// The recorded configuration.
     pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
-    /// Fingerprints of what the run was started with.
+    /// Fingerprints of the inputs that the run was started with.
     pub fn inputs_path(&self) -> PathBuf {
         self.path.join(INPUTS)
     }
 
-    /// The losses.
+    /// The metrics.
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join(METRICS)
     }
 
-    /// The trained model; exists once a run is done.
+    /// The trained model; exists once the run is finished.
     pub fn model_path(&self) -> PathBuf {
         self.path.join(MODEL)
     }
@@ -147,7 +157,7 @@ impl RunDirectory {
         self.path.join(REPORT)
     }
 
-    /// The folder of text features, which are computed once a run.
+    /// The folder of text features, which are computed once per run.
     pub fn text_features_path(&self) -> PathBuf {
         self.path.join(TEXT_FEATURES)
     }
@@ -167,7 +177,7 @@ impl RunDirectory {
         self.path.join(CHECKPOINTS).join(format!("{PREFIX}{iteration:08}"))
     }
 
-    /// The configuration as run.
+    /// The recorded configuration.
     ///
     /// # Errors
     /// [`TrainError::Io`], and those of [`Configuration::from_file`].
@@ -196,33 +206,27 @@ impl RunDirectory {
     /// The newest checkpoint; `None` before the first.
     ///
     /// # Errors
-    /// [`TrainError::DamagedCheckpoint`] that says from which one to go on, [`TrainError::Io`].
+    /// [`TrainError::DamagedCheckpoint`] with the newest intact one, [`TrainError::Io`].
     pub fn latest(&self) -> Result<Option<Checkpoint>, TrainError> {
         let iterations = self.checkpoints()?;
         let Some(last) = iterations.last() else { return Ok(None) };
         match Checkpoint::open(&self.checkpoint_path(*last)) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
-            Err(TrainError::DamagedCheckpoint { path, reason, .. }) => {
-                let previous = iterations
+            Err(TrainError::DamagedCheckpoint { path, source, .. }) => {
+                let mut previous = iterations
                     .iter()
                     .rev()
                     .skip(1)
                     .map(|iteration| self.checkpoint_path(*iteration));
-                let whole = previous.into_iter().find(|path| Checkpoint::open(path).is_ok());
-                let fix = match whole {
-                    Some(whole) => format!("remove it and resume again to go on from `{}`", whole.display()),
-                    None => {
-                        "remove it and resume again to start from the beginning: there is no other whole one".to_owned()
-                    }
-                };
-                Err(TrainError::DamagedCheckpoint { path, reason, fix })
+                let intact = previous.find(|path| Checkpoint::open(path).is_ok());
+                Err(TrainError::DamagedCheckpoint { path, intact, source })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Removes checkpoints but the last `keep`, at least two: the newest may turn out to be damaged, or to lead to a loss
-    /// that is not finite. That of iteration `newest` stays.
+    /// Removes all but the last `keep` checkpoints, at least two: the newest may be damaged, or lead to a loss that is not
+    /// finite. That of iteration `newest` is kept.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -240,19 +244,27 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Replaces the recorded configuration by one that differs in nothing that matters for the result.
+    /// Replaces the recorded configuration by one that differs only in [`Configuration::RESUME_MUTABLE_KEYS`].
     ///
     /// # Errors
-    /// [`TrainError::OtherConfig`], [`TrainError::Data`].
+    /// [`TrainError::OtherConfig`], [`TrainError::Io`].
     pub fn record_config<C: Configuration>(&self, config: &C) -> Result<(), TrainError> {
-        self.config::<C>()?.require_same(config, &self.config_path())?;
-        let text = config.to_toml()?;
-        Ok(write_atomically(&self.config_path(), |file| {
-            file.write_all(text.as_bytes())
-        })?)
+        self.require_same_config(config)?;
+        write_file(&self.config_path(), config.to_toml()?.as_bytes())
     }
 
-    /// The lines of `metrics.jsonl`; a half-written last one is left out.
+    /// Fails if `config` differs from the recorded one in a value that the result depends on.
+    pub(crate) fn require_same_config<C: Configuration>(&self, config: &C) -> Result<(), TrainError> {
+        let path = self.config_path();
+        let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
+        RecordedConfig {
+            text: &text,
+            path: &path,
+        }
+        .require_same(config)
+    }
+
+    /// The lines of `metrics.jsonl`; an incomplete last one is ignored.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -268,11 +280,12 @@ impl RunDirectory {
         }
     }
 
-    /// Drops the lines after `iteration`, which a resumed run writes again, and the evaluation after `iteration` if it is due.
+    /// Drops the lines after `iteration`, which a resumed run writes again, and the evaluation after `iteration` if it is
+    /// due again.
     ///
     /// # Errors
-    /// [`TrainError::Io`], [`TrainError::Data`].
-    pub fn truncate_metrics(&self, iteration: u64, evaluation_due: bool) -> Result<(), TrainError> {
+    /// [`TrainError::Io`].
+    pub(crate) fn truncate_metrics(&self, iteration: u64, evaluation_due: bool) -> Result<(), TrainError> {
         let path = self.metrics_path();
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -280,18 +293,17 @@ impl RunDirectory {
             Err(error) => return Err(TrainError::io("read", path)(error)),
         };
         let stays = |line: &MetricsLine| {
-            let evaluation = line.scores.is_some() || !line.clip_scores.is_empty();
-            line.iteration < iteration || (line.iteration == iteration && !(evaluation && evaluation_due))
+            line.iteration < iteration || (line.iteration == iteration && !(line.is_evaluation() && evaluation_due))
         };
-        // Lines that stay are not written anew, so that no digit changes.
+        // Kept lines are copied as text, so that no digit changes.
         let kept = text
             .lines()
             .filter(|line| serde_json::from_str(line).is_ok_and(|line| stays(&line)));
         let kept: String = kept.map(|line| format!("{line}\n")).collect();
-        Ok(write_atomically(&path, |file| file.write_all(kept.as_bytes()))?)
+        write_file(&path, kept.as_bytes())
     }
 
-    /// Adds a line to `metrics.jsonl`.
+    /// Appends a line to `metrics.jsonl`.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -308,14 +320,14 @@ impl RunDirectory {
 mod tests {
     use super::*;
     use crate::TrainConfig;
-    use crate::training::tests::write_checkpoint;
+    use crate::run::write_checkpoint;
 
     fn run(folder: &Path) -> RunDirectory {
-        RunDirectory::create(&folder.join("run"), &TrainConfig::default()).unwrap()
+        RunDirectory::create(&folder.join("run"), &TrainConfig::for_tests()).unwrap()
     }
 
     #[test]
-    fn the_last_ones_are_kept() {
+    fn the_last_checkpoints_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
         for iteration in [5, 10, 15, 20] {
@@ -327,18 +339,22 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_checkpoint_offers_the_previous_one() {
+    fn a_damaged_checkpoint_names_the_intact_one() {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
         write_checkpoint(&run.checkpoint_path(5), 5).unwrap();
         write_checkpoint(&run.checkpoint_path(10), 10).unwrap();
         std::fs::write(run.checkpoint_path(10).join("optim.bpk"), b"half").unwrap();
-        let error = run.latest().unwrap_err().to_string();
+        let error = run.latest().unwrap_err();
+        let TrainError::DamagedCheckpoint { path, intact, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(*path, run.checkpoint_path(10));
+        assert_eq!(*intact, Some(run.checkpoint_path(5)));
+        let text = error.to_string();
         assert!(
-            error.contains("iteration-00000010")
-                && error.contains("go on from")
-                && error.contains("iteration-00000005"),
-            "{error}"
+            text.contains("iteration-00000010") && text.contains("iteration-00000005"),
+            "{text}"
         );
         std::fs::remove_dir_all(run.checkpoint_path(10)).unwrap();
         assert_eq!(run.latest().unwrap().unwrap().iteration(), 5);
@@ -348,10 +364,8 @@ mod tests {
     fn a_run_is_not_started_over_another() {
         let folder = tempfile::tempdir().unwrap();
         let first = run(folder.path());
-        let error = RunDirectory::create(first.path(), &TrainConfig::default())
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("--resume"), "{error}");
+        let error = RunDirectory::create(first.path(), &TrainConfig::for_tests()).unwrap_err();
+        assert!(matches!(error, TrainError::RunExists { .. }), "{error}");
         assert!(
             RunDirectory::open(folder.path())
                 .unwrap_err()
@@ -361,7 +375,15 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_cannot_start_leaves_nothing_but_what_is_not_its_own() {
+    fn a_configuration_that_cannot_run_creates_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let error = RunDirectory::create(&path, &TrainConfig::default()).unwrap_err();
+        assert!(error.is_configuration_error() && !path.exists(), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_cannot_start_removes_only_its_own_files() {
         let folder = tempfile::tempdir().unwrap();
         let first = run(folder.path());
         std::fs::create_dir(first.text_features_path()).unwrap();
@@ -374,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_will_be_written_again_are_cut() {
+    fn lines_after_the_checkpoint_are_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
         let line = |iteration| MetricsLine {
@@ -393,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_removed() {
+    fn leftovers_of_a_killed_process_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
         let (file, partial) = (
@@ -402,7 +424,7 @@ mod tests {
         );
         std::fs::write(&file, "half").unwrap();
         std::fs::create_dir(&partial).unwrap();
-        // It was about to replace the best one.
+        // The process was replacing the best one.
         let best = run.best_path();
         write_checkpoint(&best, 4).unwrap();
         std::fs::rename(&best, best.with_file_name(".zegclip-old-best")).unwrap();
@@ -412,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn one_process_holds_a_run() {
+    fn a_lock_is_exclusive() {
         let folder = tempfile::tempdir().unwrap();
         let run = run(folder.path());
         let lock = run.lock().unwrap();
