@@ -5,7 +5,7 @@ use zegclip_data::evaluation::{EvaluationError, EvaluationState, ReportHeader};
 use zegclip_data::metrics::{ClassScores, Scores};
 use zegclip_data::{ClassIndex, LabelMap, RgbImage, Vocabulary};
 
-use crate::class_chip::{class_chip, percent};
+use crate::cells::{class_chip, percent};
 use crate::document::document;
 use crate::{Example, ExampleFigure, ExampleGroup};
 

@@ -11,7 +11,7 @@ use zegclip_data::{
     ClassIndex, DataError, LabelMap, RgbImage, Vocabulary, encode_jpeg, resize_bilinear, resize_labels_nearest,
 };
 
-use crate::class_chip::{class_chip, percent};
+use crate::cells::{class_chip, percent};
 
 /// Longest side of a panel in pixels; larger images are reduced.
 const LARGEST_SIDE: u32 = 400;

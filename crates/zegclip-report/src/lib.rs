@@ -34,7 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod axis;
-mod class_chip;
+mod cells;
 mod document;
 mod evaluation_page;
 mod example_figure;

@@ -36,7 +36,7 @@ impl std::fmt::Debug for Example {
     }
 }
 
-/// For serde: a number as text, which is read back bit for bit; JSON's numbers are not always.
+/// For serde: a number as text, which is restored exactly; numbers in JSON are not always.
 mod exact {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

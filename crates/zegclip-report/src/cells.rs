@@ -1,4 +1,4 @@
-//! Classes as small squares of color.
+//! Parts of tables and legends.
 
 use maud::{Markup, html};
 use zegclip_data::palette::Color;
