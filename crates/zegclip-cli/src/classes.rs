@@ -23,13 +23,7 @@ pub(crate) fn vocabulary(options: &ClassArguments, trained: Option<&Vocabulary>)
         return list.with_seen_names(seen).map_err(Failure::usage);
     }
     match trained {
-        Some(trained) if options.classes.is_some() => {
-            let seen: Vec<&str> = list
-                .names()
-                .filter(|name| trained.find(name).is_some_and(|class| trained.seen().is_seen(class)))
-                .collect();
-            list.clone().with_seen_names(seen).map_err(Failure::usage)
-        }
+        Some(trained) if options.classes.is_some() => list.with_seen_as_in(trained).map_err(Failure::usage),
         _ => Ok(list),
     }
 }

@@ -1,10 +1,8 @@
 //! `zegclip dataset check` and `zegclip dataset show`
 
-use zegclip_data::dataset_check::{CheckOptions, CheckReport, ClassCount, check};
-use zegclip_data::datasets::{Dataset, DatasetSpec};
-use zegclip_data::draw::{Bar, BarChart, blend, colorize, side_by_side, with_legend};
-use zegclip_data::palette::Color;
-use zegclip_data::{TrainingSetting, Vocabulary};
+use zegclip_data::TrainingSetting;
+use zegclip_data::dataset_check::{CheckOptions, check};
+use zegclip_data::datasets::DatasetSpec;
 
 use crate::arguments::{DatasetCheckArguments, DatasetCommand, DatasetShowArguments};
 use crate::failure::Failure;
@@ -36,7 +34,7 @@ fn run_check(options: &DatasetCheckArguments) -> Result<(), Failure> {
     let report = check(&dataset, settings, || progress.inc(1));
     progress.finish_and_clear();
     if let Some(path) = &options.chart {
-        save_png(path, &chart(&report, dataset.vocabulary()).draw())?;
+        save_png(path, &report.chart(dataset.vocabulary()).draw())?;
     }
     if options.json {
         output::json(&report)?;
@@ -51,41 +49,6 @@ fn run_check(options: &DatasetCheckArguments) -> Result<(), Failure> {
     }
 }
 
-/// One bar per class, as long as the logarithm of its pixels.
-fn chart(report: &CheckReport, vocabulary: &Vocabulary) -> BarChart {
-    let bar = |(class, color): (&ClassCount, Color)| Bar {
-        name: class.name.clone(),
-        value: class.pixels as f64,
-        label: match class.pixels {
-            0 => "none".to_owned(),
-            pixels => format!("{} in {}", short(pixels), class.images),
-        },
-        color,
-        marked: !class.seen,
-    };
-    let unseen = report.classes.iter().any(|class| !class.seen);
-    BarChart {
-        title: format!("{}, split {}: {} samples", report.dataset, report.split, report.samples),
-        subtitle: format!(
-            "pixels (logarithmic) and images per class{}",
-            if unseen { "; ★ not seen in training" } else { "" }
-        ),
-        bars: report.classes.iter().zip(vocabulary.palette()).map(bar).collect(),
-        logarithmic: true,
-    }
-}
-
-/// `12.3 M`
-fn short(count: u64) -> String {
-    let count = count as f64;
-    match count {
-        count if count >= 1e9 => format!("{:.1} G", count / 1e9),
-        count if count >= 1e6 => format!("{:.1} M", count / 1e6),
-        count if count >= 1e3 => format!("{:.1} k", count / 1e3),
-        count => count.to_string(),
-    }
-}
-
 fn run_show(options: &DatasetShowArguments) -> Result<(), Failure> {
     if options.output.exists() && !options.overwrite {
         return Err(Failure::usage(format!("`{}` already exists", options.output.display())).hint(hints::CHOOSE_FILE));
@@ -94,28 +57,16 @@ fn run_show(options: &DatasetShowArguments) -> Result<(), Failure> {
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
     // Missing files of other samples do not matter.
     let dataset = spec.open_incomplete(split)?;
-    let labels = dataset.labels(options.index)?;
-    let vocabulary = dataset.vocabulary();
-    let picture = if dataset.has_images() {
-        let (image, labels) = dataset.load(options.index)?;
-        let colored = blend(&image, &labels, vocabulary, options.opacity)?;
-        side_by_side(&[(&title(&dataset, options.index), &image), ("labels", &colored)])
-    } else {
-        side_by_side(&[(&title(&dataset, options.index), &colorize(&labels, vocabulary))])
-    };
-    save_png(&options.output, &with_legend(&picture, &labels, vocabulary))?;
+    let picture = dataset.draw_sample(options.index, options.opacity)?;
+    save_png(&options.output, &picture)?;
     output::message(format_args!(
         "{}, split {}, sample {} of {}: `{}`, drawn to `{}`",
         dataset.name(),
         dataset.split(),
         options.index,
         dataset.len(),
-        title(&dataset, options.index),
+        dataset.id(options.index),
         options.output.display()
     ));
     Ok(())
-}
-
-fn title(dataset: &Dataset, index: usize) -> String {
-    dataset.samples().get(index).map_or("", |sample| sample.id()).to_owned()
 }

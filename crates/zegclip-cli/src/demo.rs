@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use serde_json::Value;
 use zegclip::demo::{DemoResult, DemoScene, DemoSettings, run as run_split};
-use zegclip::{LabelMap, RgbImage, Vocabulary};
-use zegclip_data::draw::{blend, side_by_side, with_legend};
-use zegclip_data::metrics::{Scores, evaluation_json};
-use zegclip_data::{TrainingSetting, resize_bilinear, resize_labels_nearest, write_atomically};
+use zegclip::{Segmenter, TrainingSetting};
+use zegclip_data::metrics::Scores;
+use zegclip_data::write_atomically;
 use zegclip_report::{EvaluationPage, Example, ExampleFigure, ExampleGroup, evaluation_collection};
 use zegclip_scenes::TestSplit;
 
@@ -17,15 +15,11 @@ use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::plan::ModelPlan;
 use crate::progress::bar;
-use crate::segment::{load, model_name, save_png};
+use crate::segment::{load, save_png};
 use crate::{hints, output};
 
 /// Number of scenes of each split that are drawn.
 const SHOWN: u64 = 8;
-/// Side of a panel in pixels; scenes are enlarged by an integer factor up to it.
-const PANEL_SIDE: u32 = 384;
-/// Opacity of class colors.
-const OPACITY: f32 = 0.75;
 
 pub(crate) fn run(options: &DemoArguments) -> Result<(), Failure> {
     let page_path = options.output.join("index.html");
@@ -50,12 +44,13 @@ pub(crate) fn run(options: &DemoArguments) -> Result<(), Failure> {
         results.push((split, result));
     }
     progress.finish_and_clear();
+    let model = segmenter.model_name();
     for (split, result) in &results {
-        write_split(options, *split, result)?;
+        write_split(options, *split, &model, result)?;
     }
-    let html = page(options, segmenter.setting(), &results)?;
+    let html = page(options, &segmenter, &results)?;
     write_atomically(&page_path, |file| file.write_all(html.as_bytes()))?;
-    print(options, &results)?;
+    print(options, &model, &results)?;
     output::message(format_args!("page: {}", page_path.display()));
     Ok(())
 }
@@ -71,68 +66,23 @@ fn prepare(options: &DemoArguments, page: &Path) -> Result<(), Failure> {
 }
 
 /// The scores of a split as JSON, and a drawing of each shown scene.
-fn write_split(options: &DemoArguments, split: TestSplit, result: &DemoResult) -> Result<(), Failure> {
+fn write_split(options: &DemoArguments, split: TestSplit, model: &str, result: &DemoResult) -> Result<(), Failure> {
     let folder = options.output.join(split.name());
     for (index, shown) in result.shown.iter().enumerate() {
         save_png(
             &folder.join(format!("scene-{index:02}.png")),
-            &drawing(shown, &result.vocabulary)?,
+            &shown.drawing(&result.vocabulary)?,
         )?;
     }
-    let text = serde_json::to_string_pretty(&evaluation(options, split, result)).map_err(Failure::failed)?;
+    let text = serde_json::to_string_pretty(&result.json(split, model)).map_err(Failure::failed)?;
     write_atomically(&folder.join("evaluation.json"), |file| writeln!(file, "{text}"))?;
     Ok(())
 }
 
-/// The content of `evaluation.json`, after the split, the model and the scenes.
-fn evaluation(options: &DemoArguments, split: TestSplit, result: &DemoResult) -> Value {
-    let mut entry = serde_json::Map::new();
-    entry.insert("split".to_owned(), split.name().into());
-    entry.insert("model".to_owned(), model_name(options.weights.as_deref()).into());
-    entry.insert("artists".to_owned(), result.artists.clone().into());
-    entry.insert("seed".to_owned(), options.seed.into());
-    entry.insert("size".to_owned(), options.size.into());
-    if let Value::Object(scores) = evaluation_json(&Scores::of(&result.confusion)) {
-        entry.extend(scores);
-    }
-    Value::Object(entry)
-}
-
-/// Scene, labels and prediction side by side, with a legend of the classes that occur in either label map.
-fn drawing(shown: &DemoScene, vocabulary: &Vocabulary) -> Result<RgbImage, Failure> {
-    let scene = &shown.scene;
-    let factor = (PANEL_SIDE / scene.image.width().max(1)).max(1);
-    let (width, height) = (scene.image.width() * factor, scene.image.height() * factor);
-    let image = resize_bilinear(&scene.image, width, height);
-    let colored = |labels: &LabelMap| {
-        blend(
-            &image,
-            &resize_labels_nearest(labels, width, height),
-            vocabulary,
-            OPACITY,
-        )
-    };
-    let (truth, prediction) = (colored(&scene.labels)?, colored(&shown.prediction)?);
-    let panels = side_by_side(&[("scene", &image), ("truth", &truth), ("prediction", &prediction)]);
-    Ok(with_legend(
-        &panels,
-        &stacked(&scene.labels, &shown.prediction),
-        vocabulary,
-    ))
-}
-
-/// Two label maps of the same width, one above the other.
-fn stacked(a: &LabelMap, b: &LabelMap) -> LabelMap {
-    let height = a.height();
-    LabelMap::from_fn(a.width(), height + b.height(), |x, y| {
-        if y < height { a.get(x, y) } else { b.get(x, y - height) }
-    })
-}
-
-/// The page of both splits. `setting` is that of the training, if the model file states it.
+/// The page of both splits.
 fn page(
     options: &DemoArguments,
-    setting: Option<TrainingSetting>,
+    segmenter: &Segmenter,
     results: &[(TestSplit, DemoResult)],
 ) -> Result<String, Failure> {
     let scores = results
@@ -174,7 +124,7 @@ fn page(
         })
     });
     let parts = parts.collect::<Result<Vec<_>, Failure>>()?;
-    let training = match setting {
+    let training = match segmenter.setting() {
         Some(TrainingSetting::Full) => "Trained with pixel labels of all classes.",
         Some(TrainingSetting::Transductive) => {
             "Trained with images and captions of all classes, and with pixel labels of the seen ones; pixels of classes \
@@ -187,17 +137,17 @@ fn page(
     };
     let introduction = format!(
         "Model: {}. {training} Each pixel gets one of all {} classes.",
-        model_name(options.weights.as_deref()),
+        segmenter.model_name(),
         results.first().map_or(0, |(_, result)| result.vocabulary.len()),
     );
     Ok(evaluation_collection("ZegCLIP demo", &introduction, &parts))
 }
 
-fn print(options: &DemoArguments, results: &[(TestSplit, DemoResult)]) -> Result<(), Failure> {
+fn print(options: &DemoArguments, model: &str, results: &[(TestSplit, DemoResult)]) -> Result<(), Failure> {
     if options.json {
         return results
             .iter()
-            .try_for_each(|(split, result)| output::json(&evaluation(options, *split, result)));
+            .try_for_each(|(split, result)| output::json(&result.json(*split, model)));
     }
     output::line(format_args!(
         "{:<16} {:>6} {:>7} {:>8} {:>8} {:>7} {:>12}",

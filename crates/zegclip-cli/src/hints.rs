@@ -22,6 +22,7 @@ pub(crate) const NAME_DATASET: &str = "name one with `--dataset NAME=DIR`, or as
 pub(crate) const NAME_EXTENSION: &str = "`.safetensors` is a native file, `.pth` a checkpoint of the published code";
 pub(crate) const NAME_LABELS: &str = "name them with `--labels DIR --vocabulary NAME`, or with `--dataset NAME=DIR`";
 pub(crate) const NAME_RUN: &str = "start a run with `CONFIG`, or resume one with `--resume RUN`";
+pub(crate) const NAME_WEIGHTS: &str = "name a trained model with `--weights FILE`";
 pub(crate) const ONE_BY_ONE: &str = "segment them separately, with different `--output` folders";
 pub(crate) const REPORT_BUG: &str = "this is a bug in zegclip; please report it with the lines above";
 pub(crate) const RESTORE_CONFIG: &str = "restore the file from a copy, or start a new run";
@@ -53,7 +54,6 @@ pub(crate) trait Explain: Error {
 }
 
 impl Explain for serde_json::Error {}
-impl Explain for safetensors::SafeTensorError {}
 impl Explain for ThreadFailed {
     fn hint(&self) -> Option<String> {
         some(REPORT_BUG)
@@ -111,8 +111,17 @@ impl Explain for EvaluationError {
                 "resume with the options of that evaluation, choose another folder with `--output`, or start again with \
                  `--overwrite`",
             ),
+            Self::Finished { .. } => some(CHOOSE_OUTPUT),
+            Self::Merge { source, .. } => source.hint(),
             _ => None,
         }
+    }
+
+    fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Finished { .. } | Self::NamedTwice { .. } | Self::Shard { .. }
+        )
     }
 }
 
@@ -251,17 +260,30 @@ impl Explain for zegclip::Error {
         match self {
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),
+            Self::Dataset(error) => error.hint(),
+            #[cfg(feature = "demo")]
             Self::Scenes(error) => error.hint(),
             Self::Evaluation(error) => error.hint(),
+            Self::ResultExists { .. } => some(CHOOSE_OUTPUT),
+            Self::OutputFormat { .. } => some(NAME_EXTENSION),
+            Self::NotExportable { .. } => some(TO_SAFETENSORS),
+            Self::NoWeights => some(NAME_WEIGHTS),
             Self::NoF16 { .. } => some("use `--precision f32`, or another device"),
             Self::NoTextEncoder { .. } => some(NAME_TEXT_SOURCE),
-            Self::Execution(_) => some("reduce `--batch`, or use `--device cpu`"),
+            Self::Execution { .. } => some("reduce `--batch`, or use `--device cpu`"),
             _ => None,
         }
     }
 
     fn is_usage(&self) -> bool {
-        matches!(self, Self::Scenes(error) if error.is_usage())
+        match self {
+            Self::NoWeights | Self::ResultExists { .. } | Self::OutputFormat { .. } => true,
+            Self::Dataset(error) => error.is_usage(),
+            Self::Evaluation(error) => error.is_usage(),
+            #[cfg(feature = "demo")]
+            Self::Scenes(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 

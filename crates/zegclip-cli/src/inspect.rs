@@ -1,7 +1,6 @@
 //! `zegclip inspect`
 
 use serde_json::Value;
-use zegclip::{DEMO_MODEL_LIMITS, DEMO_MODEL_NAME};
 use zegclip_weights::WeightFile;
 
 use crate::arguments::InspectArguments;
@@ -14,11 +13,8 @@ const SHOWN_CLASSES: usize = 12;
 pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
     let file = match &options.file {
         Some(path) => WeightFile::open(path)?,
-        None => WeightFile::from_bytes(DEMO_MODEL_NAME, zegclip::demo_model())?,
+        None => demo_model()?,
     };
-    if options.file.is_none() {
-        output::message(format_args!("{DEMO_MODEL_NAME}: {DEMO_MODEL_LIMITS}"));
-    }
     let description = file.describe();
     if options.json {
         return output::json(&description);
@@ -85,4 +81,16 @@ fn sizes_line(sizes: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+#[cfg(feature = "demo")]
+fn demo_model() -> Result<WeightFile, Failure> {
+    use zegclip::{DEMO_MODEL_LIMITS, DEMO_MODEL_NAME};
+    output::message(format_args!("{DEMO_MODEL_NAME}: {DEMO_MODEL_LIMITS}"));
+    Ok(WeightFile::from_bytes(DEMO_MODEL_NAME, zegclip::demo_model())?)
+}
+
+#[cfg(not(feature = "demo"))]
+fn demo_model() -> Result<WeightFile, Failure> {
+    Err(Failure::usage("no weight file is named"))
 }

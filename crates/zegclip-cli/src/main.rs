@@ -6,11 +6,11 @@ mod arguments;
 mod classes;
 mod convert;
 mod dataset;
+#[cfg(feature = "demo")]
 mod demo;
 mod device_choice;
 mod devices;
 mod eval;
-mod evaluation_files;
 mod failure;
 mod generate;
 mod hints;
@@ -25,6 +25,7 @@ mod progress;
 mod run_messages;
 mod scenes;
 mod score;
+mod score_lines;
 mod scored_dataset;
 mod segment;
 mod shell;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
+        #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Segment(arguments) => segment::run(&SegmentPlan::new(*arguments)?),
         Command::Train(arguments) => train::run(&TrainPlan::new(arguments)?),

@@ -1,10 +1,9 @@
 //! Images and classes of `eval` and `score`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use zegclip_data::Vocabulary;
-use zegclip_data::datasets::{Dataset, Unmatched};
+use zegclip_data::datasets::{ClassMatching, Dataset, Unmatched};
 
 use crate::dataset::spec;
 use crate::failure::Failure;
@@ -37,13 +36,13 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
     if let Some(name) = request.vocabulary {
         let vocabulary = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
         other_classes = !vocabulary.names().eq(dataset.vocabulary().names());
-        let table = request.table.map(table).transpose()?.unwrap_or_default();
-        let unmatched = match request.unmatched {
-            None | Some("ignore") => Unmatched::Ignore,
-            Some("refuse") => Unmatched::Refuse,
-            Some(name) => Unmatched::Become(name.to_owned()),
-        };
-        let (under, matching) = dataset
+        let table = request
+            .table
+            .map(ClassMatching::read_table)
+            .transpose()?
+            .unwrap_or_default();
+        let unmatched = request.unmatched.map_or(Unmatched::Ignore, Unmatched::from);
+        let (remapped, matching) = dataset
             .remap_to(vocabulary, &table, &unmatched)
             .map_err(Failure::usage)?;
         if !matching.unmatched().is_empty() {
@@ -58,7 +57,7 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
                 shortened(matching.unmatched()),
             ));
         }
-        dataset = under;
+        dataset = remapped;
     }
     let vocabulary = with_seen(dataset.vocabulary(), request.seen)?;
     Ok(ScoredDataset {
@@ -77,12 +76,6 @@ pub(crate) fn with_seen(vocabulary: &Vocabulary, seen: Option<&str>) -> Result<V
             vocabulary.clone().with_seen_names(names).map_err(Failure::usage)
         }
     }
-}
-
-fn table(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::failed(format!("cannot read `{}`: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| Failure::failed(format!("`{}`: {}", path.display(), error.message())))
 }
 
 /// The first names.

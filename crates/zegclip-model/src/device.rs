@@ -201,15 +201,26 @@ pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
     Ok(device)
 }
 
-/// Description of a device that is in use. One that [`open`] did not open does not count as a GPU.
+/// Description of a device that is in use, whether or not [`open`] opened it.
 pub fn describe(device: &Device) -> OpenDevice {
     let opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let found = opened.values().find(|open| open.device == *device).cloned();
     found.unwrap_or_else(|| OpenDevice {
         device: device.clone(),
         description: format!("{device:?}"),
-        gpu: false,
+        gpu: is_gpu(device),
     })
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn is_gpu(device: &Device) -> bool {
+    let device = device.clone().without_autodiff();
+    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Cube(_))
+}
+
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+fn is_gpu(_device: &Device) -> bool {
+    false
 }
 
 /// Names of the devices that this build can open on this machine.

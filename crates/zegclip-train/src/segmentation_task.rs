@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use zegclip::Segmenter;
+use zegclip::{ModelInMemory, Segmenter};
 use zegclip_data::metrics::Confusion;
 use zegclip_data::{Batch, Vocabulary};
 use zegclip_kernels::on_worker;
@@ -201,7 +201,7 @@ impl SegmentationTask {
             .segmenter()?
             .segment_with(&item.image, &validation.vocabulary, &validation.decoding)?;
         let mut counts = Confusion::new(&validation.vocabulary);
-        counts.add(&item.labels, &prediction.labels.0)?;
+        counts.add(&item.labels, prediction.labels())?;
         Ok(counts)
     }
 
@@ -214,7 +214,13 @@ impl SegmentationTask {
         let features = fixed.setup.text_features_of(vocabulary)?;
         let device = device::describe(&fixed.device);
         let model = freeze::for_inference(&self.model());
-        let segmenter = Segmenter::with_text_features(model, fixed.setup.config.clone(), device, vocabulary, features);
+        let segmenter = Segmenter::from_model(ModelInMemory {
+            model,
+            config: fixed.setup.config.clone(),
+            device,
+            classes: vocabulary,
+            text_features: features,
+        })?;
         Ok(self.segmenter.0.get_or_init(|| segmenter))
     }
 }

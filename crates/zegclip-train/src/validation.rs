@@ -6,7 +6,7 @@ use burn::data::dataloader::DataLoader;
 use zegclip::{SegmentOptions, Segmenter};
 use zegclip_data::datasets::{Dataset, DatasetError, DatasetSpec};
 use zegclip_data::metrics::{Confusion, Scores};
-use zegclip_data::{LabelMap, Prefetch, RgbImage, ThreadFailed, TrainingSetting, Vocabulary};
+use zegclip_data::{LabelMap, Prefetch, RgbImage, ThreadFailed, Vocabulary};
 use zegclip_report::{Example, ExampleFigure, ExampleGroup};
 
 use crate::training::{Evaluated, FailureSlot, ScoreColumn, ScoreMetric, ordered_loader};
@@ -77,10 +77,7 @@ impl ValidationData {
             scored: evaluated.filter(|_| config.run.evaluation_interval > 0).map(Arc::new),
             shown,
             vocabulary: spec.vocabulary().clone(),
-            decoding: SegmentOptions {
-                seen_class_bias: Some(config.setting == TrainingSetting::Inductive),
-                ..SegmentOptions::default()
-            },
+            decoding: SegmentOptions::for_setting(config.setting),
         })
     }
 
@@ -111,7 +108,7 @@ impl ValidationData {
                     name: sample.id(),
                     image: Some(&image),
                     labels: &labels,
-                    prediction: &prediction.labels.0,
+                    prediction: prediction.labels(),
                     vocabulary: &self.vocabulary,
                 });
                 Ok(figure?)

@@ -1,7 +1,7 @@
 //! Measurements of one process for `cargo xtask bench`: one JSON object on stdout.
 //!
 //! `bench weights FILE voc|coco` writes a full-size model with random weights; `bench crop FILE voc20|coco171 RUNS` times a
-//! 512×512 crop from pixels to labels, `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS` a photo of any size, `bench text
+//! 512×512 crop from pixels to labels, `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS` an image of any size, `bench text
 //! voc20|coco171 RUNS` the text features of a vocabulary.
 #![allow(clippy::print_stdout, reason = "an example is a program")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use zegclip::{DeviceName, RgbImage, Segmenter, SegmenterBuilder, Vocabulary, ZegClip, ZegClipConfig, device};
+use zegclip::{DeviceName, RgbImage, Segmenter, Vocabulary, ZegClip, ZegClipConfig, device};
 use zegclip_model::clip::{TextEncoder, text_features};
 use zegclip_model::parameters::{ExportedParameter, export_parameters};
 use zegclip_model::{ClipConfig, NativeMetadata};
@@ -78,20 +78,20 @@ fn write_random(file: &Path, preset: &str) -> Result<(), Box<dyn Error>> {
 
 fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usize) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
-    let segmenter: Segmenter = SegmenterBuilder::new(file).device(DeviceName::Cpu).load()?;
+    let segmenter = Segmenter::load(file, DeviceName::Cpu)?;
     let classes = Vocabulary::built_in(vocabulary)?;
     let loading = started.elapsed().as_secs_f64();
-    // A picture with structure; its content does not change the time.
-    let photo = RgbImage::from_fn(width, height, |x, y| pixel(x, y).into());
+    // An image with structure; its content does not change the time.
+    let image = RgbImage::from_fn(width, height, |x, y| pixel(x, y).into());
     let mut seconds = Vec::with_capacity(runs);
     let mut decoding = Vec::with_capacity(runs);
     for run in 0..=runs {
         let started = Instant::now();
-        let result = segmenter.segment(&photo, &classes)?;
+        let result = segmenter.segment(&image, &classes)?;
         // The first run warms up.
         if run > 0 {
             seconds.push(started.elapsed().as_secs_f64());
-            decoding.push(result.timings.decoding.as_secs_f64());
+            decoding.push(result.timings().decoding.as_secs_f64());
         }
     }
     seconds.sort_by(f64::total_cmp);
@@ -140,7 +140,7 @@ fn pixel(x: u32, y: u32) -> [u8; 3] {
     [(x * 7 + y) as u8, (x ^ y) as u8, (x * y / 64) as u8]
 }
 
-/// Largest resident memory of this process, where the system tells.
+/// Largest resident memory of this process, where the system reports it.
 fn peak_memory_mb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

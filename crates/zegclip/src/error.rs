@@ -1,8 +1,9 @@
-//! Why a photo cannot be segmented.
+//! Why an image cannot be segmented.
 
 use std::path::PathBuf;
 
 use zegclip_data::DataError;
+use zegclip_data::datasets::DatasetError;
 use zegclip_data::evaluation::EvaluationError;
 use zegclip_model::ModelError;
 use zegclip_model::device::DeviceError;
@@ -10,37 +11,64 @@ use zegclip_weights::WeightError;
 
 /// Errors of the application library.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// The model cannot be loaded.
+    /// A model or a device cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// An image, class list or output file is at fault.
+    /// An image, a class list or an output file cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// No scenes can be composed.
+    /// A data set cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// Scenes cannot be composed.
+    #[cfg(feature = "demo")]
     #[error(transparent)]
     Scenes(#[from] zegclip_scenes::SceneError),
     /// A data set cannot be evaluated.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
-    /// The device cannot compute in half precision.
-    #[error("device `{device}` does not compute in f16; use `--precision f32` or another device")]
+    /// [`SegmenterBuilder::build`](crate::SegmenterBuilder::build) without weights.
+    #[error("no weights are named")]
+    NoWeights,
+    /// A batch without images.
+    #[error("the batch has no images")]
+    NoImages,
+    /// A number of [`SegmentOptions`](crate::SegmentOptions) outside its range.
+    #[error("`{name}` is {value}, but must be between -1 and 1")]
+    OptionRange {
+        /// Name of the option.
+        name: &'static str,
+        /// Its value.
+        value: f32,
+    },
+    /// Pixels of a normalized image that do not fit its size.
+    #[error("a normalized image of {}×{} pixels has {} values, not {values}", .size[1], .size[0], 3 * .size[0] * .size[1])]
+    PixelCount {
+        /// `[height, width]`
+        size: [usize; 2],
+        /// Values found.
+        values: usize,
+    },
+    /// An image that was encoded by another segmenter.
+    #[error("the image was encoded by another segmenter")]
+    ForeignEncoding,
+    /// The device does not compute in half precision.
+    #[error("device `{device}` does not compute in f16")]
     NoF16 {
         /// Description of the device.
         device: String,
     },
-    /// Free words, but nothing that turns them into features.
-    #[error(
-        "`{}` holds no text encoder, so the classes `{classes}` have no text features: name CLIP's own weights with `--clip`, \
-         give `--text-features FILE`, or use `--vocabulary voc20` or `coco171`", .weights.display()
-    )]
+    /// Class names without text features, and no text encoder to make them.
+    #[error("`{}` has no text encoder, so the classes `{classes}` have no text features", .weights.display())]
     NoTextEncoder {
         /// The weight file.
         weights: PathBuf,
         /// The first class names.
         classes: String,
     },
-    /// Text features of another list or model.
+    /// Text features of another class list or model.
     #[error(
         "text features of {origin} are {found:?} (classes, width), but the model and the class list need {expected:?}"
     )]
@@ -52,23 +80,79 @@ pub enum Error {
         /// Classes and width needed.
         expected: [usize; 2],
     },
-    /// A file of text features cannot be read.
-    #[error("cannot read text features from `{}`: {reason}", .path.display())]
+    /// A file of text features cannot be used.
+    #[error("cannot read text features from `{}`: {source}", .path.display())]
     TextFeatureFile {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        source: TextFeatureProblem,
+    },
+    /// The result of an image exists.
+    #[error("`{}` already exists", .path.display())]
+    ResultExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A weight file has nothing that can be stored in the format that was asked for.
+    #[error("`{}` contains neither a trained decoder nor both encoders of CLIP; PyTorch code cannot use it", .path.display())]
+    NotExportable {
+        /// The weight file.
+        path: PathBuf,
+    },
+    /// The name of an output does not state its format.
+    #[error("`{}` ends neither in `.safetensors` nor in `.pth`", .path.display())]
+    OutputFormat {
+        /// The output.
+        path: PathBuf,
     },
     /// The device failed while it computed.
-    #[error("the device failed while computing: {0}; try a smaller `--batch` or `--device cpu`")]
-    Execution(String),
+    #[error("the device failed while computing: {reason}")]
+    Execution {
+        /// The device's message.
+        reason: String,
+    },
+}
+
+/// What is wrong with a file of text features.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextFeatureProblem {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It is not a matrix in `.npy` format.
+    #[error(transparent)]
+    Npy(#[from] DataError),
+    /// It is of no known format.
+    #[error("it is neither `.npy` nor safetensors ({0})")]
+    Format(#[from] safetensors::SafeTensorError),
+    /// Which of its tensors are the features is not clear.
+    #[error("it has several tensors, none of which is called `text_features`")]
+    NoTensor,
+    /// It is not a matrix.
+    #[error("its shape is {shape:?}, not [classes, width]")]
+    Shape {
+        /// The tensor's shape.
+        shape: Vec<usize>,
+    },
+    /// Its numbers are not floating-point numbers of 16 or 32 bits.
+    #[error("its values are {dtype:?}, not f32 or f16")]
+    Type {
+        /// The tensor's type.
+        dtype: safetensors::Dtype,
+    },
+    /// It has NaN or infinite values.
+    #[error("it has values that are not finite numbers")]
+    NotFinite,
 }
 
 impl Error {
-    /// What a device says of its failure.
+    /// A failure of a device, in its own words.
     pub(crate) fn execution(error: impl std::fmt::Display) -> Self {
-        Self::Execution(error.to_string())
+        Self::Execution {
+            reason: error.to_string(),
+        }
     }
 }
 

@@ -1,27 +1,32 @@
-//! A model on a data set: its labels of every photo, scored.
+//! The scores of a model on a data set.
 
 use std::sync::Arc;
 
 use zegclip_data::datasets::Dataset;
-pub use zegclip_data::evaluation::{Evaluation, EvaluationError, EvaluationState, Scored};
+pub use zegclip_data::evaluation::{
+    Evaluation, EvaluationError, EvaluationFiles, EvaluationState, ReportHeader, Scored, Shard,
+};
 
+pub use crate::evaluation_identity::{EvaluationIdentity, InputFile};
 use crate::{Error, SegmentOptions, Segmenter};
 
 /// Segments and scores the images of a data set; see [`Evaluation::run`] for what happens when it is stopped.
 ///
-/// `evaluation.vocabulary` may have other seen classes than the data set's, but the same classes.
+/// `evaluation.vocabulary` has the classes of the data set, of which others may be seen.
 ///
 /// ```no_run
-/// use std::collections::BTreeMap;
 /// use std::sync::atomic::AtomicBool;
-/// use zegclip::{SegmentOptions, Segmenter, evaluate, evaluation::Evaluation};
+/// use zegclip::evaluation::{Evaluation, EvaluationIdentity};
+/// use zegclip::{SegmentOptions, Segmenter, evaluate};
 /// use zegclip_data::{datasets::DatasetSpec, metrics::Scores};
 ///
-/// let segmenter = Segmenter::load("zegclip-voc.safetensors", "auto".parse()?)?;
+/// let segmenter = Segmenter::load("zegclip-voc.safetensors", "auto")?;
 /// let dataset = DatasetSpec::parse("voc2012=data/VOCdevkit")?.open("val")?;
-/// let (stop, identity) = (AtomicBool::new(false), BTreeMap::new());
-/// let evaluation = Evaluation::new(dataset.vocabulary(), dataset.len(), &identity, &stop);
-/// let state = evaluate(&segmenter, &dataset, &evaluation, &SegmentOptions::default(), |_| Ok(()))?;
+/// let setting = segmenter.setting_for(dataset.vocabulary());
+/// let identity = EvaluationIdentity::new(&dataset, dataset.vocabulary(), setting);
+/// let stop = AtomicBool::new(false);
+/// let evaluation = Evaluation::new(dataset.vocabulary(), dataset.len(), identity.as_map(), &stop);
+/// let state = evaluate(&segmenter, &dataset, &evaluation, &SegmentOptions::for_setting(setting), |_| Ok(()))?;
 /// println!("hIoU {:?}", Scores::of(state.confusion()).hiou);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -37,9 +42,9 @@ pub fn evaluate(
 ) -> Result<EvaluationState, Error> {
     let images = Arc::new(dataset.clone());
     let load = move |index: usize| images.load(index);
-    let predict = |photo| {
-        let result = segmenter.segment_with(&photo, evaluation.vocabulary, options)?;
-        Ok::<_, Error>(result.labels.0)
+    let predict = |image| {
+        let result = segmenter.segment_with(&image, evaluation.vocabulary, options)?;
+        Ok::<_, Error>(result.into_labels())
     };
     evaluation.run(load, predict, scored)
 }

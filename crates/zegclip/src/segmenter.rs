@@ -1,113 +1,48 @@
-//! The engine: photo to windows to masks to labels.
+//! Inference: image → windows → features → masks → labels.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 use zegclip_data::{
-    ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalise, read_image, resize_bilinear, test_size,
+    ClassIndex, ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalise, read_image, resize_bilinear, test_size,
 };
 use zegclip_kernels::{MaskDecoding, WindowMasks, on_worker};
-use zegclip_model::clip::ImageEncoder;
-use zegclip_model::config::MaskActivation;
-use zegclip_model::prompt::PromptKvCache;
 use zegclip_model::{ModelOverrides, SEEN_CLASS_BIAS, ZegClip, ZegClipConfig};
 
-use crate::loader::SegmenterBuilder;
+use crate::builder::SegmenterBuilder;
+use crate::encoded_image::{EncodedImage, Layout};
 use crate::mask_decoding::{Decoded, decode, decode_on_gpu};
-use crate::segmentation::{Labels, Segmentation, Timings};
+use crate::model::{Features, Model, Sizes};
+use crate::options::SegmentOptions;
+use crate::segmentation::{Segmentation, Timings};
 use crate::text::TextSource;
 use crate::windows::{Window, windows};
-use crate::{DeviceName, Error, OpenDevice};
+use crate::{DeviceChoice, Error, OpenDevice};
 
-/// How scores become labels.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct SegmentOptions {
-    /// Whether the scores of seen classes are lowered by [`SEEN_CLASS_BIAS`] (calibrated stacking). `None` follows the
-    /// model's training: biased unless the file states that unseen classes took part in it.
-    pub seen_class_bias: Option<bool>,
-    /// A pixel whose best score is lower has no class.
-    pub threshold: Option<f32>,
-    /// Return the scores.
-    pub scores: bool,
-}
+/// Windows of several images that a GPU computes together unless
+/// [`SegmenterBuilder::window_batch`] states a number: a few hundred MB of activations of a published model.
+const WINDOWS_ON_GPU: usize = 8;
 
-/// How masks are made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// The trained model: prompts, relation descriptor, decoder.
-    #[default]
-    ZegClip,
-    /// Plain CLIP without any training for segmentation, patch features times text features (MaskCLIP): what ZegCLIP has to
-    /// beat.
-    MaskClip,
-}
-
-/// What makes masks.
-#[derive(Debug)]
-pub(crate) enum Model {
-    ZegClip {
-        model: Box<ZegClip>,
-        prompts: PromptKvCache,
-        activation: MaskActivation,
-    },
-    MaskClip(Box<ImageEncoder>),
-}
-
-impl Model {
-    pub(crate) fn zegclip(model: ZegClip, config: &ZegClipConfig) -> Self {
-        Self::ZegClip {
-            prompts: model.prepare(),
-            model: Box::new(model),
-            activation: config.mask_activation,
-        }
-    }
-
-    /// What turns its masks into scores.
-    fn mask_activation(&self) -> MaskActivation {
-        match self {
-            Self::ZegClip { activation, .. } => *activation,
-            Self::MaskClip(_) => MaskActivation::Sigmoid,
-        }
-    }
-
-    /// Masks `[batch, classes, height, width]` at patch grid.
-    fn predict(&self, image: Tensor<4>, text_features: Tensor<2>) -> Tensor<4> {
-        match self {
-            Self::ZegClip { model, prompts, .. } => model.predict(image, text_features, prompts),
-            Self::MaskClip(encoder) => encoder.maskclip_logits(image, text_features),
-        }
-    }
-}
-
-/// What windows need to know of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    /// Side of a window in pixels.
-    pub(crate) image_size: usize,
-    /// Pixels from one window to the next.
-    pub(crate) stride: usize,
-    /// Width of the joint embedding.
-    pub(crate) embed_dim: usize,
-}
-
-impl From<&ZegClipConfig> for Sizes {
-    fn from(config: &ZegClipConfig) -> Self {
-        Self {
-            image_size: config.image_size,
-            stride: config.stride,
-            embed_dim: config.embed_dim,
-        }
-    }
-}
-
-/// A loaded model on a device.
+/// A model on a device. `Send + Sync`: one segmenter serves any number of threads.
+///
+/// ```
+/// use zegclip::{RgbImage, Segmenter, Vocabulary};
+///
+/// # #[cfg(feature = "demo")] {
+/// let segmenter = Segmenter::demo("cpu")?;
+/// let image = RgbImage::from_pixel(64, 48, [40, 160, 60].into());
+/// let result = segmenter.segment(&image, &Vocabulary::from_names("grass, sea, cat")?)?;
+/// assert_eq!(result.labels().dimensions(), (64, 48));
+/// # }
+/// # Ok::<(), zegclip::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Segmenter {
+    id: u64,
     model: Model,
     sizes: Sizes,
     device: OpenDevice,
@@ -115,193 +50,369 @@ pub struct Segmenter {
     text: TextSource,
     vocabulary: Option<Vocabulary>,
     setting: Option<TrainingSetting>,
-    batch: usize,
+    window_batch: Option<usize>,
     /// Text features by class list.
     encoded: Mutex<HashMap<String, Arc<Tensor<2>>>>,
 }
 
+/// What a [`Segmenter`] is made of.
+pub(crate) struct Parts {
+    pub(crate) model: Model,
+    pub(crate) sizes: Sizes,
+    pub(crate) device: OpenDevice,
+    pub(crate) dtype: FloatDType,
+    pub(crate) text: TextSource,
+    pub(crate) vocabulary: Option<Vocabulary>,
+    pub(crate) setting: Option<TrainingSetting>,
+    pub(crate) window_batch: Option<usize>,
+}
+
+/// A model in memory, for [`Segmenter::from_model`].
+#[derive(Debug)]
+pub struct ModelInMemory<'a> {
+    /// The model, on `device`.
+    pub model: ZegClip,
+    /// Its configuration.
+    pub config: ZegClipConfig,
+    /// The device of the model.
+    pub device: OpenDevice,
+    /// The class list that it is used with: there is no text encoder for others.
+    pub classes: &'a Vocabulary,
+    /// Text features of that list on `device`: `[classes, embed_dim]`.
+    pub text_features: Tensor<2>,
+}
+
+/// An image at the model's size.
+struct Prepared {
+    /// Normalized: `[3, height, width]`.
+    pixels: Vec<f32>,
+    layout: Layout,
+    time: Duration,
+}
+
+/// The encoded class list of a call, and how scores become labels.
+struct Words {
+    text_features: Arc<Tensor<2>>,
+    /// Subtracted from the score of each scored class.
+    bias: Vec<f32>,
+    /// The first of the scored classes, which results name.
+    listed: usize,
+    background: Vec<ClassIndex>,
+    min_score: Option<f32>,
+    scores: bool,
+}
+
+/// Windows of a batch of images that go through the model one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    image: usize,
+    window: Window,
+}
+
 impl Segmenter {
-    /// Loads a model. Further options: [`SegmenterBuilder`].
+    /// Loads the weights of a trained model: a native file or a checkpoint of the authors' code. `device` is a device name
+    /// or a device that the application has already. Further options: [`Segmenter::builder`].
+    ///
+    /// ```no_run
+    /// use zegclip::{Segmenter, Vocabulary, burn::tensor::Device, open_image};
+    ///
+    /// let device = Device::flex();
+    /// let (image, classes) = (open_image("cat.jpg")?, Vocabulary::from_names("cat, grass")?);
+    /// let result = Segmenter::load("zegclip-voc.safetensors", &device)?.segment(&image, &classes)?;
+    /// # Ok::<(), zegclip::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`SegmenterBuilder::load`].
-    pub fn load(weights: impl AsRef<Path>, device: DeviceName) -> Result<Self, Error> {
-        SegmenterBuilder::new(weights).device(device).load()
+    /// As [`SegmenterBuilder::build`].
+    pub fn load(weights: impl AsRef<Path>, device: impl Into<DeviceChoice>) -> Result<Self, Error> {
+        Self::builder().weights(weights).device(device).build()
+    }
+
+    /// Options of loading.
+    ///
+    /// ```no_run
+    /// use zegclip::{Precision, Segmenter};
+    ///
+    /// let segmenter = Segmenter::builder()
+    ///     .weights("zegclip-voc.safetensors")
+    ///     .clip("ViT-B-16.pt")
+    ///     .device("vulkan")
+    ///     .precision(Precision::F16)
+    ///     .build()?;
+    /// # Ok::<(), zegclip::Error>(())
+    /// ```
+    pub fn builder() -> SegmenterBuilder {
+        SegmenterBuilder::default()
     }
 
     /// Loads the demo model, which is compiled in: it knows only drawings of the 155 things and grounds of the vocabulary
     /// `demo`.
     ///
     /// # Errors
-    /// [`Error::Model`] for a device that this machine lacks.
-    pub fn demo(device: DeviceName) -> Result<Self, Error> {
-        SegmenterBuilder::demo().device(device).load()
+    /// [`Error::Model`] for a device that this build or machine lacks.
+    #[cfg(feature = "demo")]
+    pub fn demo(device: impl Into<DeviceChoice>) -> Result<Self, Error> {
+        Self::builder().demo().device(device).build()
     }
 
-    pub(crate) fn new(
-        model: Model,
-        sizes: Sizes,
-        device: OpenDevice,
-        dtype: FloatDType,
-        text: TextSource,
-        vocabulary: Option<Vocabulary>,
-        batch: usize,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
         Self {
-            model,
-            sizes,
-            device,
-            dtype,
-            text,
-            vocabulary,
-            setting: None,
-            batch,
-            encoded: Mutex::new(HashMap::new()),
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            model: parts.model,
+            sizes: parts.sizes,
+            device: parts.device,
+            dtype: parts.dtype,
+            text: parts.text,
+            vocabulary: parts.vocabulary,
+            setting: parts.setting,
+            window_batch: parts.window_batch,
+            encoded: Mutex::default(),
         }
     }
 
-    /// A model that is in memory already, with the text features `[classes, embed_dim]` of the one class list that it will
-    /// be asked for.
-    pub fn with_text_features(
-        model: ZegClip,
-        config: ZegClipConfig,
-        device: OpenDevice,
-        classes: &Vocabulary,
-        text_features: Tensor<2>,
-    ) -> Self {
-        let sizes = Sizes::from(&config);
-        let text = TextSource {
-            given: None,
-            encoder: None,
-            overrides: ModelOverrides::default(),
-            width: sizes.embed_dim,
-            weights: "the model in memory".into(),
-        };
-        let segmenter = Self::new(
-            Model::zegclip(model, &config),
+    /// A segmenter of a model in memory.
+    ///
+    /// # Errors
+    /// [`Error::TextFeatureShape`] unless the text features are `[classes, embed_dim]`.
+    pub fn from_model(parts: ModelInMemory) -> Result<Self, Error> {
+        let sizes = Sizes::from(&parts.config);
+        check_text_features("the model in memory", &parts.text_features, parts.classes.len(), sizes)?;
+        let segmenter = Self::new(Parts {
+            model: Model::zegclip(parts.model, &parts.config),
             sizes,
-            device,
-            FloatDType::F32,
-            text,
-            None,
-            1,
-        );
-        let mut encoded = segmenter
-            .encoded
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        encoded.insert(key_of(classes), Arc::new(text_features));
-        drop(encoded);
-        segmenter
+            device: parts.device,
+            dtype: FloatDType::F32,
+            text: TextSource {
+                given: None,
+                encoder: None,
+                overrides: ModelOverrides::default(),
+                width: sizes.embed_dim,
+                weights: "the model in memory".into(),
+            },
+            vocabulary: None,
+            setting: None,
+            window_batch: None,
+        });
+        segmenter.remember(key_of(parts.classes), Arc::new(parts.text_features));
+        Ok(segmenter)
     }
 
-    /// The device it runs on.
+    /// The device that it computes on.
     pub fn device(&self) -> &OpenDevice {
         &self.device
     }
 
-    /// The class list that the model was trained for, if its file says so.
+    /// The class list that the model was trained for, if its file states one.
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         self.vocabulary.as_ref()
     }
 
-    pub(crate) fn with_setting(self, setting: Option<TrainingSetting>) -> Self {
-        Self { setting, ..self }
-    }
-
-    /// How the model was trained, if its file says so.
+    /// How the model was trained, if its file states it.
     pub fn setting(&self) -> Option<TrainingSetting> {
         self.setting
     }
 
-    /// Segments a photo with the published settings.
+    /// The training setting that scores of a class list follow: that of the model (inductive if its file does not state it),
+    /// or full supervision for classes other than the model's own, all of which are alike to it.
+    pub fn setting_for(&self, classes: &Vocabulary) -> TrainingSetting {
+        let other_classes = self
+            .vocabulary
+            .as_ref()
+            .is_some_and(|own| !own.names().eq(classes.names()));
+        if other_classes {
+            TrainingSetting::Full
+        } else {
+            self.setting.unwrap_or(TrainingSetting::Inductive)
+        }
+    }
+
+    /// The model in results and reports: the path of its weights, or the demo model with its limits.
+    pub fn model_name(&self) -> String {
+        let name = self.text.weights.display().to_string();
+        #[cfg(feature = "demo")]
+        if name == crate::DEMO_MODEL_NAME {
+            return format!("{name}; {}", crate::DEMO_MODEL_LIMITS);
+        }
+        name
+    }
+
+    /// The type of the numbers that it computes with.
+    pub fn precision(&self) -> crate::Precision {
+        match self.dtype {
+            FloatDType::F16 => crate::Precision::F16,
+            _ => crate::Precision::F32,
+        }
+    }
+
+    /// Segments an image with the published settings.
     ///
     /// # Errors
     /// As [`segment_with`](Self::segment_with).
-    pub fn segment(&self, photo: &RgbImage, classes: &Vocabulary) -> Result<Segmentation, Error> {
-        self.segment_with(photo, classes, &SegmentOptions::default())
+    pub fn segment(&self, image: &RgbImage, classes: &Vocabulary) -> Result<Segmentation, Error> {
+        self.segment_with(image, classes, &SegmentOptions::default())
     }
 
-    /// Segments a photo: short side to the model's window, sliding windows, labels at the photo's own size.
+    /// Segments an image: short side to the side of the model's window, sliding windows, labels at the image's own size.
     ///
     /// # Errors
-    /// [`Error::NoTextEncoder`], [`Error::TextFeatureShape`] for class lists that the model cannot read;
-    /// [`Error::Execution`] if the device fails.
+    /// [`Error::Data`] for an image without pixels, or of such proportions that it is too large at the model's size;
+    /// [`Error::OptionRange`]; [`Error::NoTextEncoder`], [`Error::TextFeatureShape`] and [`Error::Model`] for class lists that
+    /// the model cannot encode; [`Error::Execution`] if the device fails.
     pub fn segment_with(
         &self,
-        photo: &RgbImage,
+        image: &RgbImage,
         classes: &Vocabulary,
         options: &SegmentOptions,
     ) -> Result<Segmentation, Error> {
-        let text = self.text_features(classes)?;
+        let words = self.words(classes, options)?;
+        let mut results = self.segment_all(std::slice::from_ref(image), &words, self.window_batch.unwrap_or(1))?;
+        results.pop().ok_or(Error::NoImages)
+    }
+
+    /// Segments several images with the published settings.
+    ///
+    /// ```
+    /// use zegclip::{RgbImage, Segmenter, Vocabulary};
+    ///
+    /// # #[cfg(feature = "demo")] {
+    /// let segmenter = Segmenter::demo("cpu")?;
+    /// let images = [[30, 90, 200], [60, 160, 40]].map(|color| RgbImage::from_pixel(48, 48, color.into()));
+    /// let results = segmenter.segment_batch(&images, &Vocabulary::from_names("sea, grass")?)?;
+    /// assert_eq!(results.len(), 2);
+    /// # }
+    /// # Ok::<(), zegclip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`segment_batch_with`](Self::segment_batch_with).
+    pub fn segment_batch(&self, images: &[RgbImage], classes: &Vocabulary) -> Result<Vec<Segmentation>, Error> {
+        self.segment_batch_with(images, classes, &SegmentOptions::default())
+    }
+
+    /// Segments several images, which may differ in size. The results, in the order of the images, are those of single calls.
+    ///
+    /// Windows of one size share a forward pass, whichever image they are of: as many as
+    /// [`SegmenterBuilder::window_batch`] states; otherwise 8 on a GPU, and 1 on the CPU, which a single window uses fully.
+    /// Memory grows with that number, not with the number of images. On the CPU results are equal to those of single calls in
+    /// every bit; on a GPU the kernels of a larger batch may round differently.
+    ///
+    /// # Errors
+    /// [`Error::NoImages`] for an empty list, else as [`segment_with`](Self::segment_with). One image that fails is the failure
+    /// of the batch.
+    pub fn segment_batch_with(
+        &self,
+        images: &[RgbImage],
+        classes: &Vocabulary,
+        options: &SegmentOptions,
+    ) -> Result<Vec<Segmentation>, Error> {
+        if images.is_empty() {
+            return Err(Error::NoImages);
+        }
+        let words = self.words(classes, options)?;
+        let together = self
+            .window_batch
+            .unwrap_or(if self.device.gpu { WINDOWS_ON_GPU } else { 1 });
+        self.segment_all(images, &words, together)
+    }
+
+    /// Encodes an image, to segment it with many class lists by [`segment_encoded`](Self::segment_encoded): most of the time
+    /// of [`segment`](Self::segment) is that of the encoder.
+    ///
+    /// ```
+    /// use zegclip::{RgbImage, Segmenter, Vocabulary};
+    ///
+    /// # #[cfg(feature = "demo")] {
+    /// let segmenter = Segmenter::demo("cpu")?;
+    /// let encoded = segmenter.encode(&RgbImage::from_pixel(64, 64, [200, 180, 90].into()))?;
+    /// for names in ["sand, sea", "sand, grass, cat"] {
+    ///     let result = segmenter.segment_encoded(&encoded, &Vocabulary::from_names(names)?)?;
+    ///     assert_eq!(result.labels().dimensions(), (64, 64));
+    /// }
+    /// # }
+    /// # Ok::<(), zegclip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an image without pixels, or of such proportions that it is too large at the model's size;
+    /// [`Error::Execution`] if the device fails.
+    pub fn encode(&self, image: &RgbImage) -> Result<EncodedImage, Error> {
+        let Prepared { pixels, layout, time } = self.prepare(image)?;
         let started = Instant::now();
-        let (width, height) = test_size(photo.width(), photo.height(), self.sizes.image_size as u32);
-        // A photo of one row would become a strip of millions of columns.
-        ImageLimits::default().check((width, height), "the photo at the model's size")?;
-        let resized = resize_bilinear(photo, width, height);
-        let pixels = normalise(&resized);
-        let size = [height as usize, width as usize];
-        let preparation = started.elapsed();
-        let started = Instant::now();
-        let windows = self.windows(size);
-        let masks = self.predict(&pixels, size, &windows, &text);
-        // Plain CLIP saw no class more than another.
-        let biased = !matches!(self.model, Model::MaskClip(_))
-            && options
-                .seen_class_bias
-                .unwrap_or(self.setting.is_none_or(|setting| setting == TrainingSetting::Inductive));
-        let seen_class_bias = seen_class_bias(classes, biased);
-        let decoding = MaskDecoding {
-            resized: size,
-            output: [photo.height() as usize, photo.width() as usize],
-            activation: self.model.mask_activation(),
-            seen_class_bias: &seen_class_bias,
-            min_score: options.threshold,
-            scores: options.scores,
-        };
-        let (model, decoded, decoding_started) = if self.device.gpu && decoding.fits_device() {
+        let features = on_worker(|| {
+            let batches = layout.windows.chunks(self.window_batch.unwrap_or(1));
+            let encode = |batch: &[Window]| {
+                let cuts: Vec<_> = batch.iter().map(|window| (&*pixels, layout.resized, *window)).collect();
+                self.model.encode(self.cut(&cuts))
+            };
+            batches.map(encode).collect()
+        });
+        if self.device.gpu {
             self.device.device.sync().map_err(Error::execution)?;
-            let model = started.elapsed();
-            let started = Instant::now();
-            let labels = decode_on_gpu(Tensor::cat(masks, 0), &windows, &decoding)?;
-            (model, Decoded { labels, scores: None }, started)
-        } else {
-            let masks = read_masks(masks, &windows)?;
-            let model = started.elapsed();
-            let started = Instant::now();
-            (model, decode(&masks, &decoding), started)
-        };
-        Ok(Segmentation {
-            labels: Labels(decoded.labels),
-            scores: decoded.scores,
-            windows: windows.len(),
-            timings: Timings {
-                preparation,
-                model,
-                decoding: decoding_started.elapsed(),
-            },
-            classes: classes.len(),
+        }
+        Ok(EncodedImage {
+            segmenter: self.id,
+            layout,
+            features,
+            preparation: time,
+            encoding: started.elapsed(),
         })
     }
 
-    /// Text features `[classes, embed_dim]`, computed once a class list.
+    /// Segments an encoded image with the published settings.
     ///
     /// # Errors
-    /// As [`segment_with`](Self::segment_with).
+    /// As [`segment_encoded_with`](Self::segment_encoded_with).
+    pub fn segment_encoded(&self, image: &EncodedImage, classes: &Vocabulary) -> Result<Segmentation, Error> {
+        self.segment_encoded_with(image, classes, &SegmentOptions::default())
+    }
+
+    /// Segments an encoded image. The result is that of [`segment_with`](Self::segment_with) in every bit; its timings have no
+    /// preparation and only the decoder's part of the model.
+    ///
+    /// # Errors
+    /// [`Error::ForeignEncoding`] for an image that another segmenter encoded, else as [`segment_with`](Self::segment_with).
+    pub fn segment_encoded_with(
+        &self,
+        image: &EncodedImage,
+        classes: &Vocabulary,
+        options: &SegmentOptions,
+    ) -> Result<Segmentation, Error> {
+        if image.segmenter != self.id {
+            return Err(Error::ForeignEncoding);
+        }
+        let words = self.words(classes, options)?;
+        let started = Instant::now();
+        let masks = on_worker(|| {
+            let features = image.features.iter().cloned();
+            features
+                .map(|features| self.masks(features, &words.text_features))
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        let timings = Timings {
+            model: started.elapsed(),
+            ..Timings::default()
+        };
+        self.labels(masks, &image.layout, &words, timings)
+    }
+
+    /// Text features `[classes, embed_dim]`, computed once for a class list.
+    ///
+    /// # Errors
+    /// [`Error::NoTextEncoder`], [`Error::TextFeatureShape`] and [`Error::Model`] for class lists that the model cannot encode.
     pub fn text_features(&self, classes: &Vocabulary) -> Result<Arc<Tensor<2>>, Error> {
         let key = key_of(classes);
-        let encoded = || self.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(features) = encoded().get(&key) {
+        if let Some(features) = self.encoded().get(&key) {
             return Ok(features.clone());
         }
         // Without the lock: a thread that waits for its tasks may take up another call of this very function.
         let features = Arc::new(self.text.features(classes, &self.device.device, self.dtype)?);
-        encoded().insert(key, features.clone());
+        self.remember(key, features.clone());
         Ok(features)
     }
 
-    /// Names of a class list with words that the weights never saw, because they were trained on a small world of words:
-    /// what is found under such a name means nothing. Empty for CLIP's own weights, whose tokens make up every word.
+    /// Names of a class list with words that the weights never saw, because they were trained on few words: regions found for
+    /// such a name have no meaning. Empty for CLIP's own weights, whose tokens make up every word.
     ///
     /// # Errors
     /// [`Error::Model`] if the description of the weights cannot be read.
@@ -309,44 +420,252 @@ impl Segmenter {
         self.text.unknown_names(classes)
     }
 
-    /// Masks of all windows over a normalised image `[3, height, width]`.
+    /// Masks of all windows over a normalized image `[3, height, width]`, before their activation. `size` is
+    /// `[height, width]`, `text_features` `[classes, embed_dim]`.
     ///
     /// # Errors
-    /// [`Error::Execution`] if the device fails.
+    /// [`Error::PixelCount`], [`Error::TextFeatureShape`]; [`Error::Execution`] if the device fails.
     pub fn window_masks(
         &self,
         pixels: &[f32],
         size: [usize; 2],
         text_features: &Tensor<2>,
     ) -> Result<Vec<WindowMasks>, Error> {
-        let windows = self.windows(size);
-        read_masks(self.predict(pixels, size, &windows, text_features), &windows)
+        if pixels.len() != 3 * size[0] * size[1] || pixels.is_empty() {
+            let values = pixels.len();
+            return Err(Error::PixelCount { size, values });
+        }
+        let classes = text_features.dims()[0];
+        check_text_features("the argument", text_features, classes, self.sizes)?;
+        let windows = windows(size[0], size[1], self.sizes.image_size, self.sizes.stride);
+        let masks = on_worker(|| {
+            let predict = |batch: &[Window]| {
+                let cuts: Vec<_> = batch.iter().map(|window| (pixels, size, *window)).collect();
+                self.masks(self.model.encode(self.cut(&cuts)), text_features)
+            };
+            let batches = windows.chunks(self.window_batch.unwrap_or(1));
+            batches.map(predict).collect::<Result<Vec<_>, _>>()
+        })?;
+        read_masks(masks, &windows)
     }
 
-    fn windows(&self, size: [usize; 2]) -> Vec<Window> {
-        windows(size[0], size[1], self.sizes.image_size, self.sizes.stride)
+    fn encoded(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Tensor<2>>>> {
+        self.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Masks `[windows, classes, height, width]` of a batch after the other, on the device.
-    fn predict(
-        &self,
-        pixels: &[f32],
-        size: [usize; 2],
-        windows: &[Window],
-        text_features: &Tensor<2>,
-    ) -> Vec<Tensor<4>> {
-        let predict = |batch: &[Window]| {
-            let [height, width] = [batch[0].height, batch[0].width];
-            let mut values = Vec::with_capacity(batch.len() * 3 * height * width);
-            for window in batch {
-                cut(pixels, size, window, &mut values);
-            }
-            let shape = [batch.len(), 3, height, width];
-            let image = Tensor::<4>::from_data(TensorData::new(values, shape), &self.device.device).cast(self.dtype);
-            self.model.predict(image, text_features.clone()).cast(FloatDType::F32)
+    fn remember(&self, key: String, features: Arc<Tensor<2>>) {
+        self.encoded().insert(key, features);
+    }
+
+    fn words(&self, classes: &Vocabulary, options: &SegmentOptions) -> Result<Words, Error> {
+        options.check()?;
+        let scored = options.scored_classes(classes)?;
+        let background = options.background_classes().iter();
+        Ok(Words {
+            text_features: self.text_features(&scored)?,
+            bias: self.seen_class_bias(&scored, options),
+            listed: classes.len(),
+            background: background.filter_map(|name| scored.find(name)).collect(),
+            min_score: options.min_score(),
+            scores: options.keeps_scores(),
+        })
+    }
+
+    /// What is subtracted from the score of each class.
+    fn seen_class_bias(&self, classes: &Vocabulary, options: &SegmentOptions) -> Vec<f32> {
+        let trained = match self.setting {
+            None | Some(TrainingSetting::Inductive) => SEEN_CLASS_BIAS,
+            Some(_) => 0.0,
         };
-        on_worker(|| windows.chunks(self.batch).map(predict).collect())
+        let bias = match self.model {
+            Model::ZegClip { .. } => options.seen_class_bias().unwrap_or(trained),
+            Model::MaskClip(_) => 0.0,
+        };
+        let flags = classes.seen().flags();
+        flags.map(|seen| if seen { bias } else { 0.0 }).collect()
     }
+
+    /// Where the windows of an image are, and its size in the model.
+    fn layout(&self, image: &RgbImage) -> Result<Layout, Error> {
+        let (width, height) = test_size(image.width(), image.height(), self.sizes.image_size as u32);
+        let limits = ImageLimits::default();
+        limits.check(image.dimensions(), "the image")?;
+        // An image of one row would become a strip of millions of columns.
+        limits.check((width, height), "the image at the model's size")?;
+        let resized = [height as usize, width as usize];
+        Ok(Layout {
+            resized,
+            output: [image.height() as usize, image.width() as usize],
+            windows: windows(resized[0], resized[1], self.sizes.image_size, self.sizes.stride),
+        })
+    }
+
+    fn prepare(&self, image: &RgbImage) -> Result<Prepared, Error> {
+        let layout = self.layout(image)?;
+        let started = Instant::now();
+        let [height, width] = layout.resized.map(|length| length as u32);
+        let pixels = normalise(&resize_bilinear(image, width, height));
+        Ok(Prepared {
+            pixels,
+            layout,
+            time: started.elapsed(),
+        })
+    }
+
+    /// Windows `[windows, 3, rows, columns]` of normalized images `[3, height, width]`.
+    fn cut(&self, cuts: &[(&[f32], [usize; 2], Window)]) -> Tensor<4> {
+        let [height, width] = cuts
+            .first()
+            .map_or([0, 0], |(_, _, window)| [window.height, window.width]);
+        let mut values = Vec::with_capacity(cuts.len() * 3 * height * width);
+        for (pixels, size, window) in cuts {
+            cut(pixels, *size, window, &mut values);
+        }
+        let data = TensorData::new(values, [cuts.len(), 3, height, width]);
+        Tensor::<4>::from_data(data, &self.device.device).cast(self.dtype)
+    }
+
+    /// Masks `[windows, classes, height, width]` at patch grid.
+    fn masks(&self, features: Features, text_features: &Tensor<2>) -> Result<Tensor<4>, Error> {
+        let masks = self.model.decode(features, text_features.clone());
+        Ok(masks.ok_or(Error::ForeignEncoding)?.cast(FloatDType::F32))
+    }
+
+    /// Segments images `together` windows at a time. An image is prepared when its first window is computed and forgotten
+    /// after its last one.
+    fn segment_all(&self, images: &[RgbImage], words: &Words, together: usize) -> Result<Vec<Segmentation>, Error> {
+        let mut jobs = Vec::new();
+        for (index, image) in images.iter().enumerate() {
+            let windows = self.layout(image)?.windows;
+            jobs.extend(windows.into_iter().map(|window| Job { image: index, window }));
+        }
+        // Stable, and all windows of an image have one size: they stay side by side.
+        jobs.sort_by_key(|job| (job.window.height, job.window.width));
+        let mut results: Vec<Option<Segmentation>> = images.iter().map(|_| None).collect();
+        let mut open: HashMap<usize, Unfinished> = HashMap::new();
+        let groups = jobs.chunk_by(|a, b| (a.window.height, a.window.width) == (b.window.height, b.window.width));
+        for batch in groups.flat_map(|group| group.chunks(together.max(1))) {
+            for job in batch {
+                if let (std::collections::hash_map::Entry::Vacant(entry), Some(image)) =
+                    (open.entry(job.image), images.get(job.image))
+                {
+                    entry.insert(Unfinished::new(self.prepare(image)?));
+                }
+            }
+            let started = Instant::now();
+            let cuts: Vec<_> = batch
+                .iter()
+                .filter_map(|job| open.get(&job.image).map(|image| (image, job.window)))
+                .map(|(image, window)| (&*image.prepared.pixels, image.prepared.layout.resized, window))
+                .collect();
+            let masks = on_worker(|| self.masks(self.model.encode(self.cut(&cuts)), &words.text_features))?;
+            let time = started.elapsed();
+            let mut first = 0;
+            for of_image in batch.chunk_by(|a, b| a.image == b.image) {
+                let (count, index) = (of_image.len(), of_image.first().map_or(0, |job| job.image));
+                let own = match count == batch.len() {
+                    true => masks.clone(),
+                    false => masks.clone().narrow(0, first, count),
+                };
+                first += count;
+                let Some(image) = open.get_mut(&index) else { continue };
+                image.masks.push(own);
+                image.windows += count;
+                image.time += time.mul_f64(count as f64 / batch.len() as f64);
+                if image.windows == image.prepared.layout.windows.len()
+                    && let (Some(image), Some(result)) = (open.remove(&index), results.get_mut(index))
+                {
+                    let timings = Timings {
+                        preparation: image.prepared.time,
+                        model: image.time,
+                        ..Timings::default()
+                    };
+                    *result = Some(self.labels(image.masks, &image.prepared.layout, words, timings)?);
+                }
+            }
+        }
+        Ok(results.into_iter().flatten().collect())
+    }
+
+    /// Labels from the masks `[windows, classes, height, width]` of one batch of windows after the other.
+    fn labels(
+        &self,
+        masks: Vec<Tensor<4>>,
+        layout: &Layout,
+        words: &Words,
+        mut timings: Timings,
+    ) -> Result<Segmentation, Error> {
+        let decoding = MaskDecoding {
+            resized: layout.resized,
+            output: layout.output,
+            activation: self.model.mask_activation(),
+            seen_class_bias: &words.bias,
+            min_score: words.min_score,
+            scores: words.scores,
+        };
+        let started = Instant::now();
+        let (mut decoded, decoding_started) = if self.device.gpu && decoding.fits_device() {
+            self.device.device.sync().map_err(Error::execution)?;
+            timings.model += started.elapsed();
+            let started = Instant::now();
+            let labels = decode_on_gpu(Tensor::cat(masks, 0), &layout.windows, &decoding)?;
+            (Decoded { labels, scores: None }, started)
+        } else {
+            let masks = read_masks(masks, &layout.windows)?;
+            timings.model += started.elapsed();
+            let started = Instant::now();
+            (decode(&masks, &decoding), started)
+        };
+        if !words.background.is_empty() {
+            let background = &words.background;
+            decoded.labels = decoded
+                .labels
+                .map(|class| (!background.contains(&class)).then_some(class));
+        }
+        if let Some(scores) = &mut decoded.scores {
+            let [height, width] = layout.output;
+            scores.truncate(words.listed * height * width);
+        }
+        timings.decoding = decoding_started.elapsed();
+        Ok(Segmentation {
+            labels: decoded.labels,
+            scores: decoded.scores,
+            windows: layout.windows.len(),
+            timings,
+            classes: words.listed,
+        })
+    }
+}
+
+/// An image of a batch some of whose windows are computed.
+struct Unfinished {
+    prepared: Prepared,
+    masks: Vec<Tensor<4>>,
+    windows: usize,
+    time: Duration,
+}
+
+impl Unfinished {
+    fn new(prepared: Prepared) -> Self {
+        Self {
+            prepared,
+            masks: Vec::new(),
+            windows: 0,
+            time: Duration::ZERO,
+        }
+    }
+}
+
+fn check_text_features(origin: &str, features: &Tensor<2>, classes: usize, sizes: Sizes) -> Result<(), Error> {
+    let (found, expected) = (features.dims(), [classes, sizes.embed_dim]);
+    if found == expected && classes > 0 {
+        return Ok(());
+    }
+    Err(Error::TextFeatureShape {
+        origin: origin.to_owned(),
+        found,
+        expected,
+    })
 }
 
 /// Masks `[windows, classes, height, width]` off their device.
@@ -369,18 +688,12 @@ fn read_masks(masks: Vec<Tensor<4>>, windows: &[Window]) -> Result<Vec<WindowMas
     Ok(read)
 }
 
-/// Reads a photo under the default limits, upright.
+/// Reads an image file, upright, under the default limits ([`ImageLimits`]): `[height, width, 3]`.
 ///
 /// # Errors
 /// [`Error::Data`] naming the file.
 pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage, Error> {
     Ok(read_image(path.as_ref(), &ImageLimits::default())?)
-}
-
-/// The bias to subtract from the scores of each class: [`SEEN_CLASS_BIAS`] for seen classes if `biased`, else 0.
-fn seen_class_bias(classes: &Vocabulary, biased: bool) -> Vec<f32> {
-    let bias = |seen: bool| if seen && biased { SEEN_CLASS_BIAS } else { 0.0 };
-    classes.seen().flags().map(bias).collect()
 }
 
 fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
@@ -395,27 +708,4 @@ fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
 fn key_of(classes: &Vocabulary) -> String {
     let names: Vec<String> = classes.classes().iter().map(|class| class.to_spec()).collect();
     format!("{}\u{1}{}", names.join("\n"), classes.templates().join("\n"))
-}
-
-#[cfg(test)]
-mod tests {
-    use rayon::prelude::*;
-
-    use super::*;
-
-    /// Tasks of one call may run on a thread that waits in another call.
-    #[test]
-    fn photos_may_be_segmented_on_the_pool_itself() {
-        let segmenter = Segmenter::demo("cpu".parse().unwrap()).unwrap();
-        let photos: Vec<RgbImage> = (0..6u8)
-            .map(|seed| RgbImage::from_fn(60, 40, |x, y| [seed * 40, x as u8 * 4, y as u8 * 6].into()))
-            .collect();
-        let names = ["cat, grass", "train, sheep, sea"].map(|names| Vocabulary::from_names(names).unwrap());
-        let label = |(photo, classes): (&RgbImage, &Vocabulary)| segmenter.segment(photo, classes).unwrap().labels;
-        let work = |index: usize| (&photos[index], &names[index % 2]);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        let together: Vec<_> = pool.install(|| (0..6).into_par_iter().map(|index| label(work(index))).collect());
-        let one_by_one: Vec<_> = (0..6).map(|index| label(work(index))).collect();
-        assert!(together == one_by_one, "other labels");
-    }
 }

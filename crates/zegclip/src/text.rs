@@ -1,4 +1,4 @@
-//! Where text features come from: a file, a text encoder, or the published ones of a vocabulary.
+//! Sources of text features: a file, a text encoder, or the published features of a vocabulary.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use zegclip_model::{ModelOverrides, load_text_encoder, text_config};
 use zegclip_weights::WeightFile;
 
 use crate::Error;
+use crate::error::TextFeatureProblem;
 
 /// Text features of one class list in a file: `[classes, width]` as `.npy`, or as the only (or the `text_features`) tensor
 /// of a safetensors file.
@@ -20,59 +21,61 @@ pub struct TextFeatureFile {
 }
 
 impl TextFeatureFile {
-    /// Reads a file; which of the two formats it has, the content decides.
+    /// Reads a file; its content decides which of the two formats it has.
     ///
     /// # Errors
-    /// [`Error::TextFeatureFile`] or [`Error::Data`] if it holds no matrix of floats.
+    /// [`Error::TextFeatureFile`] unless it is a matrix of finite floating-point numbers.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let fail = |reason: String| Error::TextFeatureFile {
+        let features = read(path).map_err(|source| Error::TextFeatureFile {
             path: path.to_owned(),
-            reason,
-        };
-        let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-        let features = if bytes.starts_with(b"\x93NUMPY") {
-            read_npy(path)?
-        } else {
-            let file = SafeTensors::deserialize(&bytes)
-                .map_err(|error| fail(format!("it is neither `.npy` nor safetensors ({error})")))?;
-            let names = file.names();
-            let name = match names.as_slice() {
-                [only] => (*only).to_owned(),
-                _ => "text_features".to_owned(),
-            };
-            let tensor = file
-                .tensor(&name)
-                .map_err(|_| fail("it holds several tensors and none is called `text_features`".to_owned()))?;
-            let [classes, width] = tensor.shape() else {
-                return Err(fail(format!("its shape is {:?}, not [classes, width]", tensor.shape())));
-            };
-            let data = match tensor.dtype() {
-                safetensors::Dtype::F32 => tensor
-                    .data()
-                    .chunks_exact(4)
-                    .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-                    .collect(),
-                safetensors::Dtype::F16 => tensor
-                    .data()
-                    .chunks_exact(2)
-                    .map(|bytes| burn::tensor::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32())
-                    .collect(),
-                other => return Err(fail(format!("its values are {other:?}; f32 or f16 are needed"))),
-            };
-            TextFeatures {
-                classes: *classes,
-                width: *width,
-                data,
-            }
-        };
-        if features.data.iter().any(|value| !value.is_finite()) {
-            return Err(fail("it holds values that are not finite numbers".to_owned()));
-        }
+            source,
+        })?;
         Ok(Self {
             path: path.to_owned(),
             features,
         })
     }
+}
+
+fn read(path: &Path) -> Result<TextFeatures, TextFeatureProblem> {
+    let bytes = std::fs::read(path)?;
+    let features = if bytes.starts_with(b"\x93NUMPY") {
+        read_npy(path)?
+    } else {
+        let file = SafeTensors::deserialize(&bytes)?;
+        let names = file.names();
+        let name = match names.as_slice() {
+            [only] => (*only).to_owned(),
+            _ => "text_features".to_owned(),
+        };
+        let tensor = file.tensor(&name).map_err(|_| TextFeatureProblem::NoTensor)?;
+        let [classes, width] = tensor.shape() else {
+            let shape = tensor.shape().to_vec();
+            return Err(TextFeatureProblem::Shape { shape });
+        };
+        let data = match tensor.dtype() {
+            safetensors::Dtype::F32 => tensor
+                .data()
+                .chunks_exact(4)
+                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                .collect(),
+            safetensors::Dtype::F16 => tensor
+                .data()
+                .chunks_exact(2)
+                .map(|bytes| burn::tensor::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32())
+                .collect(),
+            dtype => return Err(TextFeatureProblem::Type { dtype }),
+        };
+        TextFeatures {
+            classes: *classes,
+            width: *width,
+            data,
+        }
+    };
+    if features.data.iter().any(|value| !value.is_finite()) {
+        return Err(TextFeatureProblem::NotFinite);
+    }
+    Ok(features)
 }
 
 /// The sources of a model, in order of preference.
@@ -114,7 +117,7 @@ impl TextSource {
             return Ok(to_tensor(&file.features, device).cast(dtype));
         }
         if let Some(file) = &self.encoder {
-            // The encoder lives only as long as it is needed: its token embedding alone takes 100 MB.
+            // Dropped after use: its token embedding alone takes 100 MB.
             let encoder = load_text_encoder(file, &self.overrides, device, FloatDType::F32)?;
             let classes: Vec<Vec<String>> = vocabulary
                 .classes()
@@ -125,7 +128,7 @@ impl TextSource {
             check(format!("`{}`", file.path().display()), features.dims())?;
             return Ok(features.cast(dtype));
         }
-        // A list of the same names in the same order is the vocabulary, however it was given.
+        // Published features belong to names in an order, not to the name of a vocabulary.
         let built_in = ["voc20", "coco171"]
             .into_iter()
             .find(|name| Vocabulary::built_in(name).is_ok_and(|built_in| built_in.names().eq(vocabulary.names())));
@@ -146,7 +149,7 @@ impl TextSource {
         })
     }
 
-    /// Names with words that the text encoder never saw, if it knows only those of a small world.
+    /// Names with words that the text encoder was not trained on, if it was trained on few.
     pub(crate) fn unknown_names<'a>(&self, vocabulary: &'a Vocabulary) -> Result<Vec<&'a str>, Error> {
         let (None, Some(file)) = (&self.given, &self.encoder) else {
             return Ok(Vec::new());

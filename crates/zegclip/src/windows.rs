@@ -1,4 +1,4 @@
-//! Sliding windows over an image (SPEC: crop 512, stride 426, the last window shifted back inside the image).
+//! Sliding windows over an image: as published, windows of 512 pixels every 426, the last one shifted back inside the image.
 
 /// A square part of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct Window {
     pub width: usize,
 }
 
-/// Windows that cover an image of `height × width` pixels, row by row. They are `crop` pixels long and wide, or as long
-/// and wide as the image where that is less.
+/// Windows that cover an image of `height × width` pixels, row by row, `stride` pixels apart. Their sides are `crop` pixels, or those
+/// of the image where it is smaller, so all windows of an image have one size.
 pub fn windows(height: usize, width: usize, crop: usize, stride: usize) -> Vec<Window> {
     let starts = |length: usize| -> Vec<usize> {
         let steps = length.saturating_sub(crop).div_ceil(stride.max(1));

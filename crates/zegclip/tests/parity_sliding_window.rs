@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
-use zegclip::{DeviceName, MaskActivation, MaskDecoding, ModelOverrides, SegmenterBuilder, decode};
+use zegclip::{DeviceName, MaskActivation, MaskDecoding, ModelOverrides, Segmenter, decode};
 
 #[cfg(feature = "ndarray")]
 const DEVICES: &[DeviceName] = &[DeviceName::Cpu, DeviceName::NdArray];
@@ -35,11 +35,12 @@ fn parity_sliding_window() {
             .collect();
         for (device, batch) in DEVICES.iter().flat_map(|device| [(*device, 1), (*device, 3)]) {
             println!("windows in batches of {batch} on {device}");
-            let segmenter = SegmenterBuilder::new(case.file("checkpoint"))
+            let segmenter = Segmenter::builder()
+                .weights(case.file("checkpoint"))
                 .model_overrides(overrides.clone())
-                .batch(batch)
+                .window_batch(batch)
                 .device(device)
-                .load()
+                .build()
                 .unwrap_or_else(|error| panic!("{error}"));
             let text: Tensor<2> = Tensor::from_data(
                 TensorData::new(text.values.clone(), text.shape.clone()),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 use zegclip::DeviceName;
+use zegclip::evaluation::Shard;
 
-use super::values::{MethodName, PrecisionName, SettingName, Shard, deserialize_device, parse_device};
+use super::values::{MethodName, PrecisionName, SettingName, deserialize_device, parse_device};
 
 /// Each option may be a key of a TOML: its name with `_` for `-`. Paths in the TOML are relative to its folder.
 #[derive(Debug, Clone, Default, Args, Deserialize)]

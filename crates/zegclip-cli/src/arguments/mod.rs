@@ -17,7 +17,9 @@ pub(crate) use files::{ConvertArguments, DevicesArguments, InspectArguments, Tok
 pub(crate) use generate::{CompletionsArguments, ManArguments};
 pub(crate) use model::{ClassArguments, ModelArguments};
 pub(crate) use program::{Arguments, Command};
-pub(crate) use scenes::{DemoArguments, ScenesArguments};
+#[cfg(feature = "demo")]
+pub(crate) use scenes::DemoArguments;
+pub(crate) use scenes::ScenesArguments;
 pub(crate) use segment::SegmentArguments;
 pub(crate) use training::{DisplayArguments, PretrainArguments, TrainArguments};
-pub(crate) use values::{MethodName, PrecisionName, SettingName, Shard, SplitName};
+pub(crate) use values::{MethodName, PrecisionName, SettingName, SplitName};

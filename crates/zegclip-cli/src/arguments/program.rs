@@ -2,10 +2,12 @@
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "demo")]
+use super::DemoArguments;
 use super::{
-    CompletionsArguments, ConvertArguments, DatasetCommand, DemoArguments, DevicesArguments, EvalArguments,
-    InspectArguments, ManArguments, PretrainArguments, ScenesArguments, ScoreArguments, SegmentArguments,
-    TokenizeArguments, TrainArguments,
+    CompletionsArguments, ConvertArguments, DatasetCommand, DevicesArguments, EvalArguments, InspectArguments,
+    ManArguments, PretrainArguments, ScenesArguments, ScoreArguments, SegmentArguments, TokenizeArguments,
+    TrainArguments,
 };
 
 /// Segment images by class names, and train and evaluate ZegCLIP
@@ -19,6 +21,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the built-in demo model on its own benchmark
+    #[cfg(feature = "demo")]
     Demo(DemoArguments),
     /// Segment images by class names
     Segment(Box<SegmentArguments>),

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use zegclip::DeviceName;
 
-use super::values::{SplitName, parse_device};
+use super::values::SplitName;
+#[cfg(feature = "demo")]
+use super::values::parse_device;
 
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// Folder of the page, the images and the scores
@@ -29,7 +31,7 @@ pub(crate) struct DemoArguments {
     pub(crate) weights: Option<PathBuf>,
     /// Device; the CPU is the fastest for a model as small as the demo model
     #[arg(long, default_value = "cpu", value_parser = parse_device, value_name = "NAME")]
-    pub(crate) device: DeviceName,
+    pub(crate) device: zegclip::DeviceName,
     /// Print one JSON object per split
     #[arg(long)]
     pub(crate) json: bool,

@@ -13,15 +13,6 @@ pub(crate) enum PrecisionName {
     F16,
 }
 
-impl PrecisionName {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-        }
-    }
-}
-
 impl From<PrecisionName> for Precision {
     fn from(name: PrecisionName) -> Self {
         match name {
@@ -73,43 +64,6 @@ impl From<SettingName> for TrainingSetting {
             SettingName::Transductive => Self::Transductive,
             SettingName::Full => Self::Full,
         }
-    }
-}
-
-/// The `number`-th of `of` shards, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shard {
-    pub(crate) number: usize,
-    pub(crate) of: usize,
-}
-
-impl std::str::FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let shard = text.split_once('/').and_then(|(number, of)| {
-            Some(Self {
-                number: number.trim().parse().ok()?,
-                of: of.trim().parse().ok()?,
-            })
-        });
-        match shard {
-            Some(shard) if (1..=shard.of).contains(&shard.number) => Ok(shard),
-            _ => Err("a shard is K/N with K from 1 to N, such as 3/16".to_owned()),
-        }
-    }
-}
-
-impl std::fmt::Display for Shard {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.number, self.of)
-    }
-}
-
-impl<'de> Deserialize<'de> for Shard {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

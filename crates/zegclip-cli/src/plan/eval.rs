@@ -7,7 +7,9 @@ use zegclip::DeviceName;
 use zegclip_foundation::nearest_name;
 
 use super::ModelPlan;
-use crate::arguments::{EvalArguments, SettingName, Shard};
+use zegclip::evaluation::Shard;
+
+use crate::arguments::{EvalArguments, SettingName};
 use crate::failure::Failure;
 use crate::hints;
 

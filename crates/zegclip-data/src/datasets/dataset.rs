@@ -166,6 +166,11 @@ impl Dataset {
         Ok((dataset, matching))
     }
 
+    /// The name of a sample; empty outside the list.
+    pub fn id(&self, index: usize) -> &str {
+        self.samples.get(index).map_or("", |sample| sample.id())
+    }
+
     /// Reads a photo, `[height, width, 3]`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ impl Dataset {
     /// [`DatasetError::OutOfRange`], and those of reading the sample.
     pub fn draw_sample(&self, index: usize, opacity: f32) -> Result<RgbImage, DatasetError> {
         let labels = self.labels(index)?;
-        let title = self.samples().get(index).map_or("", |sample| sample.id());
+        let title = self.id(index);
         let panels = if self.has_images() {
             let (image, labels) = self.load(index)?;
             let colored = blend(&image, &labels, self.vocabulary(), opacity)?;

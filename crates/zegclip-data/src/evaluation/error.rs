@@ -39,13 +39,13 @@ pub enum EvaluationError {
         is: String,
     },
     /// The folder of results has a finished evaluation.
-    #[error("`{}` exists", path.display())]
+    #[error("`{}` already exists", path.display())]
     Finished {
         /// Its JSON.
         path: PathBuf,
     },
     /// Text that is not a shard.
-    #[error("`{text}` is not a shard K/N with K from 1 to N, such as 3/16")]
+    #[error("a shard is K/N with K from 1 to N, such as 3/16")]
     Shard {
         /// The text.
         text: String,

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use super::{EvaluationError, EvaluationState};
 use crate::datasets::DatasetError;
 use crate::metrics::Confusion;
-use crate::{DataError, LabelMap, Prefetch, ThreadFailed, Vocabulary};
+use crate::{DataError, LabelMap, Prefetch, ThreadFailed, Vocabulary, write_label_png};
 
 /// Predictions that wait to be scored.
 const WAITING: usize = 2;
@@ -49,6 +49,20 @@ pub struct Scored<'a> {
     pub prediction: &'a LabelMap,
     /// The counts of all images so far.
     pub total: &'a Confusion,
+}
+
+impl Scored<'_> {
+    /// Writes the prediction as `FOLDER/ID.png`, see [`write_label_png`]; an id may have folders in it.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Data`] if a folder or the file cannot be written.
+    pub fn save_prediction(&self, folder: &Path, id: &str, vocabulary: &Vocabulary) -> Result<(), EvaluationError> {
+        let path = folder.join(format!("{id}.png"));
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
+        }
+        Ok(write_label_png(&path, self.prediction, &vocabulary.palette())?)
+    }
 }
 
 struct Predicted {

@@ -1,66 +1,64 @@
 //! From weight files and options to a [`Segmenter`].
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::FloatDType;
-use serde::{Deserialize, Serialize};
 use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::{
     ModelOverrides, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config,
 };
 use zegclip_weights::WeightFile;
 
-use crate::demo_model::{DEMO_MODEL_NAME, demo_model};
-use crate::segmenter::{Method, Model, Sizes};
+use crate::model::{Model, Sizes};
+use crate::options::{Method, Precision};
+use crate::segmenter::Parts;
 use crate::text::{TextFeatureFile, TextSource};
-use crate::{DeviceName, Error, Segmenter};
+use crate::{DeviceChoice, Error, Segmenter};
 
-/// Type of the numbers that the model computes with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// Single precision.
-    #[default]
-    F32,
-    /// Half precision, on devices that compute in it.
-    F16,
-}
-
-/// Options of loading. Only the weights are needed.
-#[derive(Debug, Clone)]
+/// Options of loading, made by [`Segmenter::builder`]. Only the weights are needed.
+#[derive(Debug, Clone, Default)]
 pub struct SegmenterBuilder {
-    /// `None`: the demo model.
-    weights: Option<PathBuf>,
+    weights: Option<Weights>,
     clip: Option<PathBuf>,
     text_features: Option<PathBuf>,
-    device: DeviceName,
+    device: DeviceChoice,
     precision: Precision,
     overrides: ModelOverrides,
-    batch: usize,
+    window_batch: Option<usize>,
     method: Method,
 }
 
+#[derive(Debug, Clone)]
+enum Weights {
+    File(PathBuf),
+    Memory { name: String, bytes: Cow<'static, [u8]> },
+}
+
 impl SegmenterBuilder {
-    /// Weights of a trained model: a native file or the authors' checkpoint.
-    pub fn new(weights: impl AsRef<Path>) -> Self {
-        Self {
-            weights: Some(weights.as_ref().to_owned()),
-            ..Self::demo()
-        }
+    /// Weights of a trained model: a native file or a checkpoint of the authors' code.
+    #[must_use]
+    pub fn weights(mut self, path: impl AsRef<Path>) -> Self {
+        self.weights = Some(Weights::File(path.as_ref().to_owned()));
+        self
     }
 
-    /// The demo model, which is compiled in; see [`demo_model`].
-    pub fn demo() -> Self {
-        Self {
-            weights: None,
-            clip: None,
-            text_features: None,
-            device: DeviceName::Auto,
-            precision: Precision::F32,
-            overrides: ModelOverrides::default(),
-            batch: 1,
-            method: Method::ZegClip,
-        }
+    /// As [`weights`](Self::weights) with the bytes of a file in memory, such as one that is compiled in. `name` is the model's
+    /// name in messages and results.
+    #[must_use]
+    pub fn weights_in_memory(mut self, name: impl Into<String>, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
+        self.weights = Some(Weights::Memory {
+            name: name.into(),
+            bytes: bytes.into(),
+        });
+        self
+    }
+
+    /// The demo model, which is compiled in; see [`demo_model`](crate::demo_model()).
+    #[cfg(feature = "demo")]
+    #[must_use]
+    pub fn demo(self) -> Self {
+        self.weights_in_memory(crate::DEMO_MODEL_NAME, crate::demo_model())
     }
 
     /// CLIP's own weights, for the text encoder (and the image encoder) that the weights lack.
@@ -77,10 +75,10 @@ impl SegmenterBuilder {
         self
     }
 
-    /// Where to compute; the best device that opens by default.
+    /// Where to compute: a device name, or a device that the application has already. By default the best device that opens.
     #[must_use]
-    pub fn device(mut self, device: DeviceName) -> Self {
-        self.device = device;
+    pub fn device(mut self, device: impl Into<DeviceChoice>) -> Self {
+        self.device = device.into();
         self
     }
 
@@ -91,17 +89,18 @@ impl SegmenterBuilder {
         self
     }
 
-    /// Sizes that the weights cannot tell.
+    /// Sizes that the weights do not state.
     #[must_use]
     pub fn model_overrides(mut self, overrides: ModelOverrides) -> Self {
         self.overrides = overrides;
         self
     }
 
-    /// Windows that go through the model together; 1 by default.
+    /// Windows that go through the model together, at least 1. By default 1, and 8 in
+    /// [`segment_batch`](Segmenter::segment_batch) on a GPU. Activations of a published model take about 50 MB a window.
     #[must_use]
-    pub fn batch(mut self, windows: usize) -> Self {
-        self.batch = windows.max(1);
+    pub fn window_batch(mut self, windows: usize) -> Self {
+        self.window_batch = Some(windows.max(1));
         self
     }
 
@@ -115,18 +114,18 @@ impl SegmenterBuilder {
     /// Loads the model.
     ///
     /// # Errors
-    /// [`Error::Model`] for files, sizes and devices; [`Error::NoF16`]; [`Error::TextFeatureFile`].
-    pub fn load(self) -> Result<Segmenter, Error> {
-        let weights = match &self.weights {
-            Some(path) => WeightFile::open(path)?.stays_mapped(),
-            None => WeightFile::from_bytes(DEMO_MODEL_NAME, demo_model())?,
+    /// [`Error::NoWeights`] if none were named; [`Error::Model`] for files, sizes and devices; [`Error::NoF16`];
+    /// [`Error::TextFeatureFile`].
+    pub fn build(self) -> Result<Segmenter, Error> {
+        let (weights, name) = match self.weights.ok_or(Error::NoWeights)? {
+            Weights::File(path) => (WeightFile::open(&path)?.stays_mapped(), path),
+            Weights::Memory { name, bytes } => (WeightFile::from_bytes(&name, bytes)?, name.into()),
         };
-        let name = self.weights.unwrap_or_else(|| DEMO_MODEL_NAME.into());
         let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
         let clip = clip.map(WeightFile::stays_mapped);
         let metadata = NativeMetadata::read(&weights)?;
         let given = self.text_features.as_deref().map(TextFeatureFile::read).transpose()?;
-        let device = device::open(self.device)?;
+        let device = self.device.open()?;
         let dtype = match self.precision {
             Precision::F32 => FloatDType::F32,
             Precision::F16 if device::supports_f16(&device.device) => FloatDType::F16,
@@ -178,7 +177,15 @@ impl SegmenterBuilder {
             width: sizes.embed_dim,
             weights: name,
         };
-        let segmenter = Segmenter::new(model, sizes, device, dtype, text, vocabulary, self.batch);
-        Ok(segmenter.with_setting(setting))
+        Ok(Segmenter::new(Parts {
+            model,
+            sizes,
+            device,
+            dtype,
+            text,
+            vocabulary,
+            setting,
+            window_batch: self.window_batch,
+        }))
     }
 }

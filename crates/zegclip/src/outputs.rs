@@ -1,0 +1,303 @@
+//! The files of a segmented image: label map, overlay, scores and a description.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde::Serialize;
+use zegclip_data::draw::{DEFAULT_OPACITY, overlay};
+use zegclip_data::{DataError, RgbImage, Vocabulary, encode_png, write_atomically};
+
+use crate::{Error, Segmentation, Segmenter, Timings};
+
+/// A folder of results: for an image `NAME` the files of [`OutputFile`].
+///
+/// ```
+/// use zegclip::{ImageOutputs, OutputFile, RgbImage, Segmenter, Vocabulary};
+///
+/// # #[cfg(feature = "demo")] {
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// let segmenter = Segmenter::demo("cpu")?;
+/// let (image, classes) = (RgbImage::new(48, 32), Vocabulary::from_names("cat, grass")?);
+/// let outputs = ImageOutputs::new(folder);
+/// outputs.prepare(["first"])?;
+/// let result = segmenter.segment(&image, &classes)?;
+/// let report = outputs.write("first", "images/first.jpg", &image, &result, &classes, &segmenter)?;
+/// assert_eq!((report.width, report.height), (48, 32));
+/// assert!(outputs.path("first", OutputFile::Labels).ends_with("first.labels.png"));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageOutputs {
+    folder: PathBuf,
+    overwrite: bool,
+    overlay_opacity: f32,
+}
+
+/// A file of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFile {
+    /// `NAME.labels.png`: the class of every pixel by index, with the class list's palette.
+    Labels,
+    /// `NAME.overlay.png`: the image with its classes in color and a legend.
+    Overlay,
+    /// `NAME.scores.safetensors`: `scores` `[classes, height, width]` of f32 and `labels` `[height, width]` of u16; only where the
+    /// result has scores.
+    Scores,
+    /// `NAME.json`: an [`ImageReport`]. It is written last: where it exists, the other files do.
+    Report,
+}
+
+/// The description of a result, in the order of its JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageReport {
+    /// Path of the image, or `stdin`.
+    pub image: String,
+    /// Columns of the image.
+    pub width: u32,
+    /// Rows of the image.
+    pub height: u32,
+    /// The classes in the order of their list.
+    pub classes: Vec<ClassReport>,
+    /// Fraction of the pixels without class, in `[0, 1]`. The key is `unlabelled_share`.
+    #[serde(rename = "unlabelled_share")]
+    pub unlabeled_fraction: f64,
+    /// The model.
+    pub model: String,
+    /// The device that computed.
+    pub device: String,
+    /// `f32` or `f16`.
+    pub precision: &'static str,
+    /// Windows that covered the image.
+    pub windows: usize,
+    /// How long it took.
+    pub milliseconds: Milliseconds,
+}
+
+/// A class of a result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassReport {
+    /// Its name.
+    pub name: String,
+    /// Its color in overlay and label map: red, green, blue.
+    pub color: [u8; 3],
+    /// The fraction of the image's pixels that it has, in `[0, 1]`. The key is `share`.
+    #[serde(rename = "share")]
+    pub fraction: f64,
+    /// Whether it had pixel labels in training.
+    pub seen: bool,
+}
+
+/// Wall-clock time of the stages in milliseconds, to 0.01.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Milliseconds {
+    /// Resizing and normalization.
+    pub preparation: f64,
+    /// The model.
+    pub model: f64,
+    /// Masks to labels.
+    pub decoding: f64,
+    /// All stages.
+    pub total: f64,
+}
+
+impl ImageOutputs {
+    /// Results in `folder`; existing ones are kept, and overlays have [`DEFAULT_OPACITY`].
+    pub fn new(folder: impl AsRef<Path>) -> Self {
+        Self {
+            folder: folder.as_ref().to_owned(),
+            overwrite: false,
+            overlay_opacity: DEFAULT_OPACITY,
+        }
+    }
+
+    /// Whether [`prepare`](Self::prepare) permits that results exist, which are replaced then.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Opacity of the class colors in overlays, in `[0, 1]`.
+    #[must_use]
+    pub fn overlay_opacity(mut self, opacity: f32) -> Self {
+        self.overlay_opacity = opacity;
+        self
+    }
+
+    /// The path of a file.
+    pub fn path(&self, name: &str, file: OutputFile) -> PathBuf {
+        self.folder.join(format!("{name}.{}", file.suffix()))
+    }
+
+    /// Creates the folder and checks that it has no results of these names.
+    ///
+    /// # Errors
+    /// [`Error::ResultExists`] for the first file that exists, unless results are overwritten; [`Error::Data`] if the folder
+    /// cannot be created.
+    pub fn prepare<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
+        std::fs::create_dir_all(&self.folder).map_err(|source| DataError::Io {
+            action: "create",
+            path: self.folder.clone(),
+            source,
+        })?;
+        if self.overwrite {
+            return Ok(());
+        }
+        for name in names {
+            for file in OutputFile::ALL {
+                let path = self.path(name.as_ref(), file);
+                if path.exists() {
+                    return Err(Error::ResultExists { path });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the files of one image and returns its description. `name` begins the names of the files, `origin` is what the
+    /// description states as the image, `classes` the list that it was segmented with.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if a file cannot be written or image and labels have different sizes.
+    pub fn write(
+        &self,
+        name: &str,
+        origin: &str,
+        image: &RgbImage,
+        result: &Segmentation,
+        classes: &Vocabulary,
+        segmenter: &Segmenter,
+    ) -> Result<ImageReport, Error> {
+        result.save_labels(self.path(name, OutputFile::Labels), classes)?;
+        let picture = encode_png(&overlay(image, result.labels(), classes, self.overlay_opacity)?)?;
+        write_atomically(&self.path(name, OutputFile::Overlay), |file| file.write_all(&picture))?;
+        if let Some(scores) = result.scores() {
+            let bytes = scores_file(scores, result);
+            let path = self.path(name, OutputFile::Scores);
+            write_atomically(&path, |file| file.write_all(&bytes.map_err(std::io::Error::other)?))?;
+        }
+        let report = ImageReport::new(origin, result, classes, segmenter);
+        write_atomically(&self.path(name, OutputFile::Report), |file| {
+            writeln!(file, "{}", serde_json::to_string_pretty(&report)?)
+        })?;
+        Ok(report)
+    }
+}
+
+impl OutputFile {
+    /// All files, in the order in which they are checked.
+    pub const ALL: [Self; 4] = [Self::Labels, Self::Overlay, Self::Report, Self::Scores];
+
+    /// What follows the name of the image and a dot.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Labels => "labels.png",
+            Self::Overlay => "overlay.png",
+            Self::Scores => "scores.safetensors",
+            Self::Report => "json",
+        }
+    }
+}
+
+impl ImageReport {
+    /// Describes a result; see [`ImageOutputs::write`] for the arguments.
+    pub fn new(origin: &str, result: &Segmentation, classes: &Vocabulary, segmenter: &Segmenter) -> Self {
+        let (width, height) = result.labels().dimensions();
+        let fractions = result.class_fractions();
+        let classes = classes.names().zip(classes.palette()).zip(classes.seen().flags());
+        let classes = classes
+            .zip(&fractions)
+            .map(|(((name, color), seen), fraction)| ClassReport {
+                name: name.to_owned(),
+                color,
+                fraction: *fraction,
+                seen,
+            });
+        Self {
+            image: origin.to_owned(),
+            width,
+            height,
+            classes: classes.collect(),
+            unlabeled_fraction: result.unlabeled_fraction(),
+            model: segmenter.model_name(),
+            device: segmenter.device().description.clone(),
+            precision: segmenter.precision().name(),
+            windows: result.windows(),
+            milliseconds: result.timings().into(),
+        }
+    }
+
+    /// The classes that have pixels, the largest first.
+    pub fn found(&self) -> Vec<&ClassReport> {
+        let mut found: Vec<&ClassReport> = self.classes.iter().filter(|class| class.fraction > 0.0).collect();
+        found.sort_by(|a, b| b.fraction.total_cmp(&a.fraction));
+        found
+    }
+}
+
+impl From<Timings> for Milliseconds {
+    fn from(timings: Timings) -> Self {
+        let milliseconds = |time: Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
+        Self {
+            preparation: milliseconds(timings.preparation),
+            model: milliseconds(timings.model),
+            decoding: milliseconds(timings.decoding),
+            total: milliseconds(timings.total()),
+        }
+    }
+}
+
+/// `scores` `[classes, height, width]` and `labels` `[height, width]` as safetensors.
+fn scores_file(scores: &[f32], result: &Segmentation) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let (width, height) = result.labels().dimensions();
+    let size = [height as usize, width as usize];
+    let classes = scores.len() / (size[0] * size[1]).max(1);
+    let scores: Vec<u8> = scores.iter().flat_map(|score| score.to_le_bytes()).collect();
+    let labels = result.labels().as_raw().iter();
+    let labels: Vec<u8> = labels.flat_map(|label| label.to_le_bytes()).collect();
+    let tensors = [
+        (
+            "scores",
+            TensorView::new(Dtype::F32, vec![classes, size[0], size[1]], &scores)?,
+        ),
+        ("labels", TensorView::new(Dtype::U16, size.to_vec(), &labels)?),
+    ];
+    safetensors::serialize(tensors, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn existing_results_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = ImageOutputs::new(folder.path().join("results"));
+        outputs.prepare(["a", "b"]).unwrap();
+        let path = outputs.path("b", OutputFile::Scores);
+        std::fs::write(&path, "").unwrap();
+        let refused = outputs.prepare(["a", "b"]);
+        assert!(
+            matches!(&refused, Err(Error::ResultExists { path: found }) if *found == path),
+            "{refused:?}"
+        );
+        outputs.overwrite(true).prepare(["a", "b"]).unwrap();
+    }
+
+    #[test]
+    fn milliseconds_have_two_decimals() {
+        let timings = Timings {
+            preparation: Duration::from_nanos(1_234_567),
+            model: Duration::from_micros(10),
+            decoding: Duration::ZERO,
+        };
+        let milliseconds = Milliseconds::from(timings);
+        assert_eq!(
+            [milliseconds.preparation, milliseconds.model, milliseconds.total],
+            [1.23, 0.01, 1.24]
+        );
+    }
+}
