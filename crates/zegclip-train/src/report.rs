@@ -108,6 +108,13 @@ pub(crate) fn learning_rate_plot(lines: &[MetricsLine]) -> LinePlot {
     )
 }
 
+/// The body of a page up to the configuration and its defaults, a line for each element.
+#[cfg(test)]
+pub(crate) fn readable(html: &str) -> String {
+    let body = html.split("<body>").nth(1).unwrap_or_default();
+    body.split("<pre>").next().unwrap_or_default().replace("><", ">\n<")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +151,7 @@ mod tests {
         for outside in ["://", "src=", "NaN", "inf", "<script"] {
             assert!(!html.contains(outside), "{outside}");
         }
+        insta::assert_snapshot!(readable(&html));
     }
 
     #[test]

@@ -88,6 +88,7 @@ fn spaced(split: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::readable;
 
     #[test]
     fn losses_and_both_splits_are_drawn() {
@@ -122,6 +123,7 @@ mod tests {
         ] {
             assert!(html.contains(expected), "{expected}: {html}");
         }
+        insta::assert_snapshot!(readable(&html));
     }
 
     #[test]
