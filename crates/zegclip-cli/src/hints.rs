@@ -107,7 +107,7 @@ impl Explain for EvaluationError {
             Self::Data(error) => error.hint(),
             Self::Thread(error) => error.hint(),
             Self::StateFile { .. } => some("start again with `--overwrite`"),
-            Self::ForeignState { .. } => some(
+            Self::StateMismatch { .. } => some(
                 "resume with the options of that evaluation, choose another folder with `--output`, or start again with \
                  `--overwrite`",
             ),

@@ -29,7 +29,7 @@ fn real_data_is_sound() {
     let outcome = check(&voc(), &["--split", "train_aug", "--setting", "inductive"]);
     outcome.check(0, &[]);
     for words in [
-        "label files, no photos",
+        "label files, no images",
         "pottedplant",
         "in training ignored",
         "nothing is wrong",
@@ -75,7 +75,7 @@ fn what_is_broken_is_found() {
     let cases: [(Break, &str); 9] = [
         (
             |farm| std::fs::remove_file(farm.path("photos/b.png")).expect("removed"),
-            "`b`: no photo",
+            "`b`: no image",
         ),
         (
             |farm| std::fs::remove_file(farm.path("masks/b.png")).expect("removed"),
@@ -85,14 +85,14 @@ fn what_is_broken_is_found() {
             |farm| farm.write("val.txt", "a\nb\nnowhere\nc"),
             "`nowhere`: no label file",
         ),
-        (|farm| farm.write("val.txt", "a\nb\na"), "`a`: stands twice in"),
+        (|farm| farm.write("val.txt", "a\nb\na"), "`a`: occurs twice in"),
         (
             |farm| farm.write("photos/b.png", "<html>"),
-            "photos/b.png` is not an image that can be read but text",
+            "photos/b.png` is not a PNG, JPEG, WebP, BMP, TIFF or GIF image but text",
         ),
         (
             |farm| farm.mask("b", 30, 40, |_, _| 7),
-            "the photo is 40×30, its labels 30×40",
+            "the image is 40×30, its labels 30×40",
         ),
         (
             |farm| farm.mask("b", 40, 30, |x, _| if x < 2 { 8 } else { 7 }),
@@ -147,7 +147,7 @@ fn a_data_set_that_cannot_be_opened_is_one_message() {
         .check(1, &["farm.toml`: unknown key `unseeen` (did you mean `unseen`?)"]);
     with(&FARM.replace("images =", "image ="))
         .check(1, &["`splits.val`", "unknown key `image` (did you mean `images`?)"]);
-    with(&FARM.replace("[\"cow\",", "[\"cow\", \"Cow\",")).check(1, &["names class 1 and class 2"]);
+    with(&FARM.replace("[\"cow\",", "[\"cow\", \"Cow\",")).check(1, &["names both class 1 and class 2"]);
     farm.write("val.txt", "\n \n");
     with(FARM).check(1, &["the list `", "val.txt` names no image"]);
     check(&farm.toml(), &["--split", "vla"]).check(1, &["has no split `vla` (did you mean `val`?)"]);

@@ -268,7 +268,7 @@ fn bad_data_is_one_message_with_the_file() {
         ),
         (
             |farm| farm.write("photos/b.png", "<html>"),
-            &["photos/b.png` is not an image that can be read but text"],
+            &["photos/b.png` is not a PNG, JPEG, WebP, BMP, TIFF or GIF image but text"],
         ),
         (
             |farm| {
@@ -299,7 +299,7 @@ fn bad_data_is_one_message_with_the_file() {
 
     bench
         .eval(&program::data::voc(), "voc", &[])
-        .check(1, &["has no photo", "label files only"]);
+        .check(1, &["has no image", "label files only"]);
     bench
         .eval(&coco(), "x", &["--shard", "0/3"])
         .check(2, &["K from 1 to N"]);

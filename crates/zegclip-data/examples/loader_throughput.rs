@@ -4,7 +4,7 @@
 //! loader_throughput [DATASET [SPLIT]] [--threads N] [--batches N]
 //! ```
 //!
-//! Without a data set, 48 photos of 500 × 375 are made of those in the folder `ZEGCLIP_PHOTOS` (default:
+//! Without a data set, 48 images of 500 × 375 are made of those in the folder `ZEGCLIP_PHOTOS` (default:
 //! `assets/photos`) and written as JPEG, with labels of six classes.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let spec = match positional.first() {
         Some(spec) => DatasetSpec::parse(spec)?,
-        None => made_photos(folder.path())?,
+        None => made_images(folder.path())?,
     };
     let split = positional.get(1).map_or_else(|| spec.training_split(), String::as_str);
     let training_set = Arc::new(spec.open(split)?.into_training(TrainingSetting::Full)?);
@@ -94,12 +94,12 @@ fn stages(training_set: &zegclip_data::datasets::TrainingSet) -> Result<(), Box<
     Ok(())
 }
 
-fn made_photos(folder: &Path) -> Result<DatasetSpec, Box<dyn Error>> {
+fn made_images(folder: &Path) -> Result<DatasetSpec, Box<dyn Error>> {
     const SIZE: (u32, u32) = (500, 375);
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/photos");
-    let photos = PathBuf::from(std::env::var_os("ZEGCLIP_PHOTOS").unwrap_or(default.into()));
+    let images = PathBuf::from(std::env::var_os("ZEGCLIP_PHOTOS").unwrap_or(default.into()));
     let mut sources = Vec::new();
-    for entry in std::fs::read_dir(&photos)? {
+    for entry in std::fs::read_dir(&images)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "jpg") {
             sources.push(read_image(&path, &ImageLimits::default())?);
@@ -110,9 +110,9 @@ fn made_photos(folder: &Path) -> Result<DatasetSpec, Box<dyn Error>> {
         let shift = 5 * number as u32 % 40;
         let part =
             image::imageops::crop_imm(source, shift, shift, source.width() - 40, source.height() - 40).to_image();
-        let photo = resize_bilinear(&part, SIZE.0, SIZE.1);
+        let image = resize_bilinear(&part, SIZE.0, SIZE.1);
         let mut file = std::fs::File::create(folder.join(format!("{number}.jpg")))?;
-        JpegEncoder::new_with_quality(&mut file, 90).encode_image(&photo)?;
+        JpegEncoder::new_with_quality(&mut file, 90).encode_image(&image)?;
         let labels = LabelMap::from_fn(SIZE.0, SIZE.1, |x, y| ClassIndex::new((x / 170 + 3 * (y / 190)) as u16));
         write_label_png(&folder.join(format!("{number}.png")), &labels, &palette)?;
     }

@@ -1,4 +1,4 @@
-//! The one error type of this crate: a variant a cause, each message naming the file or argument and what to do.
+//! The error type of images, labels and class lists: one variant per cause, each naming the file or argument.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ pub enum DataError {
     /// A file or folder could not be opened, read or created.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
-        /// What was tried: `read`, `write`, `create` …
+        /// The operation: `read`, `write`, `create` …
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum DataError {
     },
 
     /// A text file that is not UTF-8.
-    #[error("`{}` is not UTF-8 text; save it as UTF-8", path.display())]
+    #[error("`{}` is not UTF-8 text", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum DataError {
         message: String,
     },
 
-    /// A key that nothing reads; most likely misspelled.
+    /// A key that is not read, most likely misspelled.
     #[error("{origin}: unknown key `{key}`{hint}")]
     UnknownKey {
         /// Where the key stands.
@@ -74,14 +74,14 @@ pub enum DataError {
     },
 
     /// A class list without any class.
-    #[error("{origin} names no class; give at least one, as in `cat, dog, grass`")]
+    #[error("{origin} names no class")]
     NoClasses {
         /// Where the list comes from.
         origin: String,
     },
 
     /// An entry of a class list, or a synonym in it, that is empty.
-    #[error("{origin}: the name of class {position} is empty; remove a separator or add the name")]
+    #[error("{origin}: the name of class {position} is empty")]
     EmptyClassName {
         /// Where the list comes from.
         origin: String,
@@ -89,8 +89,8 @@ pub enum DataError {
         position: usize,
     },
 
-    /// A name that stands twice in a class list, as a name or a synonym. Letter case makes no difference to CLIP.
-    #[error("{origin}: `{name}` names class {first} and class {second}; remove one of them")]
+    /// A name that occurs twice in a class list, as a name or a synonym. CLIP ignores letter case.
+    #[error("{origin}: `{name}` names both class {first} and class {second}")]
     DuplicateClass {
         /// Where the list comes from.
         origin: String,
@@ -126,7 +126,7 @@ pub enum DataError {
     },
 
     /// A vocabulary that is neither built in nor a file.
-    #[error("there is no vocabulary `{name}`{hint}; built in are {known}, else give the path of a file")]
+    #[error("there is no built-in vocabulary or file `{name}`{hint}; built in are {known}")]
     UnknownVocabulary {
         /// What was asked for.
         name: String,
@@ -136,8 +136,8 @@ pub enum DataError {
         known: String,
     },
 
-    /// A prompt template without the place for the class name.
-    #[error("{origin}: the template `{template}` needs exactly one `{{}}`, where the class name goes")]
+    /// A prompt template without exactly one `{}`, the place of the class name.
+    #[error("{origin}: the template `{template}` does not contain exactly one `{{}}`, the place of the class name")]
     Template {
         /// Where the template stands.
         origin: String,
@@ -145,18 +145,18 @@ pub enum DataError {
         template: String,
     },
 
-    /// A palette that has not one colour for each class.
-    #[error("{origin}: the palette has {colors} colours for {classes} classes")]
+    /// A palette of another length than the class list.
+    #[error("{origin}: the palette has {colors} colors for {classes} classes")]
     PaletteLength {
         /// Where the palette stands.
         origin: String,
-        /// Colours given.
+        /// Colors given.
         colors: usize,
         /// Classes in the list.
         classes: usize,
     },
 
-    /// A `.npy` file that is damaged, or holds something other than a matrix of floating-point numbers.
+    /// A `.npy` file that is damaged, or contains something other than a matrix of floating-point numbers.
     #[error("{origin} is not a usable .npy file: {problem}")]
     Npy {
         /// The file.
@@ -175,7 +175,7 @@ pub enum DataError {
     },
 
     /// An image above the limits for untrusted files; see [`ImageLimits`](crate::ImageLimits).
-    #[error("{origin} is too large: {size}, where at most {limit} are allowed; make it smaller")]
+    #[error("{origin} is too large: {size}, where at most {limit} are allowed")]
     ImageTooLarge {
         /// The image.
         origin: String,
@@ -185,8 +185,8 @@ pub enum DataError {
         limit: String,
     },
 
-    /// Content that is no image, whatever the file's name says.
-    #[error("{origin} is not an image that can be read but {found}; PNG, JPEG, WebP, BMP, TIFF and GIF can")]
+    /// Content of no supported image format, independent of the file's name.
+    #[error("{origin} is not a PNG, JPEG, WebP, BMP, TIFF or GIF image but {found}")]
     ImageFormat {
         /// The file.
         origin: String,
@@ -203,7 +203,7 @@ pub enum DataError {
         problem: String,
     },
 
-    /// A label file from which class numbers cannot be told.
+    /// A label file without usable class numbers.
     #[error("{origin} is not a usable label file: {problem}")]
     LabelFile {
         /// The file.
@@ -212,9 +212,9 @@ pub enum DataError {
         problem: String,
     },
 
-    /// A prediction that does not lie on its labels.
+    /// A prediction of another size than its labels.
     #[error(
-        "the prediction has {}×{} pixels, its labels {}×{}; they must be of the same size",
+        "the prediction has {}×{} pixels, its labels {}×{}",
         prediction.0, prediction.1, labels.0, labels.1
     )]
     PredictionSize {
@@ -224,7 +224,7 @@ pub enum DataError {
         prediction: (u32, u32),
     },
 
-    /// Confusions of different things.
+    /// Confusions of different evaluations.
     #[error("these confusions cannot be added: {problem}")]
     Merge {
         /// In what they differ.
@@ -240,19 +240,19 @@ pub enum DataError {
         problem: String,
     },
 
-    /// Labels that do not lie on their photo.
+    /// Labels of another size than their image.
     #[error(
-        "the photo has {}×{} pixels, its labels {}×{}; they must be of the same size",
-        photo.0, photo.1, labels.0, labels.1
+        "the image has {}×{} pixels, its labels {}×{}",
+        image.0, image.1, labels.0, labels.1
     )]
     OverlaySize {
-        /// Width and height of the photo.
-        photo: (u32, u32),
+        /// Width and height of the image.
+        image: (u32, u32),
         /// Width and height of the labels.
         labels: (u32, u32),
     },
 
-    /// A setting of the training pipeline that no training can mean.
+    /// A setting of the training pipeline out of range.
     #[error("the setting `{name}` of the training pipeline must be {expected}")]
     Setting {
         /// The setting.

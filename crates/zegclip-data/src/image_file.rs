@@ -1,7 +1,7 @@
-//! Photos: any common format to 8-bit RGB, under limits, as OpenCV's `IMREAD_COLOR` would read it.
+//! Images: any common format to 8-bit RGB, under limits, as OpenCV's `IMREAD_COLOR` would read it.
 //!
 //! The format is found by content. EXIF orientation is applied (JPEG, PNG, WebP, TIFF); of an animation the first
-//! frame counts; grey is repeated, alpha dropped, 16 bits cut to the upper 8. Colour profiles are not applied.
+//! frame counts; gray is repeated, alpha dropped, 16 bits cut to the upper 8. Color profiles are not applied.
 
 use std::{
     io::{Cursor, Read},
@@ -14,7 +14,7 @@ use zegclip_codecs::jpeg::{JpegDecoder, RgbPixels};
 
 use crate::DataError;
 
-/// What a photo may be at most, checked before memory is taken.
+/// What an image may be at most, checked before memory is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageLimits {
     /// Columns and rows.
@@ -78,7 +78,7 @@ impl ImageLimits {
     }
 }
 
-/// Reads a photo, `[height, width, 3]`.
+/// Reads an image, `[height, width, 3]`.
 ///
 /// # Errors
 /// [`DataError::Io`], and those of [`decode_image`].
@@ -86,7 +86,7 @@ pub fn read_image(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataErr
     decode_image(&read_bytes(path, limits)?, &origin(path), limits)
 }
 
-/// Decodes a photo, `[height, width, 3]`; `origin` names it in errors.
+/// Decodes an image, `[height, width, 3]`; `origin` names it in errors.
 ///
 /// # Errors
 /// [`DataError::ImageFormat`] if the content is of no known format, [`DataError::ImageEmpty`],
@@ -128,7 +128,7 @@ pub fn decode_rgba_image(bytes: &[u8], origin: &str, limits: &ImageLimits) -> Re
     Ok(image.into_rgba8())
 }
 
-/// `(width, height)` of a photo after orientation, without decoding its pixels.
+/// `(width, height)` of an image after orientation, without decoding its pixels.
 ///
 /// # Errors
 /// As [`read_image`], as far as the header tells.

@@ -1,4 +1,4 @@
-//! Label maps: which class every pixel has, or that nobody knows.
+//! Label maps: the class of every pixel, or that it is ignored.
 
 use crate::DataError;
 
@@ -11,7 +11,7 @@ impl ClassIndex {
     /// The longest class list: one value of `u16` is kept for ignored pixels.
     pub const MAX_CLASSES: usize = u16::MAX as usize;
 
-    /// The class at `index`, or `None` for [`LabelMap::IGNORE`], which is no class.
+    /// The class at `index`, or `None` for [`LabelMap::IGNORE`], which is not a class.
     pub const fn new(index: u16) -> Option<Self> {
         if index == LabelMap::IGNORE {
             None

@@ -16,21 +16,21 @@ pub enum LabelDepth {
     /// At most 8 bits a pixel: every public benchmark. 16 bits are refused, since they are most often instance ids.
     #[default]
     Eight,
-    /// 16-bit grey too: what [`write_label_png`] makes for lists of more than 256 classes.
+    /// 16-bit gray too: what [`write_label_png`] makes for lists of more than 256 classes.
     Sixteen,
 }
 
 /// The value of ignored pixels in files of 8 bits.
 const IGNORED_8: u16 = 255;
-/// VOC's colour for ignored pixels.
+/// VOC's color for ignored pixels.
 const IGNORED_COLOR: Color = [224, 224, 192];
 const PALETTE_LENGTH: usize = 256;
 
-/// Reads a label file: 8-bit grey, or a palette of 1, 2, 4 or 8 bits by index.
+/// Reads a label file: 8-bit gray, or a palette of 1, 2, 4 or 8 bits by index.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::ImageEmpty`], [`DataError::ImageTooLarge`]; [`DataError::LabelFile`] for what is no
-/// PNG, is damaged, or is in colour or too deep, so that the labels cannot be told.
+/// PNG, is damaged, or is in color or too deep, so that it contains no usable labels.
 pub fn read_label_png(path: &Path, limits: &ImageLimits, depth: LabelDepth) -> Result<RawLabels, DataError> {
     let bytes = crate::image_file::read_bytes(path, limits)?;
     decode_label_png(&bytes, &format!("`{}`", path.display()), limits, depth)
@@ -67,7 +67,7 @@ pub fn decode_label_png(
         (ColorType::Grayscale, BitDepth::Sixteen) if depth == LabelDepth::Sixteen => 16,
         (ColorType::Grayscale, BitDepth::Sixteen) => {
             return Err(error(
-                "it has 16 bits a pixel, which are instance ids more often than classes; save classes as 8-bit grey or \
+                "it has 16 bits a pixel, which are instance ids more often than classes; save classes as 8-bit gray or \
                  palette PNG"
                     .to_owned(),
             ));
@@ -77,10 +77,10 @@ pub fn decode_label_png(
             let color = match color {
                 ColorType::Rgb => "RGB",
                 ColorType::Rgba => "RGB with alpha",
-                _ => "grey with alpha",
+                _ => "gray with alpha",
             };
             return Err(error(format!(
-                "it is {color}, in which class numbers are lost; use the original palette or 8-bit grey PNG"
+                "it is {color}, in which class numbers are lost; use the original palette or 8-bit gray PNG"
             )));
         }
     };
@@ -110,14 +110,14 @@ fn unpack(row: &[u8], bits: u8) -> Box<dyn Iterator<Item = u16> + '_> {
     }
 }
 
-/// Writes labels as PNG, whole or not at all: an index is the class's position, `palette` has a colour for each class.
+/// Writes labels as PNG, whole or not at all: an index is the class's position, `palette` has a color for each class.
 ///
 /// Up to 255 classes it is a palette PNG of 8 bits in which ignored pixels are 255, and so it is for 256 classes if no
-/// pixel is ignored. Longer lists do not fit: they are written as 16-bit grey without colours, ignored pixels 65,535.
+/// pixel is ignored. Longer lists do not fit: they are written as 16-bit gray without colors, ignored pixels 65,535.
 /// [`output_encoding`] reads either back.
 ///
 /// # Errors
-/// [`DataError::Io`], and [`DataError::ClassOutOfRange`] for a label without colour.
+/// [`DataError::Io`], and [`DataError::ClassOutOfRange`] for a label without color.
 pub fn write_label_png(path: &Path, labels: &LabelMap, palette: &[Color]) -> Result<(), DataError> {
     let bytes = encode_label_png(labels, palette)?;
     write_atomically(path, |file| file.write_all(&bytes))
@@ -126,7 +126,7 @@ pub fn write_label_png(path: &Path, labels: &LabelMap, palette: &[Color]) -> Res
 /// As [`write_label_png`], to memory.
 ///
 /// # Errors
-/// [`DataError::ClassOutOfRange`] for a label without colour.
+/// [`DataError::ClassOutOfRange`] for a label without color.
 pub fn encode_label_png(labels: &LabelMap, palette: &[Color]) -> Result<Vec<u8>, DataError> {
     let classes = palette.len();
     if let Some(class) = labels
@@ -233,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_label_without_colour_is_refused() {
+    fn a_label_without_color_is_refused() {
         let labels = LabelMap::from_raw(1, 1, vec![2]).unwrap();
         let error = encode_label_png(&labels, &[[0; 3]; 2]).unwrap_err();
         assert_eq!(error.to_string(), "class 2 is not in a list of 2 classes (0 to 1)");
     }
 
     #[test]
-    fn palettes_and_grey_of_any_depth_are_read_by_index() {
+    fn palettes_and_gray_of_any_depth_are_read_by_index() {
         use BitDepth::{Eight, Four, One, Two};
         let check = |color, depth, data: &[u8], expected: &[u16]| {
             let bytes = png(color, depth, expected.len() as u32, data);
@@ -263,7 +263,7 @@ mod tests {
             "{rgb}"
         );
         assert!(problem(ColorType::Rgba, BitDepth::Eight, &[0; 4]).contains("RGB with alpha"));
-        assert!(problem(ColorType::GrayscaleAlpha, BitDepth::Eight, &[0; 2]).contains("grey with alpha"));
+        assert!(problem(ColorType::GrayscaleAlpha, BitDepth::Eight, &[0; 2]).contains("gray with alpha"));
         assert!(problem(ColorType::Grayscale, BitDepth::Sixteen, &[0; 2]).contains("16 bits a pixel"));
         assert!(
             decode(b"\xFF\xD8\xFF\xE0")

@@ -6,7 +6,7 @@
 //!   palette, templates, seen and unseen classes.
 //! - **label map**: a [`LabelMap`] `[height, width]` of class indices, some pixels of which are *ignored*. Offsets and
 //!   ignore values of label files (`255`, `0 = background`) exist only where a file is decoded ([`LabelEncoding`]).
-//! - **photo**: an [`RgbImage`] of 8 bits a channel, `[height, width, 3]`.
+//! - **image**: an [`RgbImage`] of 8 bits a channel, `[height, width, 3]`.
 //!
 //! ```
 //! use zegclip_data::{ClassIndex, LabelMap, SeenClasses};
@@ -26,6 +26,7 @@ pub mod datasets;
 pub mod draw;
 mod error;
 pub mod evaluation;
+mod image_encoding;
 mod image_file;
 mod label_encoding;
 mod label_map;
@@ -34,7 +35,6 @@ mod loader;
 pub mod metrics;
 mod npy;
 pub mod palette;
-mod photo_png;
 mod prefetch;
 mod resize;
 mod seen_classes;
@@ -47,16 +47,16 @@ mod vocabulary;
 pub use atomic_file::write_atomically;
 pub use error::DataError;
 pub use image::RgbImage;
+pub use image_encoding::{encode_jpeg, encode_png};
 pub use image_file::{ImageLimits, decode_image, decode_rgba_image, read_image, read_image_size, read_rgba_image};
 pub use label_encoding::{DecodedLabels, LabelEncoding, RawLabels, UnknownValue};
 pub use label_map::{ClassIndex, LabelMap};
 pub use label_png::{LabelDepth, decode_label_png, encode_label_png, output_encoding, read_label_png, write_label_png};
 pub use loader::{Batch, Loader, LoaderSettings};
 pub use npy::read_npy;
-pub use photo_png::{encode_jpeg, encode_png};
 pub use prefetch::{Prefetch, ThreadFailed};
 pub use resize::{
-    IMAGENET_MEAN, IMAGENET_STD, TEST_SHORT_SIDE, normalise, normalise_with, resize_bilinear, resize_labels_nearest,
+    IMAGENET_MEAN, IMAGENET_STD, TEST_SHORT_SIDE, normalize, normalize_with, resize_bilinear, resize_labels_nearest,
     test_size,
 };
 pub use seen_classes::SeenClasses;

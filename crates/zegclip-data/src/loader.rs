@@ -44,7 +44,7 @@ impl Default for LoaderSettings {
 pub struct Batch {
     /// Which iteration it is for.
     pub iteration: u64,
-    /// Normalised photos, `[batch, 3, size, size]`.
+    /// Normalized images, `[batch, 3, size, size]`.
     pub images: Vec<f32>,
     /// Labels as [`TrainingLabels::as_raw`](crate::TrainingLabels::as_raw) writes them, `[batch, size, size]`.
     pub labels: Vec<u16>,

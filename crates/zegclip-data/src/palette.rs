@@ -1,30 +1,30 @@
-//! Well separated colours for class lists that bring none.
+//! Well separated colors for class lists that bring none.
 
 use std::sync::OnceLock;
 
-/// An sRGB colour.
+/// An sRGB color.
 pub type Color = [u8; 3];
 
-/// Colours that are chosen so that each is as far from all earlier ones as can be.
+/// Colors that are chosen so that each is as far from all earlier ones as can be.
 const SEPARATED: usize = 256;
-/// Lightness in OKLab: darker colours read as black beside a photo, lighter ones as white.
+/// Lightness in OKLab: darker colors read as black beside an image, lighter ones as white.
 const LIGHTNESS: std::ops::RangeInclusive<f32> = 0.45..=0.90;
-/// Chroma in OKLab: below it colours read as grey, of which photos are full.
+/// Chroma in OKLab: below it colors read as gray, of which images are full.
 const MIN_CHROMA: f32 = 0.08;
 /// Where the list begins: a clear blue.
 const FIRST: Color = [51, 119, 238];
 
-/// The colour of the class at `index`, which does not depend on the length of the list.
+/// The color of the class at `index`, which does not depend on the length of the list.
 ///
-/// The first 256 are the farthest-first order of sRGB colours in OKLab (Ottosson 2020), where Euclidean distance is
-/// about how different two colours look; later ones walk the hue circle by the golden angle and may resemble others.
+/// The first 256 are the farthest-first order of sRGB colors in OKLab (Ottosson 2020), where Euclidean distance is
+/// about how different two colors look; later ones walk the hue circle by the golden angle and may resemble others.
 pub fn distinct_color(index: usize) -> Color {
     static COLORS: OnceLock<Vec<Color>> = OnceLock::new();
     let separated = COLORS.get_or_init(separated);
     separated.get(index).copied().unwrap_or_else(|| golden_angle(index))
 }
 
-/// The first `count` colours of [`distinct_color`].
+/// The first `count` colors of [`distinct_color`].
 pub fn distinct_palette(count: usize) -> Vec<Color> {
     (0..count).map(distinct_color).collect()
 }
@@ -62,7 +62,7 @@ fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// OKLab lightness, green–red and blue–yellow of an sRGB colour.
+/// OKLab lightness, green–red and blue–yellow of an sRGB color.
 pub(crate) fn oklab(color: Color) -> [f32; 3] {
     let [red, green, blue] = color.map(|value| {
         let value = f32::from(value) / 255.0;

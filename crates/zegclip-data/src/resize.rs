@@ -1,18 +1,18 @@
-//! From a photo to what the image encoder sees: resize, then normalise.
+//! From an image to what the image encoder sees: resize, then normalize.
 
 use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::LabelMap;
 
-/// The short side of a photo at test time in the published configurations.
+/// The short side of an image at test time in the published configurations.
 pub const TEST_SHORT_SIDE: u32 = 512;
-/// Mean of ImageNet's red, green and blue, on 0 to 255: what the release normalises with (not CLIP's own values).
+/// Mean of ImageNet's red, green and blue, on 0 to 255: what the release normalizes with (not CLIP's own values).
 pub const IMAGENET_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
 /// Standard deviation of ImageNet's red, green and blue, on 0 to 255.
 pub const IMAGENET_STD: [f32; 3] = [58.395, 57.12, 57.375];
 
-/// The size `(width, height)` of a photo at test time: its short side becomes `short_side`, the aspect ratio stays,
+/// The size `(width, height)` of an image at test time: its short side becomes `short_side`, the aspect ratio stays,
 /// however long the other side gets: an image one pixel high needs [`ImageLimits::check`](crate::ImageLimits::check)
 /// on the result.
 ///
@@ -32,31 +32,31 @@ pub fn test_size(width: u32, height: u32, short_side: u32) -> (u32, u32) {
 /// Bits of a weight in OpenCV's fixed-point interpolation.
 const WEIGHT_BITS: u32 = 11;
 const WEIGHT_ONE: f32 = (1 << WEIGHT_BITS) as f32;
-/// Output rows that one task makes: neighbours share their source rows.
+/// Output rows that one task makes: neighbors share their source rows.
 const ROWS_PER_TASK: usize = 32;
 const CHANNELS: usize = 3;
 
 /// Resizes bilinearly to `width × height`, bit for bit as OpenCV's `resize` with `INTER_LINEAR` on 8 bits: pixel
-/// centres at ½, borders repeated, no smoothing when the photo shrinks, weights of 11 bits.
+/// centers at ½, borders repeated, no smoothing when the image shrinks, weights of 11 bits.
 ///
-/// A photo without pixels gives a black one.
-pub fn resize_bilinear(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
-    if photo.dimensions() == (width, height) {
-        return photo.clone();
+/// An image without pixels gives a black one.
+pub fn resize_bilinear(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+    if image.dimensions() == (width, height) {
+        return image.clone();
     }
     let mut resized = RgbImage::new(width, height);
     let row_length = width as usize * CHANNELS;
-    if photo.is_empty() || row_length == 0 {
+    if image.is_empty() || row_length == 0 {
         return resized;
     }
-    let columns = taps(photo.width(), width)
+    let columns = taps(image.width(), width)
         .into_iter()
         .map(Tap::clamped)
         .collect::<Vec<_>>();
-    let rows = taps(photo.height(), height);
-    let source = photo
+    let rows = taps(image.height(), height);
+    let source = image
         .as_raw()
-        .chunks_exact(photo.width() as usize * CHANNELS)
+        .chunks_exact(image.width() as usize * CHANNELS)
         .collect::<Vec<_>>();
     let tasks = resized
         .par_chunks_mut(row_length * ROWS_PER_TASK)
@@ -65,7 +65,7 @@ pub fn resize_bilinear(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
     resized
 }
 
-/// Fills consecutive output rows, `output` `[rows, columns, 3]`, from the source rows of the photo.
+/// Fills consecutive output rows, `output` `[rows, columns, 3]`, from the source rows of the image.
 pub(crate) fn interpolate(output: &mut [u8], rows: &[Tap], columns: &[Tap], source: &[&[u8]]) {
     let row_length = columns.len() * CHANNELS;
     let mut upper = Stretched::new(row_length);
@@ -85,13 +85,13 @@ pub(crate) fn interpolate(output: &mut [u8], rows: &[Tap], columns: &[Tap], sour
     }
 }
 
-/// Where an output position reads: two neighbouring source positions and their weights, which sum to 2¹¹ ± 1.
+/// Where an output position reads: two neighboring source positions and their weights, which sum to 2¹¹ ± 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Tap {
     first: usize,
     second: usize,
     weights: [i32; 2],
-    /// Whether the centre lies beyond the centre of the first or last source pixel.
+    /// Whether the center lies beyond the center of the first or last source pixel.
     outside: bool,
 }
 
@@ -182,14 +182,14 @@ pub fn resize_labels_nearest(labels: &LabelMap, width: u32, height: u32) -> Labe
 }
 
 /// `(x − mean) / std` of each channel with ImageNet's numbers, `[3, height, width]`.
-pub fn normalise(photo: &RgbImage) -> Vec<f32> {
-    normalise_with(photo, IMAGENET_MEAN, IMAGENET_STD)
+pub fn normalize(image: &RgbImage) -> Vec<f32> {
+    normalize_with(image, IMAGENET_MEAN, IMAGENET_STD)
 }
 
 /// `(x − mean) / std` of each channel, `[3, height, width]`; mean and std on 0 to 255.
-pub fn normalise_with(photo: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
-    let (pixels, _) = photo.as_raw().as_chunks::<CHANNELS>();
-    let mut normalised = Vec::with_capacity(photo.as_raw().len());
+pub fn normalize_with(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+    let (pixels, _) = image.as_raw().as_chunks::<CHANNELS>();
+    let mut normalized = Vec::with_capacity(image.as_raw().len());
     for ((channel, mean), std) in (0..CHANNELS).zip(mean).zip(std) {
         // Multiplied by the rounded inverse, as mmcv does.
         let inverse = (1.0 / f64::from(std)) as f32;
@@ -200,7 +200,7 @@ pub fn normalise_with(photo: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f3
                 .and_then(|&value| values.get(usize::from(value)))
                 .copied()
         };
-        normalised.extend(pixels.iter().filter_map(value));
+        normalized.extend(pixels.iter().filter_map(value));
     }
-    normalised
+    normalized
 }

@@ -80,7 +80,7 @@ impl TrainingLabels {
     /// How [`Self::as_raw`] writes a pixel of an unseen class.
     pub const UNSEEN: u16 = LabelMap::IGNORE - 1;
 
-    /// Forgets what `setting` may not know. Takes the labels, so that nobody is left with them.
+    /// Discards what `setting` may not know. It consumes the labels, so that the original ones are no longer accessible.
     ///
     /// # Errors
     /// [`DataError::ClassOutOfRange`] for a label that is not in the list of `seen`.

@@ -4,14 +4,14 @@ mod common;
 
 use std::path::Path;
 
-use common::{coco, copy, grey_png, voc, write};
+use common::{coco, copy, gray_png, voc, write};
 use zegclip_data::TrainingSetting;
 use zegclip_data::dataset_check::{CheckOptions, CheckReport, Finding, check};
 use zegclip_data::datasets::DatasetSpec;
 
 const IDS: [&str; 4] = ["000000000885", "000000001993", "000000002473", "000000006818"];
 
-fn photo(id: &str) -> String {
+fn image(id: &str) -> String {
     format!("images/val2017/{id}.jpg")
 }
 
@@ -27,11 +27,11 @@ fn report(spec: &str, root: &Path, split: &str, options: CheckOptions) -> CheckR
     )
 }
 
-/// The findings in a copy of four photos of COCO to which something was done.
+/// The findings in a copy of four images of COCO to which something was done.
 fn findings_after(change: impl Fn(&Path)) -> Vec<(String, Finding)> {
     let folder = tempfile::tempdir().unwrap();
     for id in IDS {
-        copy(&coco(), folder.path(), &photo(id));
+        copy(&coco(), folder.path(), &image(id));
         copy(&coco(), folder.path(), &labels(id));
     }
     change(folder.path());
@@ -67,8 +67,8 @@ fn every_breakage_is_found() {
     const ID: &str = IDS[1];
     let cases: [(&str, Change, Expected); 12] = [
         (
-            "photo removed",
-            |root| std::fs::remove_file(root.join(photo(ID))).unwrap(),
+            "image removed",
+            |root| std::fs::remove_file(root.join(image(ID))).unwrap(),
             |finding| matches!(finding, Finding::MissingImage { expected } if expected.contains("images/val2017")),
         ),
         (
@@ -77,10 +77,10 @@ fn every_breakage_is_found() {
             |finding| matches!(finding, Finding::MissingLabels { expected } if expected.contains("_labelTrainIds.png")),
         ),
         (
-            "photo cut off",
+            "image cut off",
             |root| {
-                let bytes = std::fs::read(root.join(photo(ID))).unwrap();
-                write(root, &photo(ID), &bytes[..bytes.len() / 2]);
+                let bytes = std::fs::read(root.join(image(ID))).unwrap();
+                write(root, &image(ID), &bytes[..bytes.len() / 2]);
             },
             |finding| matches!(finding, Finding::UnreadableImage { problem } if problem.contains(ID)),
         ),
@@ -93,13 +93,13 @@ fn every_breakage_is_found() {
             |finding| matches!(finding, Finding::UnreadableLabels { problem } if problem.contains(ID)),
         ),
         (
-            "photo empty",
-            |root| write(root, &photo(ID), ""),
+            "image empty",
+            |root| write(root, &image(ID), ""),
             |finding| matches!(finding, Finding::UnreadableImage { .. }),
         ),
         (
-            "photo is text",
-            |root| write(root, &photo(ID), "<html>404</html>"),
+            "image is text",
+            |root| write(root, &image(ID), "<html>404</html>"),
             |finding| matches!(finding, Finding::UnreadableImage { problem } if problem.contains("text")),
         ),
         (
@@ -108,7 +108,7 @@ fn every_breakage_is_found() {
             |finding| matches!(finding, Finding::SizeMismatch { image, labels } if image != labels),
         ),
         (
-            "labels in colour",
+            "labels in color",
             |root| {
                 let color = common::png((2, 1), png::ColorType::Rgb, png::BitDepth::Eight, &[0; 6]);
                 write(root, &labels(ID), color);
@@ -138,20 +138,20 @@ fn every_breakage_is_found() {
             },
         ),
         (
-            "nothing labelled",
+            "nothing labeled",
             |root| change_labels(root, |values| values.fill(255)),
-            |finding| matches!(finding, Finding::NothingLabelled),
+            |finding| matches!(finding, Finding::NothingLabeled),
         ),
         (
             "labels are a JPEG",
-            |root| copy_over(root, &photo(ID), &labels(ID)),
+            |root| copy_over(root, &image(ID), &labels(ID)),
             |finding| matches!(finding, Finding::UnreadableLabels { problem } if problem.contains("PNG")),
         ),
     ];
     for (name, change, expected) in cases {
         let folder = tempfile::tempdir().unwrap();
         for id in IDS {
-            copy(&coco(), folder.path(), &photo(id));
+            copy(&coco(), folder.path(), &image(id));
             copy(&coco(), folder.path(), &labels(id));
         }
         change(folder.path());
@@ -165,7 +165,7 @@ fn every_breakage_is_found() {
             matches!(findings[..], [(ID, finding)] if expected(finding)),
             "{name}: {findings:?}"
         );
-        assert_eq!(report.is_ok(), name == "nothing labelled");
+        assert_eq!(report.is_ok(), name == "nothing labeled");
         let text = report.to_string();
         assert!(text.contains(&format!("`{ID}`: ")), "{text}");
     }
@@ -175,14 +175,14 @@ fn copy_over(root: &Path, from: &str, to: &str) {
     std::fs::copy(root.join(from), root.join(to)).unwrap();
 }
 
-/// Rewrites the label file of the second photo at its own size.
+/// Rewrites the label file of the second image at its own size.
 fn change_labels(root: &Path, change: impl Fn(&mut [u8])) {
     let path = root.join(labels(IDS[1]));
     let read = image::open(&path).unwrap().into_luma8();
     let size = read.dimensions();
     let mut values = read.into_raw();
     change(&mut values);
-    std::fs::write(path, grey_png(size, &values)).unwrap();
+    std::fs::write(path, gray_png(size, &values)).unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{coco, copy, grey_png, jpeg, voc, write};
+use common::{coco, copy, gray_png, jpeg, voc, write};
 use zegclip_data::datasets::{Dataset, DatasetSpec, Unmatched};
 use zegclip_data::{ClassIndex, LabelMap, Vocabulary};
 
@@ -101,7 +101,7 @@ fn voc_is_found_from_any_of_its_folders() {
     assert_eq!(spec.open(spec.training_split()).unwrap().len(), 17);
     let error = open("voc2012", &voc(), "val").image(0).unwrap_err().to_string();
     assert!(
-        error.contains("holds label files only, expected its photos in `") && error.contains("JPEGImages"),
+        error.contains("contains label files only, expected its images in `") && error.contains("JPEGImages"),
         "{error}"
     );
 }
@@ -115,7 +115,7 @@ fn two_downloads(root: &Path) {
         write(root, &format!("VOCdevkit/VOC2012/JPEGImages/{id}.jpg"), jpeg((4, 3)));
     }
     for id in ["a", "b", "c"] {
-        let labels = grey_png((4, 3), &[0, 1, 20, 255, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let labels = gray_png((4, 3), &[0, 1, 20, 255, 0, 0, 0, 0, 0, 0, 0, 0]);
         write(root, &format!("VOCdevkit/VOC2012/SegmentationClass/{id}.png"), labels);
     }
     write(root, "benchmark_RELEASE/dataset/train.txt", "a\nd\nc\n");
@@ -167,7 +167,7 @@ fn the_list_of_10582_is_made_of_the_two_downloads() {
         write(
             &root,
             &format!("SegmentationClassAug/{id}.png"),
-            grey_png((4, 3), &[7; 12]),
+            gray_png((4, 3), &[7; 12]),
         );
     }
     let train = open("voc2012", &root, "train_aug");
@@ -198,13 +198,13 @@ fn what_is_missing_from_voc_is_said() {
     std::fs::remove_file(root.join("VOCdevkit/VOC2012/JPEGImages/b.jpg")).unwrap();
     let message = error("voc2012", root, "train");
     assert!(
-        message.starts_with("voc2012, split `train`: `b` has no photo, expected `"),
+        message.starts_with("voc2012, split `train`: `b` has no image, expected `"),
         "{message}"
     );
     write(root, "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt", "c\nx\ny\n");
     let message = error("voc2012", root, "val");
     assert!(
-        message.contains("`x` has no photo") && message.contains("(and 3 more)"),
+        message.contains("`x` has no image") && message.contains("(and 3 more)"),
         "{message}"
     );
     write(root, "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt", "\n");
@@ -221,7 +221,7 @@ fn what_is_missing_from_voc_is_said() {
 /// One image of 2 × 2 in each of the encodings of Context: background, aeroplane, table, wood.
 fn context(root: &Path) {
     write(root, "VOCdevkit/VOC2010/JPEGImages/p.jpg", jpeg((2, 2)));
-    write(root, "VOCdevkit/VOC2010/ImageSets/Main/val.txt", "p\nunlabelled\n");
+    write(root, "VOCdevkit/VOC2010/ImageSets/Main/val.txt", "p\nunlabeled\n");
 }
 
 const CONTEXT_JSON: &str = r#"{"images": [{"file_name": "p.jpg", "image_id": 1, "height": 2, "width": 2, "phase": "val"}],
@@ -243,12 +243,12 @@ fn all_labels_of_context_agree() {
             write(
                 root,
                 "VOCdevkit/VOC2010/SegmentationClassContext/p.png",
-                grey_png((2, 2), &[0, 1, table, 59]),
+                gray_png((2, 2), &[0, 1, table, 59]),
             );
             write(root, "VOCdevkit/VOC2010/ImageSets/SegmentationContext/val.txt", "p\n");
         }),
         ("publishers", |root| {
-            write(root, "59_context_labels/p.png", grey_png((2, 2), &[0, 1, 11, 59]));
+            write(root, "59_context_labels/p.png", gray_png((2, 2), &[0, 1, 11, 59]));
             write(root, "59_labels.txt", "1: aeroplane\n2: bicycle\n11: table\n59: wood\n");
         }),
         ("detail", |root| {
@@ -287,7 +287,7 @@ fn categories_of_context_are_read_from_matlab_files() {
     );
     let message = dataset.load(0).unwrap_err().to_string();
     assert!(
-        message.contains("p.mat` is 4×3, but its photo `") && message.ends_with("p.jpg` is 2×2"),
+        message.contains("p.mat` is 4×3, but its image `") && message.ends_with("p.jpg` is 2×2"),
         "{message}"
     );
 }
@@ -306,7 +306,7 @@ fn what_is_missing_from_the_others_is_said() {
         message.contains("`SegmentationClassContext` or `59_context_labels` or `trainval_merged.json`"),
         "{message}"
     );
-    write(folder.path(), "59_context_labels/p.png", grey_png((1, 1), &[1]));
+    write(folder.path(), "59_context_labels/p.png", gray_png((1, 1), &[1]));
     assert!(error("context59", folder.path(), "val").contains("`59_labels.txt`"));
     write(folder.path(), "59_labels.txt", "1: aeroplane");
     assert!(error("context59", folder.path(), "val").contains("no list under"));
@@ -315,12 +315,12 @@ fn what_is_missing_from_the_others_is_said() {
 #[test]
 fn specs_are_read_or_refused() {
     for (text, expected) in [
-        ("voc2021=x", "there is no data set `voc2021` (did you mean `voc2012`?)"),
+        ("voc2021=x", "there is not a data set `voc2021` (did you mean `voc2012`?)"),
         (
             "voc2012",
-            "`voc2012` is no data set; write NAME=DIR, where NAME is one of `voc2012`, `coco-stuff`",
+            "`voc2012` is neither NAME=DIR with a NAME of `voc2012`, `coco-stuff`",
         ),
-        ("voc2012=", "`voc2012=` is no data set"),
+        ("voc2012=", "`voc2012=` is neither NAME=DIR"),
         ("nowhere.toml", "cannot read `nowhere.toml`"),
     ] {
         let error = DatasetSpec::parse(text).unwrap_err().to_string();
@@ -342,12 +342,12 @@ fn labels_that_are_wrong_are_one_clear_error_each() {
         write(root, "VOCdevkit/VOC2012/SegmentationClass/a.png", bytes);
         open("voc2012", root, "train").load(0).unwrap_err().to_string()
     };
-    let message = label_error(&grey_png((3, 4), &[0; 12]));
+    let message = label_error(&gray_png((3, 4), &[0; 12]));
     assert!(
-        message.contains("a.png` is 3×4, but its photo `") && message.ends_with("a.jpg` is 4×3"),
+        message.contains("a.png` is 3×4, but its image `") && message.ends_with("a.jpg` is 4×3"),
         "{message}"
     );
-    let message = label_error(&grey_png((4, 3), &[0, 21, 30, 21, 0, 0, 0, 0, 0, 0, 0, 0]));
+    let message = label_error(&gray_png((4, 3), &[0, 21, 30, 21, 0, 0, 0, 0, 0, 0, 0, 0]));
     assert!(
         message.contains("has the label value 21 (2 pixels), which is neither a class nor ignored"),
         "{message}"

@@ -160,7 +160,7 @@ fn a_foreign_or_broken_state_is_refused() {
     std::fs::write(&path, "{").expect("written");
     let error = run(&dataset, &evaluation(&mine), |_| Ok(())).expect_err("no JSON");
     assert!(
-        error.to_string().contains("state.json` is no saved evaluation"),
+        error.to_string().contains("state.json` is not a saved evaluation"),
         "{error}"
     );
 }

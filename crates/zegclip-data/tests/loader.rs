@@ -87,7 +87,7 @@ fn batches_do_not_depend_on_threads_and_go_on_anywhere() {
         (batch.size, batch.images.len(), batch.labels.len()),
         (64, 3 * 3 * 64 * 64, 3 * 64 * 64)
     );
-    // 8 photos: an epoch has each once, and batches go over its end.
+    // 8 images: an epoch has each once, and batches go over its end.
     let mut first_epoch: Vec<_> = expected.iter().flat_map(|batch| &batch.ids).take(set.len()).collect();
     first_epoch.sort_unstable();
     first_epoch.dedup();

@@ -1,4 +1,4 @@
-//! How many scenes one thread composes in a second of processor time.
+//! How many scenes one thread composes in a second of CPU time.
 //!
 //! ```text
 //! scene_throughput [SIZE [COUNT [SHEET.png]]]
@@ -14,7 +14,7 @@ use std::time::Instant;
 use image::RgbImage;
 use zegclip_scenes::{Artists, SceneSettings, Scenes};
 
-/// Seconds that this thread has had a processor, where the system tells (Linux), else seconds that went by: other programs
+/// Seconds that this thread has had a CPU, where the system tells (Linux), else seconds that went by: other programs
 /// shall not count.
 fn seconds() -> f64 {
     static START: OnceLock<Instant> = OnceLock::new();

@@ -128,7 +128,7 @@ impl Area {
         match self.view {
             View::Facing { cos, sin } => {
                 let y = y - (top + bottom) / 2.0;
-                // Skies are as high as they are painted: their colour goes from top to bottom.
+                // Skies are as high as they are painted: their color goes from top to bottom.
                 let height = if self.ground == Ground::Sky {
                     bottom - top
                 } else {

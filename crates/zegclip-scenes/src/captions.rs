@@ -194,7 +194,7 @@ mod tests {
             let scene = scenes.compose(index);
             for (position, caption) in scene.captions.iter().enumerate() {
                 let mut rest = format!(" {} ", caption.replace(',', " ").replace("  ", " "));
-                // Longer names first: a hot dog is no dog.
+                // Longer names first: a hot dog is not a dog.
                 let mut names = vocabulary.classes().iter().zip(0_u16..).collect::<Vec<_>>();
                 names.sort_by_key(|(class, _)| std::cmp::Reverse(class.name().len()));
                 let words = |class: &zegclip_data::Class| {

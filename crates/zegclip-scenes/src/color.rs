@@ -1,4 +1,4 @@
-//! Colours as three numbers from 0 to 1.
+//! Colors as three numbers from 0 to 1.
 
 /// Red, green and blue in `[0, 1]`, sRGB.
 pub(crate) type Rgb = [f32; 3];
@@ -25,7 +25,7 @@ pub(crate) fn hsv(hue: f32, saturation: f32, value: f32) -> Rgb {
     [channel(5.0), channel(3.0), channel(1.0)]
 }
 
-/// A matrix and an offset on colours: turns of hue, saturation, contrast and brightness in one.
+/// A matrix and an offset on colors: turns of hue, saturation, contrast and brightness in one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ColorShift {
     rows: [Rgb; 3],
@@ -36,7 +36,7 @@ impl ColorShift {
     /// Hue in radians, the others as factors with 1 for no change.
     pub(crate) fn new(hue: f32, saturation: f32, contrast: f32, brightness: f32) -> Self {
         let (sin, cos) = hue.sin_cos();
-        // A turn about the grey axis: grey stays grey.
+        // A turn about the gray axis: gray stays gray.
         let third = (1.0 - cos) / 3.0;
         let side = (1.0_f32 / 3.0).sqrt() * sin;
         let turn = [
@@ -44,12 +44,12 @@ impl ColorShift {
             [third + side, cos + third, third - side],
             [third - side, third + side, cos + third],
         ];
-        let grey = [0.299, 0.587, 0.114];
+        let gray = [0.299, 0.587, 0.114];
         let gain = contrast * brightness;
         let rows = std::array::from_fn(|row: usize| {
             std::array::from_fn(|column: usize| {
-                let turned_grey = (0..3).map(|k| grey[k] * turn[k][column]).sum::<f32>();
-                gain * (turned_grey + saturation * (turn[row][column] - turned_grey))
+                let turned_gray = (0..3).map(|k| gray[k] * turn[k][column]).sum::<f32>();
+                gain * (turned_gray + saturation * (turn[row][column] - turned_gray))
             })
         });
         Self {

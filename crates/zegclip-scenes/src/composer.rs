@@ -1,4 +1,4 @@
-//! Puts pictures on grounds.
+//! Composes scenes: pictures on grounds.
 
 use std::path::Path;
 
@@ -21,15 +21,15 @@ use crate::vocabulary::vocabulary_of;
 use zegclip_data::transforms::{Draw, RandomStream, random_stream, shuffled};
 use zegclip_data::{ClassIndex, LabelMap, Vocabulary};
 
-/// Opacity from which a pixel belongs to a picture, and below which it belongs to what is behind. Between them nobody
-/// can say: the rim is ignored.
+/// Opacity from which a pixel belongs to a picture, and below which it belongs to what is behind. Between them, at the
+/// rim, it is ignored.
 const OPAQUE: f32 = 0.9;
 const CLEAR: f32 = 0.1;
 /// The least share of a picture that later ones leave free, and that lies inside the scene.
 const MIN_VISIBLE: f32 = 0.55;
 const MIN_INSIDE: f32 = 0.75;
 /// The fewest pixels with its label that a picture may have: what is thinner or clearer than that is not to be seen.
-const MIN_LABELLED: usize = 12;
+const MIN_LABELED: usize = 12;
 /// Places that are tried for a picture, before a smaller one is, and before it is left out.
 const PLACES: usize = 8;
 const SMALLER: [f32; 3] = [1.0, 0.75, 0.55];
@@ -49,7 +49,7 @@ pub struct Scenes {
 }
 
 impl Scenes {
-    /// Scenes of the embedded pictures, labelled with the vocabulary `demo`.
+    /// Scenes of the embedded pictures, labeled with the vocabulary `demo`.
     ///
     /// # Errors
     /// [`SceneError::Setting`], and [`SceneError::UnknownArtist`] for one who is not there.
@@ -61,7 +61,7 @@ impl Scenes {
 
     /// Scenes of a folder of pictures: `pictures.json` and `STYLE/NAME.png` with transparency.
     ///
-    /// If all of its names are in the vocabulary `demo`, scenes are labelled with that; else with the folder's names
+    /// If all of its names are in the vocabulary `demo`, scenes are labeled with that; else with the folder's names
     /// and the grounds, those unseen that are so in `demo`.
     ///
     /// # Errors
@@ -257,7 +257,7 @@ impl Canvas {
         }
     }
 
-    /// A centre, and the pixels of each earlier picture that are hidden from there.
+    /// A center, and the pixels of each earlier picture that are hidden from there.
     fn find_place(&self, sprite: &Sprite, stream: &mut RandomStream) -> Option<([i32; 2], Vec<usize>)> {
         let size = self.size as f32;
         let (half_width, half_height) = (sprite.width as f32 / 2.0, sprite.height as f32 / 2.0);
@@ -300,7 +300,7 @@ impl Canvas {
     /// Pixels of each earlier picture that the sprite would hide, unless they are too many.
     fn covered(&self, sprite: &Sprite, center: [i32; 2]) -> Option<Vec<usize>> {
         let mut covered = vec![0; self.placed.len()];
-        let (mut inside, mut all, mut labelled) = (0, 0, 0);
+        let (mut inside, mut all, mut labeled) = (0, 0, 0);
         let size = self.size as i32;
         for (y, row) in (center[1] - sprite.height as i32 / 2..).zip(sprite.pixels.chunks_exact(sprite.width.max(1))) {
             for (x, pixel) in (center[0] - sprite.width as i32 / 2..).zip(row) {
@@ -312,7 +312,7 @@ impl Canvas {
                     continue;
                 }
                 inside += 1;
-                labelled += usize::from(pixel[3] >= OPAQUE);
+                labeled += usize::from(pixel[3] >= OPAQUE);
                 let owner = self.owners.get((y * size + x) as usize).copied().unwrap_or_default();
                 if let Some(count) = usize::from(owner)
                     .checked_sub(1)
@@ -327,7 +327,7 @@ impl Canvas {
                 (placed.left.saturating_sub(covered) as f32) < MIN_VISIBLE * placed.whole as f32
             });
         let is_inside = inside as f32 >= MIN_INSIDE * all as f32;
-        (!hidden && is_inside && labelled >= MIN_LABELLED).then_some(covered)
+        (!hidden && is_inside && labeled >= MIN_LABELED).then_some(covered)
     }
 
     fn cast_shadow(&mut self, picture: &Mipmap, pose: &Pose, center: [i32; 2], size: f32, stream: &mut RandomStream) {

@@ -14,7 +14,7 @@ use zegclip_data::{DataError, encode_label_png, encode_png, write_atomically};
 
 /// The description of the data set within its folder.
 pub const DATASET_FILE: &str = "dataset.toml";
-/// The captions within its folder: a line of JSON for each photo.
+/// The captions within its folder: a line of JSON for each image.
 pub const CAPTIONS_FILE: &str = "captions.jsonl";
 /// Scenes that are made between two looks at the stop flag.
 const CHUNK: u64 = 64;
@@ -43,8 +43,8 @@ struct Picture<'a> {
 impl Scenes {
     /// Writes the first `count` scenes into a new folder: `photos/NUMBER.png`, `labels/NUMBER.png` (palette PNG, the index
     /// is the class, 255 where ignored), `captions.jsonl` and `dataset.toml`, which
-    /// [`DatasetSpec`](zegclip_data::datasets::DatasetSpec) reads. All of it appears at once when it is complete. `made` is told how
-    /// many scenes are ready.
+    /// [`DatasetSpec`](zegclip_data::datasets::DatasetSpec) reads. The folder appears when it is complete. `made` is called with
+    /// the number of scenes written so far.
     ///
     /// # Errors
     /// [`SceneError::FolderExists`] unless there is no such folder or an empty one, [`SceneError::Stopped`] when `stop` is

@@ -17,7 +17,7 @@ pub(crate) struct Finish {
     vignette: f32,
     /// Factors of red, green and blue.
     tint: Rgb,
-    /// Share of the neighbours in a blurred pixel.
+    /// Share of the neighbors in a blurred pixel.
     blur: f32,
     /// Standard deviation, of 255.
     noise: f32,
@@ -86,7 +86,7 @@ impl Finish {
     }
 }
 
-/// Each pixel gives `share` away to its neighbours, first along rows, then along columns.
+/// Each pixel gives `share` away to its neighbors, first along rows, then along columns.
 fn blur(canvas: &mut [Rgb], size: usize, share: f32) {
     let (keep, give) = (1.0 - share, share / 2.0);
     let blend = |before: Rgb, color: Rgb, after: Rgb| -> Rgb {

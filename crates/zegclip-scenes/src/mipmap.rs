@@ -68,7 +68,7 @@ impl Mipmap {
             .count()
     }
 
-    /// The premultiplied colour, 0 to 255, at a point of the visible part in the file's pixels.
+    /// The premultiplied color, 0 to 255, at a point of the visible part in the file's pixels.
     pub(crate) fn sample(&self, level: usize, x: f32, y: f32) -> [f32; 4] {
         let Some(Level { width, height, pixels }) = self.levels.get(level.min(LEVELS - 1)) else {
             return [0.0; 4];

@@ -80,7 +80,7 @@ impl Noise {
     }
 }
 
-/// The next whole number below. [`f32::floor`] is a call of the system's library on processors without its instruction.
+/// The next whole number below. [`f32::floor`] is a call of the system's library on CPUs without its instruction.
 pub(crate) fn floor(value: f32) -> i32 {
     let whole = value as i32;
     whole - i32::from((whole as f32) > value)

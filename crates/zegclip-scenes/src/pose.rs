@@ -4,7 +4,7 @@ use crate::noise::Dice;
 use crate::settings::Augmentation;
 use zegclip_data::transforms::RandomStream;
 
-/// From the scene, relative to the picture's centre, to the picture's own pixels relative to its centre.
+/// From the scene, relative to the picture's center, to the picture's own pixels relative to its center.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pose {
     /// Rows of the matrix.

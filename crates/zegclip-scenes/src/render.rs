@@ -43,7 +43,7 @@ pub(crate) fn draw_shadow(picture: &Mipmap, pose: &Pose, softness: usize) -> (us
     (width, shadow)
 }
 
-/// Calls `each` with the point of the picture under every pixel of a box around the scene's centre, in rows.
+/// Calls `each` with the point of the picture under every pixel of a box around the scene's center, in rows.
 fn visit(picture: &Mipmap, pose: &Pose, width: usize, height: usize, mut each: impl FnMut(f32, f32)) {
     let (picture_width, picture_height) = picture.size();
     let [[a, b], [c, d]] = pose.inverse;

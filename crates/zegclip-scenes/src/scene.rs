@@ -12,7 +12,7 @@ pub struct PlacedPicture {
     pub class: ClassIndex,
     /// Who drew it.
     pub artist: String,
-    /// Its centre in pixels, `[x, y]`.
+    /// Its center in pixels, `[x, y]`.
     pub center: [i32; 2],
     /// The longer side of the visible part in pixels, before it was turned.
     pub size: f32,
@@ -20,7 +20,7 @@ pub struct PlacedPicture {
     pub visible: f32,
 }
 
-/// A photo of a world in which pictures stand on grounds, its labels and its captions.
+/// An image of a world in which pictures stand on grounds, its labels and its captions.
 #[derive(Clone, Debug)]
 pub struct Scene {
     /// `[size, size, 3]`.

@@ -1,4 +1,4 @@
-//! What scenes are to be like.
+//! Settings of scenes.
 
 use std::ops::RangeInclusive;
 
@@ -14,14 +14,14 @@ pub enum SceneSplit {
     Test,
 }
 
-/// Who draws.
+/// The artists whose pictures are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Artists {
     /// Those that training may see: all but [`HELD_OUT_ARTIST`](crate::HELD_OUT_ARTIST).
     Known,
     /// Those that no training sees. Among the embedded pictures that is
-    /// [`HELD_OUT_ARTIST`](crate::HELD_OUT_ARTIST); in a folder, everyone who is not an embedded artist of training,
-    /// and if there is nobody, everyone.
+    /// [`HELD_OUT_ARTIST`](crate::HELD_OUT_ARTIST); in a folder, all who are not embedded artists of training,
+    /// and all artists if there is none.
     Unknown,
     /// Everyone.
     All,
@@ -50,7 +50,7 @@ impl TestSplit {
         }
     }
 
-    /// For people.
+    /// The display name.
     pub const fn title(self) -> &'static str {
         match self {
             Self::KnownArtists => "known artists",
@@ -58,7 +58,7 @@ impl TestSplit {
         }
     }
 
-    /// Who draws.
+    /// The artists of the split.
     pub const fn artists(self) -> Artists {
         match self {
             Self::KnownArtists => Artists::Known,
@@ -70,14 +70,14 @@ impl TestSplit {
 /// How far pictures are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Augmentation {
-    /// Size, turn, flip, light; colours as drawn, nearly.
+    /// Size, turn, flip, light; colors as drawn, nearly.
     Mild,
-    /// Also shear, bending, strong colour shifts and imitations of other styles (flat, grey, outlined, shaded, comic):
+    /// Also shear, bending, strong color shifts and imitations of other styles (flat, gray, outlined, shaded, comic):
     /// artists are few, and one who never drew in training shall be understood.
     Strong,
 }
 
-/// What scenes are to be like.
+/// Settings of scenes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SceneSettings {
     /// Width and height of a scene in pixels, 32 to 1024.
@@ -92,7 +92,7 @@ pub struct SceneSettings {
     /// The longer side of a picture in pixels, at least 12. Textures are scaled alike, so that small scenes with few
     /// pictures look like cut from large ones. Many pictures in one scene are kept smaller than the upper end.
     pub picture_size: RangeInclusive<u32>,
-    /// Who draws.
+    /// The artists whose pictures are used.
     pub artists: Artists,
     /// How far pictures are changed.
     pub augmentation: Augmentation,

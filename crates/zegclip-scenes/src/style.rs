@@ -1,4 +1,4 @@
-//! How a drawing may look when somebody else has drawn it: colours, outlines, flatness.
+//! Imitations of other drawing styles: colors, outlines, flatness.
 
 use crate::color::{ColorShift, Rgb, hsv, luminance, mix};
 use crate::noise::{Dice, step};
@@ -6,14 +6,14 @@ use crate::settings::Augmentation;
 use crate::sprite::Sprite;
 use zegclip_data::transforms::RandomStream;
 
-/// What colours mean for a thing.
+/// What colors mean for a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Made things come in any colour.
+    /// Made things come in any color.
     Made,
     /// Animals come in several.
     Animal,
-    /// A lemon of another colour is no lemon.
+    /// A lemon of another color is not a lemon.
     Colored,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Style {
     outline: Option<Outline>,
     /// Lines on paper instead of areas.
     sketch: Option<(Rgb, Rgb)>,
-    /// Levels by which colours are coarser than the shape.
+    /// Levels by which colors are coarser than the shape.
     pub(crate) flatten: usize,
 }
 
@@ -209,8 +209,8 @@ impl Style {
 /// How much brightness changes around each pixel.
 fn slopes(sprite: &Sprite) -> Vec<f32> {
     let width = sprite.width;
-    let grey = |pixel: &[f32; 4]| luminance([pixel[0], pixel[1], pixel[2]]);
-    let brightness = sprite.pixels.iter().map(grey).collect::<Vec<_>>();
+    let gray = |pixel: &[f32; 4]| luminance([pixel[0], pixel[1], pixel[2]]);
+    let brightness = sprite.pixels.iter().map(gray).collect::<Vec<_>>();
     let value = |position: usize| brightness.get(position).copied().unwrap_or_default();
     let change = |position: usize, step: usize| {
         let (after, before) = (value(position + step), value(position.saturating_sub(step)));
@@ -228,7 +228,7 @@ fn sketch(sprite: &mut Sprite, slopes: &[f32], paper: Rgb, ink: Rgb) {
     }
 }
 
-/// Dark lines where brightness changed before colours did, on top of these.
+/// Dark lines where brightness changed before colors did, on top of these.
 fn draw_lines(sprite: &mut Sprite, slopes: &[f32], ink: Rgb, strength: f32) {
     for (pixel, slope) in sprite.pixels.iter_mut().zip(slopes) {
         let share = strength * step(0.08, 0.3, *slope);
@@ -239,7 +239,7 @@ fn draw_lines(sprite: &mut Sprite, slopes: &[f32], ink: Rgb, strength: f32) {
     }
 }
 
-/// A rim of one colour around the shape; it is part of the thing.
+/// A rim of one color around the shape; it is part of the thing.
 fn draw_outline(sprite: &mut Sprite, color: Rgb, radius: f32) {
     let opacities = sprite.pixels.iter().map(|pixel| pixel[3]).collect::<Vec<_>>();
     // Grown by a square with soft ends: first along rows, then along columns.
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_part_areas_and_leave_their_colours() {
+    fn lines_part_areas_and_leave_their_colors() {
         let half = |x: usize| {
             if x < 8 {
                 [0.8, 0.2, 0.2, 1.0]

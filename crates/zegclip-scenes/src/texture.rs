@@ -1,4 +1,4 @@
-//! How grounds look: colours as functions of a place on the ground.
+//! How grounds look: colors as functions of a place on the ground.
 
 use crate::color::{Rgb, hsv, mix, scale};
 use crate::ground::Ground;
@@ -9,7 +9,7 @@ use zegclip_data::transforms::RandomStream;
 #[derive(Clone, Debug)]
 pub(crate) struct Texture {
     ground: Ground,
-    /// Main, second and third colour; what they are depends on the ground.
+    /// Main, second and third color; what they are depends on the ground.
     colors: [Rgb; 3],
     /// Numbers in `[0, 1]` that shape the ground.
     dials: [f32; 6],
@@ -26,7 +26,7 @@ impl Texture {
         }
     }
 
-    /// The colour at `(u, v)`; `fine` is the size of a pixel there: what is finer fades to its average.
+    /// The color at `(u, v)`; `fine` is the size of a pixel there: what is finer fades to its average.
     pub(crate) fn color(&self, noise: &Noise, u: f32, v: f32, fine: f32) -> Rgb {
         let fade = |frequency: f32| (1.6 - 2.2 * fine * frequency).clamp(0.0, 1.0);
         let place = Place {
@@ -290,11 +290,11 @@ fn colors(stream: &mut RandomStream, ground: Ground) -> [Rgb; 3] {
             } else {
                 (stream.range(0.45, 0.7), stream.range(0.5, 0.75))
             };
-            let grey = stream.range(0.5, 0.88);
+            let gray = stream.range(0.5, 0.88);
             [
                 hsv(hue, saturation, value),
                 hsv(hue + 8.0, saturation * 0.85, value * 0.72),
-                [grey, grey * 0.98, grey * 0.94],
+                [gray, gray * 0.98, gray * 0.94],
             ]
         }
         Ground::WoodenFloor => {
@@ -311,12 +311,12 @@ fn colors(stream: &mut RandomStream, ground: Ground) -> [Rgb; 3] {
             ]
         }
         Ground::Road => {
-            let grey = stream.range(0.28, 0.6);
+            let gray = stream.range(0.28, 0.6);
             let tint = stream.range(-0.02, 0.02);
             let line = if rare { [0.95, 0.78, 0.2] } else { [0.94, 0.94, 0.92] };
             [
-                [grey * 1.2 + tint, grey * 1.2, grey * 1.2 - tint],
-                [grey * 0.72 + tint, grey * 0.72, grey * 0.72],
+                [gray * 1.2 + tint, gray * 1.2, gray * 1.2 - tint],
+                [gray * 0.72 + tint, gray * 0.72, gray * 0.72],
                 line,
             ]
         }

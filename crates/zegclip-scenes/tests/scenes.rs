@@ -83,7 +83,7 @@ fn fifteen_of_the_155_names_are_unseen() {
 }
 
 #[test]
-fn training_never_sees_the_held_out_artist_and_the_unknown_one_is_nobody_else() {
+fn training_never_sees_the_held_out_artist_and_the_unknown_one_is_that_artist() {
     let artists = |settings| {
         let scenes = Scenes::embedded(settings).unwrap();
         let pictures = (0..200).flat_map(|index| scenes.compose(index).pictures);
@@ -127,7 +127,7 @@ fn labels_are_the_pictures_and_the_grounds() {
     }
 }
 
-/// A folder with one picture: a disc of a colour that no ground has.
+/// A folder with one picture: a disc of a color that no ground has.
 fn disc_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("me")).unwrap();
@@ -292,12 +292,12 @@ fn what_can_be_wrong_with_a_folder_of_pictures() {
         with_list(
             r#"[{ "name": "disc", "styles": ["me"] }, { "name": "big disc", "synonyms": ["Disc"], "styles": [] }]"#
         ),
-        "`pictures.json`: `Disc` names class 1 and class 2; remove one of them"
+        "`pictures.json`: `Disc` names both class 1 and class 2"
     );
     std::fs::write(folder.path().join("me/disc.png"), b"no picture").unwrap();
     assert_eq!(
         with_list(r#"[{ "name": "disc", "styles": ["me"] }]"#),
-        "`DIR/me/disc.png` is not an image that can be read but text; PNG, JPEG, WebP, BMP, TIFF and GIF can"
+        "`DIR/me/disc.png` is not a PNG, JPEG, WebP, BMP, TIFF or GIF image but text"
     );
     RgbaImage::new(9, 9).save(folder.path().join("me/disc.png")).unwrap();
     assert_eq!(
@@ -309,7 +309,7 @@ fn what_can_be_wrong_with_a_folder_of_pictures() {
 }
 
 #[test]
-fn names_of_the_demo_vocabulary_are_labelled_with_it() {
+fn names_of_the_demo_vocabulary_are_labeled_with_it() {
     let folder = disc_folder();
     std::fs::rename(
         folder.path().join("me/big_disc.png"),

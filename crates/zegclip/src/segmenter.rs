@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use zegclip_data::{
-    ClassIndex, ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalise, read_image, resize_bilinear, test_size,
+    ClassIndex, ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalize, read_image, resize_bilinear, test_size,
 };
 use zegclip_kernels::{MaskDecoding, WindowMasks, on_worker};
 use zegclip_model::{ModelOverrides, SEEN_CLASS_BIAS, ZegClip, ZegClipConfig};
@@ -504,7 +504,7 @@ impl Segmenter {
         let layout = self.layout(image)?;
         let started = Instant::now();
         let [height, width] = layout.resized.map(|length| length as u32);
-        let pixels = normalise(&resize_bilinear(image, width, height));
+        let pixels = normalize(&resize_bilinear(image, width, height));
         Ok(Prepared {
             pixels,
             layout,

@@ -9,7 +9,7 @@ use super::{CheckReport, ClassCount, Finding, SampleFinding};
 use crate::datasets::{Dataset, PairProblem, Sample};
 use crate::{ClassIndex, DecodedLabels, LabelMap, TrainingSetting};
 
-/// What a check is told besides the data set.
+/// Options of a check.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CheckOptions {
     /// What the data set is meant for. Unseen classes in labels are a [`Finding`] where they were to be removed before
@@ -98,7 +98,7 @@ pub fn check(dataset: &Dataset, options: CheckOptions, progress: impl Fn() + Syn
     report.unseen_in_training = options.setting.map(|setting| {
         match setting {
             TrainingSetting::Inductive => "ignored",
-            TrainingSetting::Transductive => "known to be unseen, but not which; pseudo-labelled",
+            TrainingSetting::Transductive => "known to be unseen, but not which; pseudo-labeled",
             TrainingSetting::Full => "used, as those of all classes",
         }
         .to_owned()
@@ -170,7 +170,7 @@ impl Checked {
             .filter(|&&label| label == LabelMap::IGNORE)
             .count() as u64;
         if self.classes.is_empty() {
-            self.findings.push(Finding::NothingLabelled);
+            self.findings.push(Finding::NothingLabeled);
         }
         if options.labels_are_cleaned {
             let unseen = self

@@ -9,12 +9,12 @@ use crate::datasets::PairProblem;
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Finding {
-    /// A label file or listed name without a photo.
+    /// A label file or listed name without an image.
     MissingImage {
         /// Where it would be.
         expected: String,
     },
-    /// A photo or listed name without a label file.
+    /// An image or listed name without a label file.
     MissingLabels {
         /// Where it would be.
         expected: String,
@@ -24,19 +24,19 @@ pub enum Finding {
         /// The list.
         list: PathBuf,
     },
-    /// A photo that cannot be read.
+    /// An image that cannot be read.
     UnreadableImage {
         /// The file and why.
         problem: String,
     },
-    /// A label file that cannot be read, or is of a kind from which labels cannot be told.
+    /// A label file that cannot be read, or is of a kind without usable labels.
     UnreadableLabels {
         /// The file and why.
         problem: String,
     },
-    /// Photo and labels differ in size.
+    /// Image and labels differ in size.
     SizeMismatch {
-        /// Width and height of the photo.
+        /// Width and height of the image.
         image: (u32, u32),
         /// Width and height of the labels.
         labels: (u32, u32),
@@ -58,13 +58,14 @@ pub enum Finding {
         pixels: u64,
     },
     /// Labels without any class: every pixel is ignored. Not wrong, but nothing is learnt from such a sample.
-    NothingLabelled,
+    #[serde(alias = "nothing_labeled")]
+    NothingLabeled,
 }
 
 impl Finding {
     /// Whether the data set should not be used before this is mended.
     pub const fn is_error(&self) -> bool {
-        !matches!(self, Self::NothingLabelled)
+        !matches!(self, Self::NothingLabeled)
     }
 
     pub(super) fn of_pair(problem: &PairProblem) -> Self {
@@ -83,14 +84,14 @@ impl Finding {
 impl std::fmt::Display for Finding {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::MissingImage { expected } => write!(formatter, "no photo, expected {expected}"),
+            Self::MissingImage { expected } => write!(formatter, "no image, expected {expected}"),
             Self::MissingLabels { expected } => write!(formatter, "no label file, expected {expected}"),
-            Self::ListedTwice { list } => write!(formatter, "stands twice in `{}`", list.display()),
+            Self::ListedTwice { list } => write!(formatter, "occurs twice in `{}`", list.display()),
             Self::UnreadableImage { problem } | Self::UnreadableLabels { problem } => formatter.write_str(problem),
             Self::SizeMismatch { image, labels } => {
                 write!(
                     formatter,
-                    "the photo is {}×{}, its labels {}×{}",
+                    "the image is {}×{}, its labels {}×{}",
                     image.0, image.1, labels.0, labels.1
                 )
             }
@@ -107,7 +108,7 @@ impl std::fmt::Display for Finding {
                     "{pixels} pixels of the unseen class `{class}`, which was to be removed"
                 )
             }
-            Self::NothingLabelled => formatter.write_str("every pixel is ignored"),
+            Self::NothingLabeled => formatter.write_str("every pixel is ignored"),
         }
     }
 }

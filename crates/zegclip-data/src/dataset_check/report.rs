@@ -24,7 +24,7 @@ pub struct CheckReport {
     pub split: String,
     /// Samples, complete or not.
     pub samples: usize,
-    /// Whether there are photos at all.
+    /// Whether there are images at all.
     pub has_images: bool,
     /// What is wrong, in the order of the samples.
     pub findings: Vec<SampleFinding>,
@@ -49,9 +49,9 @@ impl std::fmt::Display for CheckReport {
     /// The report as a table of text: findings, then classes with pixels and images.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = if self.has_images {
-            "photos with labels"
+            "images with labels"
         } else {
-            "label files, no photos"
+            "label files, no images"
         };
         writeln!(
             formatter,
@@ -62,8 +62,8 @@ impl std::fmt::Display for CheckReport {
             let level = if found.finding.is_error() { "error" } else { "note" };
             writeln!(formatter, "  {level}: `{}`: {}", found.id, found.finding)?;
         }
-        let labelled: u64 = self.classes.iter().map(|class| class.pixels).sum();
-        let share = |pixels: u64| 100.0 * pixels as f64 / labelled.max(1) as f64;
+        let labeled: u64 = self.classes.iter().map(|class| class.pixels).sum();
+        let share = |pixels: u64| 100.0 * pixels as f64 / labeled.max(1) as f64;
         let width = self
             .classes
             .iter()

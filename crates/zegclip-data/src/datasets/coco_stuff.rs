@@ -26,12 +26,12 @@ pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>)
         "val" | "val2017" => "val2017",
         _ => return Err(place.unknown_split(split, &SPLITS)),
     };
-    let photos = format!("images/{year}");
+    let images = format!("images/{year}");
     // COCO's own archives unpack to `train2017` and `val2017`.
-    let photos = place
-        .find(&candidates(&ROOTS, &[&photos, year]))
-        .unwrap_or_else(|| place.root.join(&photos));
-    let images = Files::<PathBuf>::in_folder(&photos, ".jpg")?;
+    let images = place
+        .find(&candidates(&ROOTS, &[&images, year]))
+        .unwrap_or_else(|| place.root.join(&images));
+    let images = Files::<PathBuf>::in_folder(&images, ".jpg")?;
     let labels = labels(place, year, &vocabulary)?;
     Ok(FileIndex::of_files(vocabulary, &images, &labels))
 }

@@ -25,7 +25,7 @@ const ROOTS: [&str; 3] = ["VOCdevkit/VOC2010", "VOC2010", ""];
 /// The publishers' archives are unpacked anywhere near.
 const NEAR: [&str; 5] = ["", "VOCdevkit/VOC2010", "VOC2010", "..", "../.."];
 const SPLITS: [&str; 3] = ["train", "val", "trainval"];
-const PHOTOS: &str = "JPEGImages";
+const IMAGES: &str = "JPEGImages";
 const SCRIPT_LABELS: &str = "SegmentationClassContext";
 const PUBLISHED_LABELS: &str = "59_context_labels";
 const PUBLISHED_NAMES: &str = "59_labels.txt";
@@ -51,10 +51,10 @@ pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>)
     if !SPLITS.contains(&split) {
         return Err(place.unknown_split(split, &SPLITS));
     }
-    let photos = place
-        .find(&candidates(&ROOTS, &[PHOTOS]))
-        .unwrap_or_else(|| place.root.join(PHOTOS));
-    let images = Files::<PathBuf>::in_folder(&photos, ".jpg")?;
+    let images = place
+        .find(&candidates(&ROOTS, &[IMAGES]))
+        .unwrap_or_else(|| place.root.join(IMAGES));
+    let images = Files::<PathBuf>::in_folder(&images, ".jpg")?;
     let labels = labels(place, &vocabulary)?;
     let (ids, list) = match &labels {
         Labels::Detail { path, annotations, .. } if script_list(place, split).is_none() => {
@@ -217,7 +217,7 @@ fn published_encoding(names: &Path, vocabulary: &Vocabulary) -> Result<LabelEnco
             .and_then(|(value, name)| Some((value.trim().parse::<u16>().ok()?, name.trim())));
         let (value, name) = entry.ok_or_else(|| DataError::Toml {
             origin: origin.clone(),
-            message: format!("`{line}` is no label value and name, as in `1: aeroplane`"),
+            message: format!("`{line}` is not a label value and name, as in `1: aeroplane`"),
         })?;
         values.push((value, vocabulary.require(name, &origin)?));
     }

@@ -18,8 +18,8 @@ use crate::{DecodedLabels, ImageLimits, LabelMap, Vocabulary, read_image};
 /// use zegclip_data::datasets::DatasetSpec;
 ///
 /// let validation = DatasetSpec::parse("voc2012=data/VOCdevkit")?.open("val")?;
-/// let (photo, labels) = validation.load(0)?;
-/// assert_eq!(photo.dimensions(), labels.dimensions());
+/// let (image, labels) = validation.load(0)?;
+/// assert_eq!(image.dimensions(), labels.dimensions());
 /// # Ok::<(), zegclip_data::datasets::DatasetError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct Dataset {
     source_vocabulary: Arc<Vocabulary>,
     samples: Arc<[Sample]>,
     problems: Arc<[PairProblem]>,
-    photos: String,
+    images: String,
     limits: ImageLimits,
     matching: Option<Arc<ClassMatching>>,
 }
@@ -45,7 +45,7 @@ impl Dataset {
             vocabulary: index.vocabulary,
             samples: index.samples.into(),
             problems: index.problems.into(),
-            photos: index.photos,
+            images: index.images,
             limits: ImageLimits::default(),
             matching: None,
         }
@@ -86,7 +86,7 @@ impl Dataset {
         &self.problems
     }
 
-    /// Whether there are photos; without, label maps can still be scored.
+    /// Whether there are images; without, label maps can still be scored.
     pub fn has_images(&self) -> bool {
         self.samples
             .iter()
@@ -109,7 +109,7 @@ impl Dataset {
         }
     }
 
-    /// The same data set with photos of other sizes allowed.
+    /// The same data set with images of other sizes allowed.
     #[must_use]
     pub fn with_limits(self, limits: ImageLimits) -> Self {
         Self { limits, ..self }
@@ -171,7 +171,7 @@ impl Dataset {
         self.samples.get(index).map_or("", |sample| sample.id())
     }
 
-    /// Reads a photo, `[height, width, 3]`.
+    /// Reads an image, `[height, width, 3]`.
     ///
     /// # Errors
     /// [`DatasetError::OutOfRange`], [`DatasetError::NoImage`], and [`DatasetError::Data`] for a file that cannot be read.
@@ -183,7 +183,7 @@ impl Dataset {
         let path = sample.image.as_ref().ok_or_else(|| DatasetError::NoImage {
             dataset: self.name.clone(),
             id: sample.id.clone(),
-            expected: self.photos.clone(),
+            expected: self.images.clone(),
         })?;
         Ok(read_image(path, &self.limits)?)
     }
@@ -207,7 +207,7 @@ impl Dataset {
         }
     }
 
-    /// Reads a photo and its labels, which have the same size.
+    /// Reads an image and its labels, which have the same size.
     ///
     /// # Errors
     /// Those of [`Self::image`] and [`Self::labels`], and [`DatasetError::SizeMismatch`].

@@ -32,7 +32,7 @@ pub enum DetailError {
     #[error("a mask belongs to image {0}, which `images` does not list")]
     UnknownImage(u64),
     /// An image larger than any that labels are read for.
-    #[error("`{image}` is said to be {width}×{height}")]
+    #[error("`{image}` has a stated size of {width}×{height}")]
     TooLarge {
         /// The image's file name.
         image: String,
@@ -89,7 +89,7 @@ enum Counts {
     Numbers(Vec<u32>),
 }
 
-/// 256 Mpixel, which no photo of PASCAL comes near.
+/// 256 million pixels, far more than any image of PASCAL has.
 const MAX_PIXELS: u64 = 1 << 28;
 
 impl Detail {
@@ -156,7 +156,7 @@ impl Image {
             let runs = mask
                 .counts
                 .runs()
-                .ok_or_else(|| damaged("its counts are no run lengths"))?;
+                .ok_or_else(|| damaged("its counts are not run lengths"))?;
             let mut position = 0_usize;
             for (run, inside) in runs.into_iter().zip([false, true].into_iter().cycle()) {
                 let end = position.saturating_add(run);

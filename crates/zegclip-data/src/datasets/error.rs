@@ -7,7 +7,7 @@ use zegclip_codecs::Mat5Error;
 
 use crate::{DataError, ThreadFailed};
 
-/// Why a data set cannot be opened, or one of its samples not be read.
+/// Why a data set or one of its samples cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
@@ -19,10 +19,8 @@ pub enum DatasetError {
     #[error(transparent)]
     Computed(Box<dyn std::error::Error + Send + Sync>),
 
-    /// Text that should be `NAME=DIR` or the path of a TOML is neither.
-    #[error(
-        "`{text}` is no data set; write NAME=DIR, where NAME is one of {known}, `scenes`, or the path of a TOML that describes one"
-    )]
+    /// A specification that is neither `NAME=DIR` nor the path of a TOML.
+    #[error("`{text}` is neither NAME=DIR with a NAME of {known} nor the path of a TOML")]
     Spec {
         /// What was given.
         text: String,
@@ -30,8 +28,8 @@ pub enum DatasetError {
         known: String,
     },
 
-    /// A name that is no data set's.
-    #[error("there is no data set `{name}`{hint}; known are {known}, else give the path of a TOML that describes one")]
+    /// A name that is not a data set's.
+    #[error("there is not a data set `{name}`{hint}; known are {known}")]
     UnknownDataset {
         /// The name.
         name: String,
@@ -41,7 +39,7 @@ pub enum DatasetError {
         known: String,
     },
 
-    /// None of the places where something may be has it.
+    /// A folder or file that is at none of its possible places.
     #[error("{dataset} has no {what} under `{}`: expected {}; found {found}", root.display(), expected.join(" or "))]
     Layout {
         /// The data set's name.
@@ -52,7 +50,7 @@ pub enum DatasetError {
         root: PathBuf,
         /// Where it could have been, relative to the root.
         expected: Vec<String>,
-        /// What the folder holds.
+        /// What the folder contains.
         found: String,
     },
 
@@ -88,7 +86,7 @@ pub enum DatasetError {
     },
 
     /// Images without labels, labels without images, or names in a list without either.
-    #[error("{dataset}, split `{split}`: {first}{}; `zegclip dataset check` lists all", and_others(*others))]
+    #[error("{dataset}, split `{split}`: {first}{}", and_others(*others))]
     Incomplete {
         /// The data set's name.
         dataset: String,
@@ -100,14 +98,14 @@ pub enum DatasetError {
         others: usize,
     },
 
-    /// A photo is needed and the data set has label files only.
-    #[error("`{id}` has no photo: {dataset} holds label files only, expected its photos in {expected}")]
+    /// An image is needed and the data set has label files only.
+    #[error("`{id}` has no image: {dataset} contains label files only, expected its images in {expected}")]
     NoImage {
         /// The data set's name.
         dataset: String,
         /// The sample.
         id: String,
-        /// Where photos would be.
+        /// Where images would be.
         expected: String,
     },
 
@@ -131,13 +129,13 @@ pub enum DatasetError {
         samples: usize,
     },
 
-    /// Photo and labels of different sizes.
+    /// Image and labels of different sizes.
     #[error(
-        "`{}` is {}×{}, but its photo `{}` is {}×{}",
+        "`{}` is {}×{}, but its image `{}` is {}×{}",
         labels.display(), label_size.0, label_size.1, image.display(), image_size.0, image_size.1
     )]
     SizeMismatch {
-        /// The photo.
+        /// The image.
         image: PathBuf,
         /// Its width and height.
         image_size: (u32, u32),
@@ -204,7 +202,7 @@ pub enum DatasetError {
     },
 
     /// A pattern of file names that cannot be understood.
-    #[error("{origin}: `{pattern}` is no pattern of file names: {reason}")]
+    #[error("{origin}: `{pattern}` is not a pattern of file names: {reason}")]
     Glob {
         /// Where the pattern stands.
         origin: String,
@@ -215,7 +213,7 @@ pub enum DatasetError {
     },
 
     /// Two files of a data set that would have the same name in it.
-    #[error("{origin}: `{}` and `{}` are both the {what} of `{id}`; narrow the pattern", first.display(), second.display())]
+    #[error("{origin}: `{}` and `{}` are both the {what} of `{id}`", first.display(), second.display())]
     SameName {
         /// Where the pattern stands.
         origin: String,
@@ -230,9 +228,7 @@ pub enum DatasetError {
     },
 
     /// A data set scored under another vocabulary, in which one of its classes has no counterpart.
-    #[error(
-        "the class `{class}` of {dataset} has no counterpart in the vocabulary {vocabulary}; map it to one, or let such classes be ignored"
-    )]
+    #[error("the class `{class}` of {dataset} has no counterpart in the vocabulary {vocabulary}")]
     Unmatched {
         /// The data set's name.
         dataset: String,

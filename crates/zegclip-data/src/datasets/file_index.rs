@@ -1,4 +1,4 @@
-//! What looking at a data set's folders gives: its samples, and what is missing.
+//! The files of a data set: its samples, and what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,25 +9,25 @@ use super::layout::files_by_id;
 use super::sample::{LabelFile, LabelSource, Sample};
 use crate::{LabelDepth, LabelEncoding, Vocabulary};
 
-/// Something about the files of a data set that is not as it should be.
+/// An inconsistency between the files of a data set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum PairProblem {
-    /// A listed name, or a label file, without a photo.
+    /// A listed name, or a label file, without an image.
     MissingImage {
         /// The sample.
         id: String,
-        /// Where the photo would be.
+        /// Where the image would be.
         expected: String,
     },
-    /// A listed name, or a photo, without a label file.
+    /// A listed name, or an image, without a label file.
     MissingLabels {
         /// The sample.
         id: String,
         /// Where the label file would be.
         expected: String,
     },
-    /// A name that a list holds more than once.
+    /// A name that occurs more than once in a list.
     ListedTwice {
         /// The sample.
         id: String,
@@ -48,9 +48,9 @@ impl PairProblem {
 impl std::fmt::Display for PairProblem {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::MissingImage { id, expected } => write!(formatter, "`{id}` has no photo, expected {expected}"),
+            Self::MissingImage { id, expected } => write!(formatter, "`{id}` has no image, expected {expected}"),
             Self::MissingLabels { id, expected } => write!(formatter, "`{id}` has no label file, expected {expected}"),
-            Self::ListedTwice { id, list } => write!(formatter, "`{id}` stands twice in `{}`", list.display()),
+            Self::ListedTwice { id, list } => write!(formatter, "`{id}` occurs twice in `{}`", list.display()),
         }
     }
 }
@@ -61,11 +61,11 @@ pub(super) struct FileIndex {
     pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) samples: Vec<Sample>,
     pub(super) problems: Vec<PairProblem>,
-    /// Where photos are or would be.
-    pub(super) photos: String,
+    /// Where images are or would be.
+    pub(super) images: String,
 }
 
-/// Files by sample, and how a file is called that is not there.
+/// Files by sample, and the name of a missing one.
 pub(super) struct Files<T> {
     pub(super) by_id: BTreeMap<String, T>,
     /// With `{}` for the sample.
@@ -110,7 +110,7 @@ impl<T> Files<T> {
 }
 
 impl FileIndex {
-    /// Pairs the names in a list with photos (if the data set has any) and label files.
+    /// Pairs the names in a list with images (if the data set has any) and label files.
     pub(super) fn of_list(
         vocabulary: Arc<Vocabulary>,
         ids: Vec<String>,
@@ -131,7 +131,7 @@ impl FileIndex {
         Self::pair(vocabulary, unique, images, labels, problems)
     }
 
-    /// Pairs all photos and label files with one another.
+    /// Pairs all images and label files with one another.
     pub(super) fn of_files(vocabulary: Arc<Vocabulary>, images: &Files<PathBuf>, labels: &Files<LabelSource>) -> Self {
         let ids: BTreeSet<_> = images.by_id.keys().chain(labels.by_id.keys()).cloned().collect();
         Self::pair(vocabulary, ids.into_iter().collect(), images, labels, Vec::new())
@@ -144,7 +144,7 @@ impl FileIndex {
         labels: &Files<LabelSource>,
         mut problems: Vec<PairProblem>,
     ) -> Self {
-        // A data set without any photo is one of label files, which can be scored; one that lacks some is incomplete.
+        // A data set without any image is one of label files, which can be scored; one that lacks some is incomplete.
         let has_images = !images.by_id.is_empty();
         let mut samples = Vec::with_capacity(ids.len());
         for id in ids {
@@ -173,7 +173,7 @@ impl FileIndex {
             vocabulary,
             samples,
             problems,
-            photos: images.expected("*"),
+            images: images.expected("*"),
         }
     }
 }

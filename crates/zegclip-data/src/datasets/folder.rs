@@ -1,4 +1,4 @@
-//! A data set of one's own, described by a TOML.
+//! A user's data set, described by a TOML.
 //!
 //! The TOML is a vocabulary (see [`Vocabulary::from_toml`]) with a table for each split:
 //!
@@ -10,12 +10,12 @@
 //!
 //! [splits.train]
 //! images = "photos/train/**/*.jpg"    # patterns of file names, from the TOML's folder
-//! labels = "masks/train/**/*.png"     # 8-bit PNG: grey values or palette indices
+//! labels = "masks/train/**/*.png"     # 8-bit PNG: gray values or palette indices
 //! label_suffix = "_mask"              # `a/b_mask.png` belongs to `a/b.jpg`; default: none
 //! list = "lists/train.txt"            # only these, `a/b` a line; default: all
 //! ```
 //!
-//! Photo and label file belong together when their paths below the fixed start of their patterns (`photos/train`,
+//! Image and label file belong together when their paths below the fixed start of their patterns (`photos/train`,
 //! `masks/train`) are equal, extension and suffix aside. `images` may be left out to score label maps.
 
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ impl FolderDescription {
             Some(toml::Value::Table(splits)) if !splits.is_empty() => splits,
             _ => {
                 let example = "`[splits.train]` with `images = \"photos/*.jpg\"` and `labels = \"masks/*.png\"`";
-                return Err(mistake(format!("it has no split; add {example}")).into());
+                return Err(mistake(format!("it has no split, such as {example}")).into());
             }
         };
         let mut splits = BTreeMap::new();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_partner_and_a_double_are_told() {
+    fn a_missing_partner_and_a_duplicate_are_named() {
         let (_folder, description) = farm(FARM, &["photos/1.jpg", "masks/3_mask.png"]);
         let problems = description.unwrap().index("train").unwrap().problems;
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -264,7 +264,7 @@ mod tests {
             problems,
             [
                 "`1` has no label file, expected it to match `masks/**/*.png`",
-                "`3` has no photo, expected it to match `photos/**/*.jpg`"
+                "`3` has no image, expected it to match `photos/**/*.jpg`"
             ]
         );
         let both = FARM.replace("**/*.jpg", "*.*");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_the_description_are_told() {
+    fn mistakes_in_the_description_are_named() {
         let error = |from: &str, to: &str| {
             assert!(FARM.contains(from));
             let (_folder, description) = farm(&FARM.replacen(from, to, 1), &[]);
@@ -301,9 +301,9 @@ mod tests {
         assert!(error("unseen", "unsen").contains("unknown key `unsen` (did you mean `unseen`?)"));
         assert!(error("label_suffix", "label_sufix").contains("did you mean `label_suffix`?"));
         assert!(error("images =", "image =").contains("did you mean `images`?"));
-        assert!(error("\"sheep\", \"sofa", "\"cow\", \"sofa").contains("`cow` names class 1 and class 2"));
+        assert!(error("\"sheep\", \"sofa", "\"cow\", \"sofa").contains("`cow` names both class 1 and class 2"));
         assert!(error("labels = \"masks/**/*.png\"", "").contains("missing field `labels`"));
-        assert!(error("masks/**/*.png", "masks/**x/*.png").contains("is no pattern of file names"));
+        assert!(error("masks/**/*.png", "masks/**x/*.png").contains("is not a pattern of file names"));
         assert!(error("9 = \"sheep\"", "9 = \"shep\"").contains("did you mean `sheep`?"));
         let nothing = error("_mask", "");
         assert!(

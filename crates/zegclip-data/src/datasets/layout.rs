@@ -112,7 +112,7 @@ pub(super) fn files_by_id(folder: &Path, suffix: &str) -> Result<BTreeMap<String
 
 /// The names in a list file, in order: one a line, blank lines aside.
 ///
-/// A line may also be a path, or a path of a photo and one of its labels as DeepLab's lists have: the name is that of
+/// A line may also be a path, or a path of an image and one of its labels as DeepLab's lists have: the name is that of
 /// the first file, without folder and extension.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! One photo and its label file, and how the label file is read.
+//! One image and its label file, and how the label file is read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::detail::Detail;
 use super::error::DatasetError;
 use crate::{DataError, DecodedLabels, ImageLimits, LabelDepth, LabelEncoding, RawLabels, read_label_png};
 
-/// A photo and its label file; either may be absent from a data set that is not complete.
+/// An image and its label file; either may be absent from a data set that is not complete.
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub(super) id: String,
@@ -21,12 +21,12 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The name of the sample in its data set: what photo and label file have in common.
+    /// The name of the sample in its data set: what image and label file have in common.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The photo; `None` where there are label files only.
+    /// The image; `None` where there are label files only.
     pub fn image_path(&self) -> Option<&Path> {
         self.image.as_deref()
     }
@@ -52,7 +52,7 @@ pub(super) struct LabelSource {
 /// Where labels are.
 #[derive(Clone, Debug)]
 pub(super) enum LabelFile {
-    /// The grey values or palette indices of a PNG.
+    /// The gray values or palette indices of a PNG.
     Png { path: PathBuf, depth: LabelDepth },
     /// A matrix in a MATLAB file, and the variable and fields that lead to it.
     Mat5 {

@@ -235,7 +235,7 @@ impl DatasetSpec {
     /// Opens a split that is complete.
     ///
     /// # Errors
-    /// [`DatasetError::Incomplete`] if a photo or label file is missing, and those of [`Self::open_incomplete`].
+    /// [`DatasetError::Incomplete`] if an image or label file is missing, and those of [`Self::open_incomplete`].
     pub fn open(&self, split: &str) -> Result<Dataset, DatasetError> {
         self.open_incomplete(split)?.complete()
     }
@@ -300,7 +300,7 @@ fn computed_index(dataset: &dyn ComputedDataset, split: &str) -> Result<FileInde
         vocabulary: samples.vocabulary(),
         samples: (0..samples.len()).map(sample).collect(),
         problems: Vec::new(),
-        photos: "computed samples".to_owned(),
+        images: "computed samples".to_owned(),
     })
 }
 

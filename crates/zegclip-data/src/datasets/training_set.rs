@@ -9,7 +9,7 @@ use crate::{TrainingLabels, TrainingSetting, Vocabulary};
 
 /// The samples of a split with the labels that a [`TrainingSetting`] allows.
 ///
-/// It owns the data set and gives it to nobody: an inductive training set has no way to yield an unseen label, and a
+/// It owns the data set without giving access to it: an inductive training set has no way to yield an unseen label, and a
 /// transductive one none to tell unseen classes apart.
 #[derive(Clone, Debug)]
 pub struct TrainingSet {
@@ -32,7 +32,7 @@ impl TrainingSet {
     fn new(dataset: Dataset, setting: TrainingSetting) -> Result<Self, DatasetError> {
         let dataset = dataset.complete()?;
         if !dataset.has_images() {
-            // Its first photo is as absent as all others, and says where photos would be.
+            // Its first image is as absent as all others, and says where images would be.
             dataset.image(0)?;
         }
         let vocabulary = match setting {
@@ -86,7 +86,7 @@ impl TrainingSet {
         self.dataset.samples()
     }
 
-    /// Reads a photo `[height, width, 3]` and its labels of the same size.
+    /// Reads an image `[height, width, 3]` and its labels of the same size.
     ///
     /// # Errors
     /// Those of [`Dataset::load`].

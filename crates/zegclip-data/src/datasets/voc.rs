@@ -19,7 +19,7 @@ const ROOTS: [&str; 3] = ["VOCdevkit/VOC2012", "VOC2012", ""];
 const SBD_PARENTS: [&str; 5] = ["", "VOCdevkit", "..", "../..", "SBD"];
 const SBD_FOLDERS: [&str; 3] = ["benchmark_RELEASE/dataset", "VOCaug/dataset", "dataset"];
 const LISTS: &str = "ImageSets/Segmentation";
-const PHOTOS: &str = "JPEGImages";
+const IMAGES: &str = "JPEGImages";
 const LABELS: &str = "SegmentationClass";
 const LABELS_AUG: &str = "SegmentationClassAug";
 /// Where SBD's MATLAB files keep the labels.
@@ -36,7 +36,7 @@ pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>)
         .find(&candidates(&SBD_PARENTS, &SBD_FOLDERS))
         .filter(|sbd| sbd.join("cls").is_dir());
     let (ids, list) = ids(place, &lists, sbd.as_deref(), split)?;
-    let images = Files::<PathBuf>::in_folder(&root.join(PHOTOS), ".jpg")?;
+    let images = Files::<PathBuf>::in_folder(&root.join(IMAGES), ".jpg")?;
 
     let encoding = Arc::new(vocabulary.encoding().clone());
     let mut by_id = BTreeMap::new();

@@ -35,7 +35,7 @@ pub fn error_map(image: Option<&RgbImage>, labels: &LabelMap, prediction: &Label
         Some(image) if image.dimensions() == labels.dimensions() => image.clone(),
         Some(image) => {
             return Err(DataError::OverlaySize {
-                photo: image.dimensions(),
+                image: image.dimensions(),
                 labels: labels.dimensions(),
             });
         }

@@ -68,7 +68,7 @@ pub fn blend(
 ) -> Result<RgbImage, DataError> {
     if image.dimensions() != labels.dimensions() {
         return Err(DataError::OverlaySize {
-            photo: image.dimensions(),
+            image: image.dimensions(),
             labels: labels.dimensions(),
         });
     }

@@ -15,20 +15,17 @@ pub enum EvaluationError {
     /// A file cannot be read or written, or a prediction does not fit.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A saved state is no JSON of a state.
-    #[error("`{}` is no saved evaluation: {problem}; remove it to start anew", path.display())]
+    /// A saved state that is not the JSON of one.
+    #[error("`{}` is not a saved evaluation: {problem}", path.display())]
     StateFile {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
-    /// A saved state of something else.
-    #[error(
-        "`{}` belongs to another evaluation: its {what} is {was}, here it is {is}; use the same options to go on, or another \
-         output folder", path.display()
-    )]
-    ForeignState {
+    /// A saved state of another evaluation.
+    #[error("`{}` belongs to another evaluation: its {what} is {was}, here it is {is}", path.display())]
+    StateMismatch {
         /// The file.
         path: PathBuf,
         /// What differs.

@@ -94,7 +94,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Evaluates the images that are not done yet. `load` gives what `predict` needs, and the labels, of an image;
-    /// `scored` is told of every image and may write files.
+    /// `scored` is called for every image and may write files.
     ///
     /// The state that is returned has fewer than `images` images done only if `stop` became true. Whatever ends the
     /// evaluation, the state file holds all images that were scored.

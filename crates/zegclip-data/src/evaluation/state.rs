@@ -32,7 +32,7 @@ impl EvaluationState {
     /// Reads a saved state, if there is one, and makes sure that it is of the evaluation that `identity` describes.
     ///
     /// # Errors
-    /// [`EvaluationError::ForeignState`], [`EvaluationError::StateFile`], and [`EvaluationError::Data`] for an
+    /// [`EvaluationError::StateMismatch`], [`EvaluationError::StateFile`], and [`EvaluationError::Data`] for an
     /// unreadable file.
     pub fn load(path: &Path, identity: &BTreeMap<String, String>) -> Result<Option<Self>, EvaluationError> {
         if !path.exists() {
@@ -45,7 +45,7 @@ impl EvaluationState {
         let nothing = "not given".to_owned();
         let differs = state.identity.keys().chain(identity.keys()).find_map(|what| {
             let (was, is) = (state.identity.get(what), identity.get(what));
-            (was != is).then(|| EvaluationError::ForeignState {
+            (was != is).then(|| EvaluationError::StateMismatch {
                 path: path.into(),
                 what: what.clone(),
                 was: was.unwrap_or(&nothing).clone(),

@@ -92,7 +92,7 @@ impl Confusion {
             return Err(DataError::ClassOutOfRange { index, classes });
         }
         self.images += 1;
-        // Neighbours are alike: whole runs are counted at once.
+        // Neighbors are alike: whole runs are counted at once.
         let mut run = (LabelMap::IGNORE, LabelMap::IGNORE);
         let mut length = 0;
         for pair in labels.as_raw().iter().copied().zip(prediction.as_raw().iter().copied()) {
@@ -212,7 +212,7 @@ impl Confusion {
         &self.classes
     }
 
-    /// Of each class its labelled, predicted and rightly predicted pixels.
+    /// Of each class its labeled, predicted and rightly predicted pixels.
     pub(super) fn areas(&self) -> Vec<Areas> {
         let mut areas = vec![Areas::default(); self.classes.len()];
         for (label, row) in self.rows.iter().enumerate() {
@@ -223,7 +223,7 @@ impl Confusion {
                 }
             }
             if let Some(area) = areas.get_mut(label) {
-                area.labelled = row.iter().sum();
+                area.labeled = row.iter().sum();
             }
         }
         areas
@@ -237,7 +237,7 @@ impl Confusion {
 /// Pixels of a class, ignored labels aside.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Areas {
-    pub(super) labelled: u64,
+    pub(super) labeled: u64,
     pub(super) predicted: u64,
     pub(super) right: u64,
 }

@@ -54,9 +54,9 @@ impl Scores {
         let classes = classes.map(|(index, (class, area))| ClassScores {
             name: class.name.clone(),
             seen: class.seen,
-            iou: ratio(area.right, area.labelled + area.predicted - area.right),
-            accuracy: ratio(area.right, area.labelled),
-            pixels: area.labelled,
+            iou: ratio(area.right, area.labeled + area.predicted - area.right),
+            accuracy: ratio(area.right, area.labeled),
+            pixels: area.labeled,
             boundary_iou: boundary(index)
                 .and_then(|&BoundaryCounts { intersection, union }| ratio(intersection, union)),
         });
@@ -73,7 +73,7 @@ impl Scores {
         let total = |pixels: fn(&super::confusion::Areas) -> u64| areas.iter().map(pixels).sum();
         Self {
             images: confusion.images(),
-            pixel_accuracy: ratio(total(|area| area.right), total(|area| area.labelled)),
+            pixel_accuracy: ratio(total(|area| area.right), total(|area| area.labeled)),
             mean_accuracy: mean(classes.iter().filter_map(|class| class.accuracy)),
             miou: mean(classes.iter().filter_map(|class| class.iou)),
             miou_seen,

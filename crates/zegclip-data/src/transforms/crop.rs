@@ -1,4 +1,4 @@
-//! The random crop: at least two classes, of which none fills too much of what is labelled.
+//! The random crop: at least two classes, of which none fills too much of what is labeled.
 
 use super::region::{Region, nearest_indices};
 use crate::TrainingLabels;
@@ -6,9 +6,9 @@ use zegclip_foundation::RandomStream;
 
 /// Draws a crop of up to `size × size` pixels from labels resized to `resized` (width, height).
 ///
-/// A crop in which fewer than two classes have pixels, or one has at least `max_share` of the labelled ones, is drawn
+/// A crop in which fewer than two classes have pixels, or one has at least `max_share` of the labeled ones, is drawn
 /// again up to `redraws` times; the last one is taken as it is. Nothing is redrawn if `max_share` is 1 or more.
-/// Pixels of unseen classes count as one class where the setting lets them be known, and as unlabelled where not. (The
+/// Pixels of unseen classes count as one class where the setting lets them be known, and as unlabeled where not. (The
 /// release counts them under their own names even in inductive training, which leaks labels into the choice.)
 pub fn draw_crop(
     labels: &TrainingLabels,
@@ -116,12 +116,12 @@ impl Counts {
                 start = end;
             }
         }
-        let labelled = self
+        let labeled = self
             .pixels
             .iter()
             .enumerate()
             .filter(|&(label, &pixels)| label != IGNORED && pixels > 0);
-        let (classes, all, largest) = labelled.fold((0, 0, 0), |(classes, all, largest), (_, &pixels)| {
+        let (classes, all, largest) = labeled.fold((0, 0, 0), |(classes, all, largest), (_, &pixels)| {
             (classes + 1, all + pixels, pixels.max(largest))
         });
         classes > 1 && (largest as f64 / all as f64) < max_share

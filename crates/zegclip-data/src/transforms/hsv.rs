@@ -1,4 +1,4 @@
-//! Hue, saturation and value of 8 bits as OpenCV computes them, rounding included: the release distorts colours there.
+//! Hue, saturation and value of 8 bits as OpenCV computes them, rounding included: the release distorts colors there.
 //!
 //! Back to RGB, OpenCV's vector code cuts fractions off while its scalar code, which gets the last `width mod 32`
 //! pixels of a row, rounds them. A crop of 512 has no such rest, so everything here does as the vector code does.
@@ -13,7 +13,7 @@ pub fn rgb_to_hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     let range = value - red.min(green).min(blue);
     let range_index = usize::from(range);
     let saturation = (i32::from(range) * SATURATION_SCALE[usize::from(value)] + HALF) >> SHIFT;
-    // Masks instead of branches, which noise in a photo makes unpredictable.
+    // Masks instead of branches, which noise in an image makes unpredictable.
     let is_red = -i32::from(value == red);
     let is_green = -i32::from(value == green);
     let [red, green, blue, range] = [red, green, blue, range].map(i32::from);
@@ -101,7 +101,7 @@ const HALF: i32 = 1 << (SHIFT - 1);
 
 /// 255 / value in fixed point; 0 for black, whose saturation is 0.
 static SATURATION_SCALE: [i32; 256] = reciprocals(255, 1);
-/// 180 / (6 · range) in fixed point; 0 for grey, whose hue is 0.
+/// 180 / (6 · range) in fixed point; 0 for gray, whose hue is 0.
 static HUE_SCALE: [i32; 256] = reciprocals(180, 6);
 
 /// `numerator · 2¹² / (factor · i)` for each i, rounded to the nearest, ties to even.

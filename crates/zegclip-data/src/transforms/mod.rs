@@ -1,4 +1,4 @@
-//! What training does to a photo and its labels, as pure functions of `(seed, iteration, slot)`.
+//! What training does to an image and its labels, as pure functions of `(seed, iteration, slot)`.
 
 mod crop;
 mod hsv;

@@ -1,9 +1,9 @@
-//! Normalisation `(x − mean) / std`, planar output, flip and padding: the last steps, in one pass over the crop.
+//! Normalization `(x − mean) / std`, planar output, flip and padding: the last steps, in one pass over the crop.
 
 use super::photometric::Table;
 
-/// Value of every 8-bit channel after `table` and normalisation: `[3][256]`.
-pub(super) fn normalised(table: &Table, mean: [f32; 3], std: [f32; 3]) -> [[f32; 256]; 3] {
+/// Value of every 8-bit channel after `table` and normalization: `[3][256]`.
+pub(super) fn normalized(table: &Table, mean: [f32; 3], std: [f32; 3]) -> [[f32; 256]; 3] {
     // Rounded to f32 after each step and with the reciprocal in f64, as the release's OpenCV calls do.
     std::array::from_fn(|channel| {
         let (mean, scale) = (f64::from(mean[channel]), 1.0 / f64::from(std[channel]));
@@ -11,7 +11,7 @@ pub(super) fn normalised(table: &Table, mean: [f32; 3], std: [f32; 3]) -> [[f32;
     })
 }
 
-/// Writes RGB rows `[height, width, 3]` into `target`, `[3, size, size]`: left and right exchanged if `flip`, normalised
+/// Writes RGB rows `[height, width, 3]` into `target`, `[3, size, size]`: left and right exchanged if `flip`, normalized
 /// by `tables`, and zero where the crop is smaller than `size`.
 pub(super) fn write_planar(
     pixels: &[u8],
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn every_value_equals_the_release() {
-        let tables = normalised(&identity(), IMAGENET_MEAN, IMAGENET_STD);
+        let tables = normalized(&identity(), IMAGENET_MEAN, IMAGENET_STD);
         let mut crc = flate2::Crc::new();
         crc.update(
             &tables

@@ -6,7 +6,7 @@
 use super::hsv::{HUES, hsv_to_rgb, rgb_to_hsv};
 use zegclip_foundation::RandomStream;
 
-/// How far colours may go.
+/// How far colors may go.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PhotometricDistortion {
@@ -57,7 +57,7 @@ impl PhotometricDistortion {
     }
 }
 
-/// What is done to the colours of one image; `None` leaves them.
+/// What is done to the colors of one image; `None` leaves them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distortion {
     /// Added to each channel.
@@ -83,7 +83,7 @@ impl Distortion {
         }
     }
 
-    /// All but the last table, which is returned so that it can be joined with what follows (the normalisation).
+    /// All but the last table, which is returned so that it can be joined with what follows (the normalization).
     pub(super) fn apply_but_last(&self, pixels: &mut [u8]) -> Table {
         let (before, after) = if self.contrast_first {
             (self.contrast, None)

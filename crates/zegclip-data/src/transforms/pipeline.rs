@@ -1,13 +1,13 @@
-//! The training pipeline: ratio resize, crop, flip, photometric distortion, normalisation, padding.
+//! The training pipeline: ratio resize, crop, flip, photometric distortion, normalization, padding.
 //!
 //! First a [`Plan`] is drawn, then it is carried out. The crop is chosen on the labels, so that only what it keeps of
-//! the photo is resized and distorted; the result is that of doing everything on the whole photo, step by step.
+//! the image is resized and distorted; the result is that of doing everything on the whole image, step by step.
 
 use image::RgbImage;
 
 use super::TrainingPipeline;
 use super::crop::draw_crop;
-use super::normalize::{normalised, write_planar};
+use super::normalize::{normalized, write_planar};
 use super::photometric::Distortion;
 use super::random::{Draw, random_stream};
 use super::region::{Region, nearest_indices, resize_region};
@@ -16,22 +16,22 @@ use crate::TrainingLabels;
 /// What is done to one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Width and height that photo and labels are resized to.
+    /// Width and height that image and labels are resized to.
     pub resized: (u32, u32),
     /// What is kept of them; smaller than the crop size where they are.
     pub region: Region,
     /// Whether left and right are exchanged.
     pub flip: bool,
-    /// What is done to the colours.
+    /// What is done to the colors.
     pub distortion: Distortion,
 }
 
 /// A sample that is ready for training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingSample {
-    /// Normalised channels red, green, blue, `[3, crop_size, crop_size]`; 0 where there is no photo.
+    /// Normalized channels red, green, blue, `[3, crop_size, crop_size]`; 0 where there is not an image.
     pub image: Vec<f32>,
-    /// Labels as [`TrainingLabels::as_raw`] writes them, `[crop_size, crop_size]`; ignored where there is no photo.
+    /// Labels as [`TrainingLabels::as_raw`] writes them, `[crop_size, crop_size]`; ignored where there is not an image.
     pub labels: Vec<u16>,
 }
 
@@ -56,21 +56,21 @@ impl TrainingPipeline {
         }
     }
 
-    /// Carries a plan out. Photo and labels must have the same size, which a training set has checked.
+    /// Carries a plan out. Image and labels must have the same size, which a training set has checked.
     pub fn apply(&self, plan: &Plan, image: &RgbImage, labels: &TrainingLabels) -> TrainingSample {
         let size = self.crop_size as usize;
         let region = plan.region.within(plan.resized);
         let mut pixels = resize_region(image, plan.resized, region);
         let table = plan.distortion.apply_but_last(&mut pixels);
-        let tables = normalised(&table, self.mean, self.std);
-        let mut normalised = vec![0.0; 3 * size * size];
+        let tables = normalized(&table, self.mean, self.std);
+        let mut normalized = vec![0.0; 3 * size * size];
         write_planar(
             &pixels,
             region.width as usize,
             size,
             plan.flip,
             &tables,
-            &mut normalised,
+            &mut normalized,
         );
 
         let mut columns = nearest_indices(labels.width(), plan.resized.0, region.x, region.width);
@@ -86,7 +86,7 @@ impl TrainingPipeline {
             }
         }
         TrainingSample {
-            image: normalised,
+            image: normalized,
             labels: cropped,
         }
     }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{ClassIndex, LabelMap, SeenClasses, TrainingSetting, resize_bilinear, resize_labels_nearest};
 
-    fn photo(width: u32, height: u32) -> RgbImage {
+    fn image(width: u32, height: u32) -> RgbImage {
         let mut stream = random_stream(1, u64::from(width), u64::from(height), Draw::Order);
         RgbImage::from_fn(width, height, |_, _| {
             image::Rgb([(); 3].map(|()| stream.next_u64() as u8))
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Each step on the whole photo, as the release does it.
+    /// Each step on the whole image, as the release does it.
     fn step_by_step(pipeline: &TrainingPipeline, plan: &Plan, image: &RgbImage, labels: &LabelMap) -> TrainingSample {
         let Region { x, y, width, height } = plan.region;
         let image = resize_bilinear(image, plan.resized.0, plan.resized.1);
@@ -163,9 +163,9 @@ mod tests {
             for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
                 let value = image.get_pixel_checked(x, y).map(|pixel| pixel.0[channel]);
                 let mean = f64::from(pipeline.mean[channel]);
-                let normalised =
+                let normalized =
                     |value| (f64::from((f64::from(value) - mean) as f32) / f64::from(pipeline.std[channel])) as f32;
-                sample.image.push(value.map_or(0.0, normalised));
+                sample.image.push(value.map_or(0.0, normalized));
             }
         }
         for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
@@ -181,7 +181,7 @@ mod tests {
         let pipeline = small();
         let (mut flipped, mut padded) = (0, 0);
         for (number, (width, height)) in [(90, 70), (50, 120), (64, 64), (33, 47)].into_iter().enumerate() {
-            let (image, map) = (photo(width, height), label_map(width, height));
+            let (image, map) = (image(width, height), label_map(width, height));
             let labels = training_labels(&map);
             for iteration in 0..12 {
                 let plan = pipeline.plan(&labels, 5, iteration, number as u64);
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn flipping_twice_is_identity() {
         let (pipeline, labels) = (small(), training_labels(&label_map(90, 70)));
-        let image = photo(90, 70);
+        let image = image(90, 70);
         for iteration in 0..8 {
             let plan = pipeline.plan(&labels, 2, iteration, 0);
             let other = Plan {
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn labels_are_never_mixed_and_images_stay_in_range() {
-        let (pipeline, image) = (small(), photo(90, 70));
+        let (pipeline, image) = (small(), image(90, 70));
         // Only the classes 1 and 6: a mean of them would be neither.
         let map = label_map(90, 70).map(|class| ClassIndex::new(if class.get() % 2 == 0 { 1 } else { 6 }));
         let labels = training_labels(&map);

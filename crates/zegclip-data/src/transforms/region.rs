@@ -1,4 +1,4 @@
-//! Resizes only the part of a photo or of labels that the crop keeps: the same pixels as resizing all and cropping.
+//! Resizes only the part of an image or of labels that the crop keeps: the same pixels as resizing all and cropping.
 
 use image::RgbImage;
 
@@ -88,7 +88,7 @@ mod tests {
         std::iter::repeat_with(next).take(count).collect()
     }
 
-    fn photo(width: u32, height: u32) -> RgbImage {
+    fn image(width: u32, height: u32) -> RgbImage {
         RgbImage::from_raw(width, height, numbers(3 * (width * height) as usize, 1)).unwrap()
     }
 
@@ -114,7 +114,7 @@ mod tests {
     ];
 
     #[test]
-    fn photos_and_labels_equal_open_cv() {
+    fn images_and_labels_equal_open_cv() {
         for ((width, height), size, linear, nearest) in OPEN_CV {
             let whole = Region {
                 x: 0,
@@ -122,7 +122,7 @@ mod tests {
                 width: size.0,
                 height: size.1,
             };
-            let resized = resize_region(&photo(width, height), size, whole);
+            let resized = resize_region(&image(width, height), size, whole);
             assert_eq!(crc(&resized), linear, "{width}×{height} to {size:?}");
 
             let labels = numbers((width * height) as usize, 5);
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_region_has_the_pixels_of_the_whole() {
         for ((width, height), size, ..) in OPEN_CV {
-            let image = photo(width, height);
+            let image = image(width, height);
             let whole = resize_region(
                 &image,
                 size,

@@ -7,19 +7,19 @@ use crate::{DataError, IMAGENET_MEAN, IMAGENET_STD, ImageLimits};
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingPipeline {
-    /// Longer and shorter side that a photo fits into at ratio 1, aspect kept.
+    /// Longer and shorter side that an image fits into at ratio 1, aspect kept.
     pub scale: [u32; 2],
     /// The ratio is drawn between these.
     pub ratio: [f64; 2],
     /// Side of the square crop, in pixels.
     pub crop_size: u32,
-    /// A crop is redrawn if one class fills this share of its labelled pixels; 1 never redraws.
+    /// A crop is redrawn if one class fills this share of its labeled pixels; 1 never redraws.
     pub max_class_share: f64,
     /// How often at most.
     pub crop_redraws: u32,
     /// Probability of exchanging left and right.
     pub flip: f64,
-    /// How far colours may go.
+    /// How far colors may go.
     pub distortion: PhotometricDistortion,
     /// Mean of red, green and blue, on 0–255.
     pub mean: [f32; 3],

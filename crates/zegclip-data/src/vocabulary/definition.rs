@@ -335,14 +335,14 @@ impl Vocabulary {
         ClassIndex::from_usize(position)
     }
 
-    /// The colour of a class: the palette's, else [`distinct_color`].
+    /// The color of a class: the palette's, else [`distinct_color`].
     pub fn color(&self, class: ClassIndex) -> Color {
         self.class(class)
             .and_then(|class| class.color)
             .unwrap_or_else(|| distinct_color(class.index()))
     }
 
-    /// The colours of all classes in order.
+    /// The colors of all classes in order.
     pub fn palette(&self) -> Vec<Color> {
         (0..self.len())
             .filter_map(ClassIndex::from_usize)

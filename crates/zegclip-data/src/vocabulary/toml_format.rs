@@ -53,7 +53,7 @@ enum ClassEntry {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a colour is `[red, green, blue]` of 0 to 255 or \"#rrggbb\"")]
+#[serde(untagged, expecting = "a color is `[red, green, blue]` of 0 to 255 or \"#rrggbb\"")]
 enum ColorEntry {
     Rgb(Color),
     Hex(String),
@@ -85,7 +85,7 @@ pub(super) fn parse(text: &str, origin: &str) -> Result<Vocabulary, DataError> {
             let classes = classes.unwrap_or_default().into_iter().map(|entry| entry.class(origin));
             Vocabulary::from_classes("", classes.collect::<Result<_, _>>()?, origin)?
         }
-        (Some(_), Some(_)) => return Err(mistake(origin, "`extends` takes over a class list; remove `classes`")),
+        (Some(_), Some(_)) => return Err(mistake(origin, "`extends` and `classes` exclude each other")),
     };
     vocabulary.name = file.name.unwrap_or_default();
     vocabulary.source = file.source.map(|source| source.trim().to_owned());
@@ -104,10 +104,7 @@ pub(super) fn parse(text: &str, origin: &str) -> Result<Vocabulary, DataError> {
         }
         (None, None) => {}
         (Some(_), Some(_)) => {
-            return Err(mistake(
-                origin,
-                "`seen` and `unseen` say the same thing; keep one of them",
-            ));
+            return Err(mistake(origin, "`seen` and `unseen` exclude each other"));
         }
     }
     if let Some(templates) = file.templates {
@@ -120,7 +117,7 @@ pub(super) fn parse(text: &str, origin: &str) -> Result<Vocabulary, DataError> {
     Ok(vocabulary)
 }
 
-/// The reverse of [`parse`].
+/// The inverse of [`parse`].
 pub(super) fn write(vocabulary: &Vocabulary) -> String {
     use toml::Value;
     let strings = |items: Vec<String>| Value::Array(items.into_iter().map(Value::String).collect());
@@ -176,7 +173,7 @@ pub(super) fn check_templates(templates: &[String], origin: &str) -> Result<(), 
     if templates.is_empty() {
         return Err(mistake(
             origin,
-            &format!("`templates` is empty; leave it out for `{SINGLE_TEMPLATE}`"),
+            &format!("`templates` is empty (default: `{SINGLE_TEMPLATE}`)"),
         ));
     }
     match templates.iter().find(|template| template.matches("{}").count() != 1) {
@@ -239,7 +236,7 @@ impl ColorEntry {
             .ok_or_else(|| {
                 mistake(
                     origin,
-                    &format!("`{hex}` is no colour; write \"#rrggbb\" or [red, green, blue]"),
+                    &format!("`{hex}` is not a color, \"#rrggbb\" or [red, green, blue]"),
                 )
             })?
             .to_be_bytes();
@@ -277,14 +274,11 @@ fn encoding(labels: Labels, vocabulary: &Vocabulary, origin: &str) -> Result<Lab
         return LabelEncoding::offset(vocabulary.len(), first, ignore).map_err(named);
     };
     if labels.first.is_some() {
-        return Err(mistake(
-            origin,
-            "`first` and `values` exclude each other; keep one of them",
-        ));
+        return Err(mistake(origin, "`first` and `values` exclude each other"));
     }
     let pairs = values.iter().map(|(value, class)| {
         let number = value.trim().parse::<u16>();
-        let number = number.map_err(|_| mistake(origin, &format!("`{value}` is no pixel value of 0 to 65535")))?;
+        let number = number.map_err(|_| mistake(origin, &format!("`{value}` is not a pixel value from 0 to 65535")))?;
         let name = class
             .as_str()
             .ok_or_else(|| mistake(origin, &format!("the class of {value} must be a name")))?;

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// 8 + 10 photos with both encodings of their labels.
+/// 8 + 10 images with both encodings of their labels.
 pub(crate) fn coco() -> PathBuf {
     test_support::data("coco-mini")
 }
 
-/// Label files of VOC, without photos.
+/// Label files of VOC, without images.
 pub(crate) fn voc() -> PathBuf {
     test_support::data("voc-mini")
 }
@@ -37,17 +37,17 @@ pub(crate) fn png(size: (u32, u32), color: png::ColorType, depth: png::BitDepth,
     bytes
 }
 
-/// An 8-bit grey PNG.
-pub(crate) fn grey_png(size: (u32, u32), values: &[u8]) -> Vec<u8> {
+/// An 8-bit gray PNG.
+pub(crate) fn gray_png(size: (u32, u32), values: &[u8]) -> Vec<u8> {
     png(size, png::ColorType::Grayscale, png::BitDepth::Eight, values)
 }
 
-/// A JPEG of one colour.
+/// A JPEG of one color.
 pub(crate) fn jpeg(size: (u32, u32)) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let photo = zegclip_data::RgbImage::from_pixel(size.0, size.1, image::Rgb([90, 120, 60]));
+    let image = zegclip_data::RgbImage::from_pixel(size.0, size.1, image::Rgb([90, 120, 60]));
     image::codecs::jpeg::JpegEncoder::new(&mut bytes)
-        .encode_image(&photo)
+        .encode_image(&image)
         .unwrap();
     bytes
 }

@@ -119,10 +119,7 @@ fn every_shape_can_be_drawn() {
 fn labels_of_another_size_are_refused() {
     let voc = Vocabulary::built_in("voc20").unwrap();
     let error = overlay(&gradient(10, 20), &board(20, 10, 1, 2), &voc, 0.6).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the photo has 10×20 pixels, its labels 20×10; they must be of the same size"
-    );
+    assert_eq!(error.to_string(), "the image has 10×20 pixels, its labels 20×10");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Decoding, test-time resize and normalisation against recordings made with OpenCV.
+//! Decoding, test-time resize and normalization against recordings made with OpenCV.
 
 use test_support::Recorded;
 use zegclip_data::{
-    ClassIndex, IMAGENET_STD, ImageLimits, LabelMap, RgbImage, normalise, read_image, resize_bilinear,
+    ClassIndex, IMAGENET_STD, ImageLimits, LabelMap, RgbImage, normalize, read_image, resize_bilinear,
     resize_labels_nearest, test_size,
 };
 
@@ -26,11 +26,11 @@ fn parity_image_resize() {
         for (name, sizes) in sizes {
             let size = |key: &str| (number(&sizes[key][1]) as u32, number(&sizes[key][0]) as u32);
             let path = test_support::photo(case.root(), name);
-            let photo = read_image(&path, &ImageLimits::default()).unwrap();
-            assert_eq!(photo.dimensions(), size("original"), "{name}");
-            let (width, height) = test_size(photo.width(), photo.height(), short_side as u32);
+            let image = read_image(&path, &ImageLimits::default()).unwrap();
+            assert_eq!(image.dimensions(), size("original"), "{name}");
+            let (width, height) = test_size(image.width(), image.height(), short_side as u32);
             assert_eq!((width, height), size("resized"), "{name}");
-            let resized = resize_bilinear(&photo, width, height);
+            let resized = resize_bilinear(&image, width, height);
 
             let (shape, expected) = case.bytes(&format!("{name}.crop"));
             // The recording is the part from row and column 100 on.
@@ -50,12 +50,12 @@ fn parity_image_resize() {
             let Recorded {
                 shape,
                 values: expected,
-            } = case.tensor(&format!("{name}.normalised_crop"));
+            } = case.tensor(&format!("{name}.normalized_crop"));
             let crop = image::imageops::crop_imm(&crop, 0, 0, shape[2] as u32, shape[1] as u32).to_image();
-            let normalised = normalise(&crop);
-            assert_eq!(normalised.len(), expected.len(), "{name}");
+            let normalized = normalize(&crop);
+            assert_eq!(normalized.len(), expected.len(), "{name}");
             let plane = shape[1] * shape[2];
-            for (position, (actual, expected)) in normalised.iter().zip(&expected).enumerate() {
+            for (position, (actual, expected)) in normalized.iter().zip(&expected).enumerate() {
                 let tolerance = max as f32 / IMAGENET_STD[position / plane] + 1e-5;
                 assert!(
                     (actual - expected).abs() <= tolerance,
@@ -84,7 +84,7 @@ fn the_short_side_becomes_the_target_whatever_the_shape() {
 }
 
 #[test]
-fn a_plain_photo_stays_plain_and_labels_are_never_mixed() {
+fn a_plain_image_stays_plain_and_labels_are_never_mixed() {
     for (width, height) in [(1, 1), (33, 7), (200, 150), (64, 500)] {
         let plain = RgbImage::from_pixel(50, 37, image::Rgb([7, 130, 255]));
         let resized = resize_bilinear(&plain, width, height);
@@ -98,6 +98,6 @@ fn a_plain_photo_stays_plain_and_labels_are_never_mixed() {
         assert_eq!(resized.dimensions(), (width, height));
         assert!(resized.as_raw().iter().all(|label| [3, 90, u16::MAX].contains(label)));
     }
-    let photo = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 9]));
-    assert_eq!(resize_bilinear(&photo, 40, 30), photo);
+    let image = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 9]));
+    assert_eq!(resize_bilinear(&image, 40, 30), image);
 }

@@ -26,14 +26,14 @@ fn every_format_equals_opencv() {
     let expected = SafeTensors::deserialize(&file).unwrap();
     assert_eq!(expected.len(), 26);
     for (name, expected) in expected.tensors() {
-        let photo = read(&name);
-        let (width, height) = photo.dimensions();
+        let image = read(&name);
+        let (width, height) = image.dimensions();
         assert_eq!([height as usize, width as usize, 3], expected.shape(), "{name}");
         assert_eq!(
             read_image_size(&folder().join(&name), &ImageLimits::default()).unwrap(),
             (width, height)
         );
-        let differences = photo.as_raw().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b));
+        let differences = image.as_raw().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b));
         // OpenCV rounds TIFF's 16 bits where it cuts those of PNG.
         let tolerance = u8::from(name == "rgb16.tiff");
         assert!(differences.max() <= Some(tolerance), "{name}");
@@ -63,7 +63,7 @@ fn content_decides_about_the_format() {
     std::fs::write(&renamed, "this is a text about pictures").unwrap();
     let error = read_image(&renamed, &ImageLimits::default()).unwrap_err().to_string();
     assert!(
-        error.contains("photo.jpg` is not an image that can be read but text"),
+        error.contains("photo.jpg` is not a PNG, JPEG, WebP, BMP, TIFF or GIF image but text"),
         "{error}"
     );
     assert!(problem(b"\0\0\0\x18ftypavif....").contains("Avif"));

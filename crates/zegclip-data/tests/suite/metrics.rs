@@ -232,10 +232,7 @@ fn what_does_not_fit_is_refused_and_not_counted() {
     let mut confusion = Confusion::new(&vocabulary(2, []));
     let labels = LabelMap::filled(4, 2, ClassIndex::new(1));
     let error = confusion.add(&labels, &LabelMap::filled(4, 3, None)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the prediction has 4×3 pixels, its labels 4×2; they must be of the same size"
-    );
+    assert_eq!(error.to_string(), "the prediction has 4×3 pixels, its labels 4×2");
     let error = confusion
         .add(&labels, &LabelMap::filled(4, 2, ClassIndex::new(2)))
         .unwrap_err();

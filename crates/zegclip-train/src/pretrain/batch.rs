@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use zegclip_data::{Prefetch, SINGLE_TEMPLATE, normalise};
+use zegclip_data::{Prefetch, SINGLE_TEMPLATE, normalize};
 use zegclip_model::clip::Tokenizer;
 
 use super::config::{PretrainConfig, StageConfig};
@@ -50,7 +50,7 @@ impl Batches {
         let make = move |position: u64| {
             let pair = pairs.pair([position / per_batch, position % per_batch], &stage)?;
             Ok(Prepared {
-                image: normalise(&pair.image),
+                image: normalize(&pair.image),
                 tokens: Tokenizer::clip().encode(&pair.caption, context).ids,
                 caption_facts: pair.caption_facts,
                 image_facts: pair.image_facts,

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use std::cmp::Ordering;
-use zegclip_data::{RgbImage, SINGLE_TEMPLATE, normalise};
+use zegclip_data::{RgbImage, SINGLE_TEMPLATE, normalize};
 use zegclip_model::clip::{Clip, Tokenizer, l2_normalize, text_features};
 
 use super::pair::{HeldOut, is_true_of};
@@ -73,7 +73,7 @@ fn image_features<'a>(model: &Clip, images: impl Iterator<Item = &'a RgbImage>, 
     let images: Vec<&RgbImage> = images.collect();
     let features = images.chunks(BATCH).map(|chunk| {
         let (width, height) = chunk.first().map_or((0, 0), |image| image.dimensions());
-        let pixels: Vec<f32> = chunk.iter().flat_map(|image| normalise(image)).collect();
+        let pixels: Vec<f32> = chunk.iter().flat_map(|image| normalize(image)).collect();
         let data = TensorData::new(pixels, [chunk.len(), 3, height as usize, width as usize]);
         model.image_encoder.forward(Tensor::<4>::from_data(data, device))
     });

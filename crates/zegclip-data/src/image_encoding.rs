@@ -1,4 +1,4 @@
-//! Photos as PNG and JPEG files.
+//! Images as PNG and JPEG files.
 
 use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder};
 
