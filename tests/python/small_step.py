@@ -62,14 +62,14 @@ def main():
     torch.manual_seed(0)
     net, loss = {"small": small, "clip": clip}[work](batch)
     net.train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
     times, processor = [], []
     for run in range(runs + 2):
         start, used = time.perf_counter(), time.process_time()
         value = loss()
         value.backward()
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
         value.item()
         if run >= 2:
             times.append(time.perf_counter() - start)

@@ -298,7 +298,7 @@ impl Setting {
         let mut command = Command::new(&self.python);
         command
             .arg(self.peers.join("bench.py"))
-            // It also multiplies bf16, half a minute a product where the processor does not.
+            // It also multiplies bf16, half a minute a product where the CPU does not.
             .args(["machine", "--runs", "3", "--warmup", "1"]);
         let result = last_json(&output(&mut command).ok()?).ok()?;
         ["fp32_matmul_gflops_best", "fp32_onednn_gflops_best"]
@@ -372,7 +372,7 @@ fn machine() -> String {
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split(':').nth(1).map(str::trim));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{}, {threads} threads", model.unwrap_or("an unknown processor"))
+    format!("{}, {threads} threads", model.unwrap_or("an unknown CPU"))
 }
 
 fn date() -> String {

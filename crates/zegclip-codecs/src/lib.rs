@@ -1,6 +1,6 @@
 //! Two decoders that are useful on their own, without a tensor or image library:
 //!
-//! - [`jpeg`]: JPEG files to 8-bit RGB, equal to libjpeg-turbo bit for bit, which is what OpenCV's `imread` returns;
+//! - [`jpeg`]: JPEG files to 8-bit RGB, equal to libjpeg-turbo bit-exactly, which is what OpenCV's `imread` returns;
 //! - [`mat5`]: integer matrices in MATLAB 5 files, the label format of SBD and PASCAL Context.
 //!
 //! Both are written for untrusted files: sizes in a file are checked against its bytes and against a limit before

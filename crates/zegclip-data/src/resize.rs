@@ -36,7 +36,7 @@ const WEIGHT_ONE: f32 = (1 << WEIGHT_BITS) as f32;
 const ROWS_PER_TASK: usize = 32;
 const CHANNELS: usize = 3;
 
-/// Resizes bilinearly to `width × height`, bit for bit as OpenCV's `resize` with `INTER_LINEAR` on 8 bits: pixel
+/// Resizes bilinearly to `width × height`, bit-exactly as OpenCV's `resize` with `INTER_LINEAR` on 8 bits: pixel
 /// centers at ½, borders repeated, no smoothing when the image shrinks, weights of 11 bits.
 ///
 /// An image without pixels gives a black one.

@@ -19,10 +19,10 @@ const SIZES: [[usize; 3]; 8] = [
 ];
 
 fn composed<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Option<Tensor<1>>) -> Tensor<D> {
-    let centred = x.clone() - x.mean_dim(D - 1);
-    let variance = centred.clone().powi_scalar(2).mean_dim(D - 1);
-    let normalised = centred / (variance + EPSILON).sqrt();
-    let scaled = normalised * gamma.unsqueeze();
+    let centered = x.clone() - x.mean_dim(D - 1);
+    let variance = centered.clone().powi_scalar(2).mean_dim(D - 1);
+    let normalized = centered / (variance + EPSILON).sqrt();
+    let scaled = normalized * gamma.unsqueeze();
     match beta {
         Some(beta) => scaled + beta.unsqueeze(),
         None => scaled,

@@ -169,8 +169,8 @@ impl Texture {
         let (along, across) = (place.u * 2.6 + 13.0 * plank, place.v * planks + 29.0 * plank);
         let rings = place.noise.at(along, across * 1.3) * 5.0 + across;
         let ring = (fraction(rings) * 2.0 - 1.0).abs();
-        let fibre = (place.noise.at(along * 5.0, across * 11.0) - 0.5) * fade(planks * 6.0);
-        let tone = 0.35 * ring + 0.4 * plank + 0.5 * fibre + 0.15;
+        let fiber = (place.noise.at(along * 5.0, across * 11.0) - 0.5) * fade(planks * 6.0);
+        let tone = 0.35 * ring + 0.4 * plank + 0.5 * fiber + 0.15;
         let color = mix(dark, light, tone.clamp(0.0, 1.0));
         let edge = fraction(y).min(1.0 - fraction(y)) / planks;
         let end = fraction(x).min(1.0 - fraction(x)) / 1.3;

@@ -9,8 +9,8 @@ const WIDTH: f64 = 860.0;
 const LEFT: f64 = 260.0;
 const RIGHT: f64 = 60.0;
 const BAR: f64 = 11.0;
-/// Distinguishable with any kind of colour vision (Okabe and Ito).
-const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+/// Distinguishable with any kind of color vision (Okabe and Ito).
+const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 pub(super) fn svg(configuration: &Configuration, results: &Results) -> String {
     let splits = &configuration.splits;
@@ -32,7 +32,7 @@ pub(super) fn svg(configuration: &Configuration, results: &Results) -> String {
         let _ = write!(
             body,
             "<rect x=\"{place}\" y=\"8\" width=\"12\" height=\"12\" fill=\"{}\"/><text x=\"{}\" y=\"18\">{}</text>",
-            COLOURS[index % COLOURS.len()],
+            COLORS[index % COLORS.len()],
             place + 17.0,
             split.replace('_', " "),
         );
@@ -62,13 +62,13 @@ pub(super) fn svg(configuration: &Configuration, results: &Results) -> String {
                     "<rect x=\"{LEFT}\" y=\"{bar:.1}\" width=\"{:.1}\" height=\"{}\" fill=\"{}\" opacity=\"0.75\"/>",
                     x(mean) - LEFT,
                     BAR - 2.0,
-                    COLOURS[index % COLOURS.len()],
+                    COLORS[index % COLORS.len()],
                 );
-                let centre = bar + BAR / 2.0 - 1.0;
+                let center = bar + BAR / 2.0 - 1.0;
                 for value in &found.0 {
                     let _ = write!(
                         body,
-                        "<circle cx=\"{:.1}\" cy=\"{centre:.1}\" r=\"2\" fill=\"#222\"/>",
+                        "<circle cx=\"{:.1}\" cy=\"{center:.1}\" r=\"2\" fill=\"#222\"/>",
                         x(*value)
                     );
                 }
@@ -77,7 +77,7 @@ pub(super) fn svg(configuration: &Configuration, results: &Results) -> String {
                     body,
                     "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\">{mean:.1}</text>",
                     x(furthest) + 5.0,
-                    centre + 3.5
+                    center + 3.5
                 );
             }
             y += row_height;

@@ -1,4 +1,4 @@
-//! A JPEG decoder whose pixels equal libjpeg-turbo's, bit for bit, with its defaults: what OpenCV's `imread` returns.
+//! A JPEG decoder whose pixels equal libjpeg-turbo's, bit-exactly, with its defaults: what OpenCV's `imread` returns.
 //!
 //! Published results rest on pixels from that library. Measured on 4:2:0 images against OpenCV 5.0 (libjpeg-turbo 3.1),
 //! the other decoders in Rust differ by up to 6 levels of 255, 0.17 to 0.24 on average (`zune-jpeg` 0.5.15, which the

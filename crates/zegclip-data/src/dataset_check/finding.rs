@@ -57,7 +57,7 @@ pub enum Finding {
         /// How many pixels have it.
         pixels: u64,
     },
-    /// Labels without any class: every pixel is ignored. Not wrong, but nothing is learnt from such a sample.
+    /// Labels without any class: every pixel is ignored. Not wrong, but nothing is learned from such a sample.
     #[serde(alias = "nothing_labeled")]
     NothingLabeled,
 }

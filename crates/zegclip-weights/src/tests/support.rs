@@ -132,7 +132,7 @@ pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Every tensor of both files, by name, bit for bit as `f32`.
+/// Every tensor of both files, by name, bit-exactly as `f32`.
 pub(super) fn assert_equal(a: &WeightFile, b: &WeightFile) {
     assert_eq!(
         a.names().collect::<Vec<_>>(),

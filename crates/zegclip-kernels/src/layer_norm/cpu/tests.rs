@@ -16,9 +16,9 @@ fn layer_norm_and_its_gradients() {
         for first in (0..rows * columns).step_by(columns) {
             let at = |values: &[f32], c: usize| f64::from(values[first + c]);
             let mean = |term: &dyn Fn(usize) -> f64| (0..columns).map(term).sum::<f64>() / columns as f64;
-            let centre = mean(&|c| at(&x, c));
-            let scale = (mean(&|c| (at(&x, c) - centre).powi(2)) + f64::from(epsilon)).powf(-0.5);
-            let normalized = |c| (at(&x, c) - centre) * scale;
+            let center = mean(&|c| at(&x, c));
+            let scale = (mean(&|c| (at(&x, c) - center).powi(2)) + f64::from(epsilon)).powf(-0.5);
+            let normalized = |c| (at(&x, c) - center) * scale;
             let weighted = |c| at(&gradient, c) * f64::from(gamma[c]);
             let (plain, along) = (mean(&weighted), mean(&|c| weighted(c) * normalized(c)));
             for c in 0..columns {
