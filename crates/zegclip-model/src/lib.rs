@@ -10,7 +10,7 @@
 //! - `tokens`: class token, prompts and patches; `width`: channels of a token
 //! - `classes`: class names to choose from
 //! - `embed_dim`: channels of the joint embedding of images and texts
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod clip;
 pub mod config;

@@ -40,7 +40,7 @@ static MERGES_USED: [u8; 213_000] = *match MERGES_FILE.first_chunk() {
 /// Bytes of the lines that CLIP uses, decompressed.
 const MERGES_LENGTH: u64 = 524_645;
 
-/// CLIP's tokenizer. It can be used from several threads at once.
+/// CLIP's tokenizer. It is `Send` and `Sync`: threads may encode at once.
 ///
 /// # Example
 /// ```
@@ -224,6 +224,12 @@ mod tests {
             let words: String = tokenizer.words.find_iter(&cleaned).map(|word| word.as_str()).collect();
             proptest::prop_assert_eq!(bytes, words.into_bytes());
         }
+    }
+
+    #[test]
+    fn tokenizers_are_shared_between_threads() {
+        fn assert_send_sync<T: Send + Sync>() {}
+        assert_send_sync::<Tokenizer>();
     }
 
     #[test]

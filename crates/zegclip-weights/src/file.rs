@@ -33,7 +33,8 @@ const IN_FOLDERS: [&str; 7] = [
 /// An open weight file: its tensors under canonical names, those of the authors' checkpoints (`backbone.*`,
 /// `text_encoder.*`, `decode_head.*`, `logit_scale`). Tensors that are not part of the model keep the file's names.
 ///
-/// The file stays open. A tensor is mapped into memory, and converted if needed, when it is read.
+/// The file stays open. A tensor is mapped into memory, and converted if needed, when it is read. A `WeightFile` is `Send` and
+/// `Sync`: threads may read tensors at once.
 ///
 /// ```no_run
 /// # use zegclip_weights::{WeightError, WeightFile};
@@ -256,4 +257,16 @@ fn classes_of(format: Format, meta: &Map<String, Json>) -> Option<Vec<String>> {
         .iter()
         .map(|name| name.as_str().map(str::to_owned))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_shared_between_threads() {
+        fn assert_send_sync<T: Send + Sync>() {}
+        assert_send_sync::<WeightFile>();
+        assert_send_sync::<WeightError>();
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) fn read_safetensors(source: &Arc<Source>) -> Result<Contents, WeightE
         let storage = Arc::new(Storage::new(source.clone(), start..end, name.as_str(), None)?);
         tensors.push((
             name.clone(),
-            View::whole(storage, dtype, info.shape.clone()).map_err(defect)?,
+            View::of_storage(storage, dtype, info.shape.clone()).map_err(defect)?,
         ));
     }
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -20,7 +20,7 @@ pub(crate) struct Source {
 
 #[derive(Debug)]
 enum Content {
-    File { file: File, whole: Mmap },
+    File { file: File, mapped: Mmap },
     Memory(Cow<'static, [u8]>),
 }
 
@@ -73,10 +73,10 @@ impl Source {
             return Err(WeightError::Empty { path: path.to_owned() });
         }
         let length = usize::try_from(length).map_err(|error| failed(std::io::Error::other(error)))?;
-        let whole = map(&file, 0..length).map_err(failed)?;
+        let mapped = map(&file, 0..length).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
-            content: Content::File { file, whole },
+            content: Content::File { file, mapped },
         })
     }
 
@@ -112,7 +112,7 @@ impl Source {
     /// The complete file. Pages read through this stay in memory while it is open: directories and descriptions.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.content {
-            Content::File { whole, .. } => whole,
+            Content::File { mapped, .. } => mapped,
             Content::Memory(bytes) => bytes,
         }
     }

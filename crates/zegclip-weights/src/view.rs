@@ -86,7 +86,7 @@ impl View {
     }
 
     /// All of a storage as one row-major tensor.
-    pub(crate) fn whole(storage: Arc<Storage>, dtype: Dtype, shape: Vec<usize>) -> Result<Self, TensorDefect> {
+    pub(crate) fn of_storage(storage: Arc<Storage>, dtype: Dtype, shape: Vec<usize>) -> Result<Self, TensorDefect> {
         let strides = contiguous_strides(&shape).ok_or(TensorDefect::TooLarge)?;
         Self::new(storage, dtype, 0, shape, strides)
     }
@@ -276,7 +276,7 @@ impl Entry {
             let encoded = dtype.encode_f32(&self.to_f32()?);
             return encoded.map(Bytes::Owned).ok_or_else(|| self.conversion_error(dtype));
         }
-        if let Some(part) = self.whole_storage() {
+        if let Some(part) = self.complete_storage() {
             return part.storage.bytes();
         }
         let mut bytes = Vec::with_capacity(self.info.bytes());
@@ -287,7 +287,7 @@ impl Entry {
     }
 
     /// The only part, if it is a complete storage in row-major order.
-    fn whole_storage(&self) -> Option<&View> {
+    fn complete_storage(&self) -> Option<&View> {
         match self.parts.as_slice() {
             [part] if part.contiguous() == Some(0..part.storage.len()) => Some(part),
             _ => None,
@@ -296,7 +296,7 @@ impl Entry {
 
     /// The elements in the file's own pages, if the CPU can compute with them unchanged.
     pub(crate) fn mapped_f32(&self) -> Result<Option<bytes::Bytes>, WeightError> {
-        let part = self.whole_storage().filter(|part| part.dtype == Dtype::F32);
+        let part = self.complete_storage().filter(|part| part.dtype == Dtype::F32);
         let Some(part) = part.filter(|_| cfg!(target_endian = "little")) else {
             return Ok(None);
         };

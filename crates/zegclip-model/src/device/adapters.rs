@@ -58,7 +58,7 @@ impl GraphicsApi {
     }
 }
 
-/// An adapter with what it takes to open it.
+/// An adapter and how to open it.
 struct Found {
     adapter: Adapter,
     api: GraphicsApi,
@@ -103,7 +103,7 @@ fn adapters_of(api: GraphicsApi) -> Vec<Found> {
                 "integrated" => Some(DeviceKind::IntegratedGpu(*number)),
                 "virtual" => Some(DeviceKind::VirtualGpu(*number)),
                 "software" if *number == 0 => Some(DeviceKind::Cpu),
-                // No selector names it; it is reached as the interface's default.
+                // Without a selector: only as the default of the interface.
                 _ => None,
             };
             *number += 1;

@@ -18,7 +18,7 @@ fn strided_tensors_are_read_in_row_major_order() {
     assert_eq!(file.tensor_f32("backbone.x").unwrap(), (vec![3, 2], expected.to_vec()));
     let halves = file.tensor_f16("backbone.x").unwrap().1;
     assert_eq!(halves.iter().map(|half| half.to_f32()).collect::<Vec<_>>(), expected);
-    // Also above the size from which conversion is spread over threads, and in the form that is copied whole.
+    // Also above the size from which conversion is spread over threads, and as a contiguous tensor.
     let (rows, columns) = (700, 300);
     let values: Vec<f32> = (0..rows * columns).map(|value| value as f32).collect();
     let big = tensor(Dtype::F32, "0", rows * columns, 0, &[columns, rows], &[1, columns], b"");
@@ -228,7 +228,7 @@ fn archives_that_are_not_pytorch_s_are_named() {
         &[("a/data.pkl", &one), ("a/data/0", &[0; 4])],
         CompressionMethod::Stored,
     );
-    // The method stands ten bytes into a central header.
+    // The compression method is at offset 10 of a central header.
     let central: Vec<usize> = deflated
         .windows(4)
         .enumerate()

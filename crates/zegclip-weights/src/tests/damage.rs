@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::support::*;
 use crate::{WeightError, WeightFile};
 
-/// Opens and reads everything; what a sound file gives is compared.
+/// Opens and reads all tensors, and compares them with those of the sound file.
 fn read_all(
     bytes: Vec<u8>,
     sound: Option<&HashMap<String, Vec<u32>>>,

@@ -21,7 +21,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn native_files_hold_what_any_other_file_held() {
+fn native_files_contain_the_tensors_of_every_format() {
     let folder = tempfile::tempdir().unwrap();
     let metadata = BTreeMap::from([
         ("classes".to_owned(), "[\"cat\",\"sky\"]".to_owned()),
@@ -106,7 +106,7 @@ fn mmseg_files_are_read_back() {
         assert!(meta.iter().all(|(key, value)| exported.meta()[key] == *value));
         assert_equal(&source, &exported);
     }
-    // Tensors begin where PyTorch aligns them.
+    // Tensors have the alignment of PyTorch's archives.
     let bytes = read(&path);
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(&bytes[..])).unwrap();
     for index in 0..zip.len() {
@@ -116,7 +116,7 @@ fn mmseg_files_are_read_back() {
 }
 
 #[test]
-fn outputs_are_whole_or_not_there() {
+fn failed_writes_leave_no_output() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let one = |name: &str, bytes: usize| OutputTensor::new(name, &[2], Dtype::F32, Cow::Owned(vec![1; bytes]));

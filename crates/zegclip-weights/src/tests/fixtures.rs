@@ -6,7 +6,7 @@ use super::support::{assert_equal, cases_with, number};
 use crate::{Dtype, Format, WeightFile};
 
 #[test]
-fn parity_clip_formats_hold_the_same_tensors() {
+fn parity_clip_formats_contain_equal_tensors() {
     for (folder, case) in cases_with("files") {
         let open = |format: &str| WeightFile::open(&folder.join(case["files"][format].as_str().unwrap())).unwrap();
         let (openai, open_clip, hugging_face) = (open("openai"), open("open_clip"), open("hugging_face"));
@@ -43,7 +43,7 @@ fn parity_clip_formats_hold_the_same_tensors() {
 }
 
 #[test]
-fn parity_checkpoints_tell_their_architecture_and_classes() {
+fn parity_checkpoints_determine_architecture_and_classes() {
     for (folder, case) in cases_with("checkpoint") {
         let file = WeightFile::open(&folder.join(case["checkpoint"].as_str().unwrap())).unwrap();
         assert_eq!(file.format(), Format::Mmseg);
@@ -95,7 +95,7 @@ fn parity_checkpoints_tell_their_architecture_and_classes() {
 }
 
 #[test]
-fn a_description_counts_what_the_file_holds() {
+fn a_description_counts_tensors_and_bytes() {
     let path = super::support::a_checkpoint();
     let description = WeightFile::open(&path).unwrap().describe();
     assert_eq!(description["format"], "mmseg");

@@ -154,10 +154,10 @@ fn cycles_and_bombs_of_references_end() {
         .concat();
         pickle(&parts)
     };
-    // A list that holds itself.
+    // A list that contains itself.
     let file = open_pickle(&with_meta(b"]q\x01h\x01a"), &[0; 4]).unwrap();
     assert_eq!(file.names().count(), 1);
-    // "Billion laughs": 40 levels of lists that hold the level below ten times.
+    // "Billion laughs": 40 levels of lists that contain the level below ten times.
     let mut laughs = text("lol");
     laughs.extend(b"q\x01");
     for level in 2..42u8 {

@@ -1,4 +1,4 @@
-//! Tests over whole files: recorded ones, ones made here, hostile ones and damaged ones.
+//! Tests of complete files: recorded, generated, malicious and damaged ones.
 
 mod containers;
 mod damage;

@@ -1,4 +1,4 @@
-//! Files for tests: where the recorded ones are, and small ones made on the spot.
+//! Files for tests: recorded ones, and small generated ones.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::{Dtype, WeightError, WeightFile};
 
-/// Folders of all cases whose `case.json` holds `entry`, with its content.
+/// Folders of all cases whose `case.json` has `entry`, with its content.
 pub(super) fn cases_with(entry: &str) -> Vec<(PathBuf, Json)> {
     let cases = test_support::all_cases().into_iter();
     let cases: Vec<_> = cases
@@ -88,7 +88,7 @@ pub(super) fn dict(key: &str, value: &[u8]) -> Vec<u8> {
     [&b"}"[..], &text(key), value, b"s"].concat()
 }
 
-/// A whole pickle of protocol 2.
+/// A complete pickle of protocol 2.
 pub(super) fn pickle(value: &[u8]) -> Vec<u8> {
     [b"\x80\x02", value, b"."].concat()
 }
