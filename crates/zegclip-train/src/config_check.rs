@@ -1,4 +1,6 @@
-//! Validation of [`TrainConfig`], and the sizes of its model.
+//! [`TrainConfig`] as a [`Configuration`]: its keys, its validation, and the sizes of its model.
+
+use std::path::PathBuf;
 
 use zegclip_data::DataError;
 use zegclip_data::transforms::TrainingPipeline;
@@ -7,15 +9,45 @@ use zegclip_model::{ModelOverrides, clip_config};
 use zegclip_weights::WeightFile;
 
 use crate::config::{DataConfig, FrozenPrecision, ModelConfig, PromptKind, RunConfig, TrainConfig};
-use crate::config_text::to_table;
+use crate::config_keys::to_table;
 use crate::limits::{
     self, BATCH_SIZE, CONTEXT_LENGTH, FFN_RATIO, IMAGE_SIZE, LAYERS, MAX_INTEGER, PARALLELISM, POSITION_GRID, PROMPTS,
     WIDTH, batch_pixels, below_one, condition, fraction, heads_divide, in_range, not_negative, positive, within_image,
 };
-use crate::{OptimizerConfig, TrainError};
+use crate::{Configuration, OptimizerConfig, TrainError};
+
+impl Configuration for TrainConfig {
+    const RESUME_MUTABLE_KEYS: &'static [&'static str] = &["run", "data.threads", "data.batches_ahead"];
+
+    fn schema_example() -> Self {
+        let mut config = Self::default();
+        config.model.clip = Some(PathBuf::new());
+        config.model.initial = Some(PathBuf::new());
+        config.model.similarity = Some(Similarity {
+            scale: 1.0,
+            threshold: 0.5,
+        });
+        config.model.untrained_clip = Some(ClipConfig::vit_b16());
+        if let Some(clip) = &mut config.model.untrained_clip {
+            clip.text.pruned_vocabulary = Some(Vec::new());
+        }
+        config.data.split = Some(String::new());
+        config.run.evaluation_split = Some(String::new());
+        config.optimizer.clip_norm = Some(1.0);
+        config
+    }
+
+    fn validate(&self) -> Result<(), TrainError> {
+        self.check()
+    }
+
+    fn preflight(&self) -> Result<(), TrainError> {
+        self.check_clip_file()
+    }
+}
 
 impl TrainConfig {
-    /// [`Configuration::validate`](crate::Configuration::validate).
+    /// [`Configuration::validate`].
     pub(crate) fn check(&self) -> Result<(), TrainError> {
         let model = &self.model;
         in_range("seed", self.seed, &(0..=MAX_INTEGER))?;
@@ -50,7 +82,7 @@ impl TrainConfig {
         }
     }
 
-    /// [`Configuration::preflight`](crate::Configuration::preflight): sizes against the weights of CLIP.
+    /// [`Configuration::preflight`]: sizes against the weights of CLIP.
     pub(crate) fn check_clip_file(&self) -> Result<(), TrainError> {
         let Some(path) = &self.model.clip else { return Ok(()) };
         let ClipConfig { embed_dim, vision, .. } = clip_config(&WeightFile::open(path)?, &ModelOverrides::default())?;

@@ -6,10 +6,31 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::TrainError;
-use crate::config_text::{ConfigDifference, RENAMED_KEYS, RenameNotes};
+
+/// Renamed keys with their tables: old name, new name.
+pub(crate) type RenamedKeys = &'static [(&'static str, &'static str)];
+
+/// A value in which two configurations differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigDifference {
+    /// The key with its tables, such as `optimizer.lr`.
+    pub key: String,
+    /// The first configuration's value as TOML, or `absent`.
+    pub recorded: String,
+    /// The second configuration's value as TOML, or `absent`.
+    pub given: String,
+}
+
+/// Whether old names of keys are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RenameNotes {
+    Warn,
+    Silent,
+}
 
 /// Fails for the first key of `table` that `schema` does not have.
 pub(crate) fn check_keys(table: &Table, schema: &Table, origin: &str) -> Result<(), TrainError> {
@@ -47,8 +68,13 @@ fn check_table(table: &Table, schema: &Table, prefix: &str, origin: &str) -> Res
 }
 
 /// Moves values from old names to new ones.
-pub(crate) fn rename_keys(table: &mut Table, origin: &str, notes: RenameNotes) -> Result<(), TrainError> {
-    for &(old, new) in RENAMED_KEYS {
+pub(crate) fn rename_keys(
+    table: &mut Table,
+    renamed: RenamedKeys,
+    origin: &str,
+    notes: RenameNotes,
+) -> Result<(), TrainError> {
+    for &(old, new) in renamed {
         let Some(value) = remove(table, old) else { continue };
         if get(table, new).is_some() {
             return Err(TrainError::RenamedKeyTwice {
@@ -113,14 +139,14 @@ pub(crate) struct Override {
 }
 
 impl Override {
-    pub(crate) fn parse(text: &str, notes: RenameNotes) -> Result<Self, TrainError> {
+    pub(crate) fn parse(text: &str, renamed: RenamedKeys, notes: RenameNotes) -> Result<Self, TrainError> {
         let origin = format!("override `{text}`");
         let Some((key, value)) = text.split_once('=') else {
             let reason = "it has no `=`".to_owned();
             return Err(TrainError::InvalidOverride { origin, reason });
         };
         let mut key = key.trim().to_owned();
-        for &(old, new) in RENAMED_KEYS {
+        for &(old, new) in renamed {
             let rest = key.strip_prefix(old).map(str::to_owned);
             if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('.')) {
                 warn_of_rename(&origin, old, new, notes);
@@ -238,5 +264,16 @@ fn same(recorded: &Value, given: &Value) -> bool {
         }
         (Value::Table(recorded), Value::Table(given)) => difference(recorded, given, "", &[]).is_none(),
         (recorded, given) => recorded == given,
+    }
+}
+
+/// A configuration as a TOML table.
+pub(crate) fn to_table(config: &impl Serialize) -> Result<Table, TrainError> {
+    Table::try_from(config).map_err(unserializable)
+}
+
+pub(crate) fn unserializable(source: toml::ser::Error) -> TrainError {
+    TrainError::Unserializable {
+        source: Box::new(source),
     }
 }

@@ -1,29 +1,20 @@
 //! The text form of a configuration: TOML and overrides.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
-use zegclip_model::config::{ClipConfig, Similarity};
 
-use crate::config_keys::{Override, check_keys, first_difference, rename_keys};
-use crate::{TrainConfig, TrainError};
+use crate::TrainError;
+use crate::config_keys::{
+    ConfigDifference, Override, RenameNotes, RenamedKeys, check_keys, first_difference, rename_keys, to_table,
+    unserializable,
+};
 
 /// Renamed keys with their tables: old name, new name. Old names are still read, with a warning.
-pub(crate) const RENAMED_KEYS: &[(&str, &str)] = &[("optimiser", "optimizer")];
-
-/// A value in which two configurations differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigDifference {
-    /// The key with its tables, such as `optimizer.lr`.
-    pub key: String,
-    /// The first configuration's value as TOML, or `absent`.
-    pub recorded: String,
-    /// The second configuration's value as TOML, or `absent`.
-    pub given: String,
-}
+const RENAMED_KEYS: RenamedKeys = &[("optimiser", "optimizer")];
 
 /// A configuration of a run in its text form.
 pub trait Configuration: Sized + Clone + Serialize + DeserializeOwned {
@@ -118,13 +109,6 @@ impl RecordedConfig<'_> {
     }
 }
 
-/// Whether old names of keys are reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RenameNotes {
-    Warn,
-    Silent,
-}
-
 fn parse<C: Configuration>(
     text: &str,
     origin: &str,
@@ -138,12 +122,12 @@ fn parse<C: Configuration>(
             line: line_of(text, &source),
             source: Box::new(source),
         })?;
-    rename_keys(&mut table, origin, notes)?;
+    rename_keys(&mut table, RENAMED_KEYS, origin, notes)?;
     let schema = to_table(&C::schema_example())?;
     check_keys(&table, &schema, origin)?;
     let mut applied = Vec::with_capacity(overrides.len());
     for text in overrides {
-        let parsed = Override::parse(text, notes)?;
+        let parsed = Override::parse(text, RENAMED_KEYS, notes)?;
         parsed.apply(&mut table)?;
         check_keys(&table, &schema, &parsed.origin)?;
         applied.push(parsed);
@@ -182,49 +166,12 @@ fn dotted(path: &serde_path_to_error::Path) -> String {
     segments.collect::<Vec<_>>().join(".")
 }
 
-impl Configuration for TrainConfig {
-    const RESUME_MUTABLE_KEYS: &'static [&'static str] = &["run", "data.threads", "data.batches_ahead"];
-
-    fn schema_example() -> Self {
-        let mut config = Self::default();
-        config.model.clip = Some(PathBuf::new());
-        config.model.initial = Some(PathBuf::new());
-        config.model.similarity = Some(Similarity {
-            scale: 1.0,
-            threshold: 0.5,
-        });
-        config.model.untrained_clip = Some(ClipConfig::vit_b16());
-        if let Some(clip) = &mut config.model.untrained_clip {
-            clip.text.pruned_vocabulary = Some(Vec::new());
-        }
-        config.data.split = Some(String::new());
-        config.run.evaluation_split = Some(String::new());
-        config.optimizer.clip_norm = Some(1.0);
-        config
-    }
-
-    fn validate(&self) -> Result<(), TrainError> {
-        self.check()
-    }
-
-    fn preflight(&self) -> Result<(), TrainError> {
-        self.check_clip_file()
-    }
-}
-
-pub(crate) fn to_table(config: &impl Serialize) -> Result<Table, TrainError> {
-    Table::try_from(config).map_err(unserializable)
-}
-
-fn unserializable(source: toml::ser::Error) -> TrainError {
-    TrainError::Unserializable {
-        source: Box::new(source),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::TrainConfig;
 
     const SMALLEST: &str = "[model]\nclip = \"ViT-B-16.pt\"\n[data]\ndataset = \"voc2012=data\"\n";
 

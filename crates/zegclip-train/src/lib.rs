@@ -61,7 +61,8 @@ mod validation;
 
 pub use adamw::{AdamW, AdamWState};
 pub use config::{DataConfig, FrozenPrecision, ModelConfig, PromptKind, PromptSettings, RunConfig, TrainConfig};
-pub use config_text::{ConfigDifference, Configuration};
+pub use config_keys::ConfigDifference;
+pub use config_text::Configuration;
 pub use data::TrainData;
 pub use error::{CheckpointDamage, TrainError};
 pub use gradients::{clip_gradients, gradient_norm, gradients_by_name, scale_gradients};
@@ -77,3 +78,29 @@ pub use segmentation_training::{CheckpointExport, SegmentationTraining};
 pub use step::{Losses, Objective, Sums, forward_backward};
 pub use training::{Evaluated, Iteration, IterationMetric, Outcome, ScoreMetric, Scored, SilentRenderer};
 pub use validation::{ImageScores, LabeledImage, hiou};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_types_are_send_and_sync() {
+        fn check<T: Send + Sync>() {}
+        check::<TrainConfig>();
+        check::<pretrain::PretrainConfig>();
+        check::<pretrain::PairSource>();
+        check::<TrainData>();
+        check::<RunDirectory>();
+        check::<RunLock>();
+        check::<Checkpoint>();
+        check::<TrainError>();
+        check::<CheckpointDamage>();
+        check::<OptimizerConfig>();
+        check::<AdamW>();
+        check::<Muon>();
+        check::<IterationSchedule>();
+        check::<SegmentationTask>();
+        check::<pretrain::ContrastiveTask>();
+        check::<Objective>();
+    }
+}

@@ -11,7 +11,7 @@ use toml::Value;
 use zegclip_model::config::TextConfig;
 
 use crate::TrainError;
-use crate::config_text::to_table;
+use crate::config_keys::to_table;
 
 /// Seeds and iterations: TOML's integers are below 2⁶³.
 pub(crate) const MAX_INTEGER: u64 = i64::MAX as u64;
@@ -123,7 +123,7 @@ fn finite(key: &str, value: &Value) -> Result<(), TrainError> {
         }
     };
     match value {
-        Value::Float(number) => condition(key, number, number.is_finite(), "must be a finite number"),
+        Value::Float(number) => condition(key, value, number.is_finite(), "must be a finite number"),
         Value::Array(values) => {
             let mut values = values.iter().enumerate();
             values.try_for_each(|(index, value)| finite(&inner(&index.to_string()), value))

@@ -1,6 +1,6 @@
-//! A run that is killed at any moment and resumed ends in the bytes of an undisturbed one.
+//! A run that is killed at any moment and resumed writes the bytes of an uninterrupted one.
 //!
-//! `cargo xtask kill` does so 20 times. Without a test harness: the test starts its own executable to have a process to kill.
+//! `cargo xtask kill` kills it 20 times. The test has no harness: it starts its own executable as the process to kill.
 
 #![allow(clippy::print_stdout)] // In place of a harness.
 
@@ -16,12 +16,12 @@ use burn::tensor::Device;
 use zegclip_train::{RunDirectory, SegmentationTraining, TrainConfig, TrainData};
 
 const CHILD: &str = "ZEGCLIP_TEST_RUN";
-/// How often to kill; the suite is content with few.
+/// Number of kills; few by default.
 const KILLS: &str = "ZEGCLIP_TEST_KILLS";
 const FEW: u32 = 3;
 /// Iterations from one evaluation to the next.
 const EVALUATION: u64 = 2;
-/// Iterations for each kill, so that no process is done before it is killed.
+/// Iterations per kill, so that no process finishes before it is killed.
 const ITERATIONS: u32 = 50;
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     let (mut places, mut found) = (Vec::new(), [0; 3]);
     for kill in 0..wanted {
         let mut process = child(&killed).spawn().unwrap();
-        // Some iterations later, whatever it is doing then: reading, computing, writing. Some are killed while they start.
+        // Some iterations later, in any phase: reading, computing, writing. Some are killed during their start.
         let further = (moment.share() * 1.6 * f64::from(ITERATIONS)) as usize;
         let until = done() + if moment.share() < 0.15 { 0 } else { further };
         while done() < until && process.try_wait().unwrap().is_none() {
@@ -148,7 +148,7 @@ fn child(run: &Path) -> Command {
     command
 }
 
-/// Begins a run or goes on with it.
+/// Starts or resumes a run.
 fn train(run: &Path) {
     let run = RunDirectory::open(run).unwrap();
     let config: TrainConfig = run.config().unwrap();

@@ -99,7 +99,7 @@ fn prompts_and_decoder_are_trained() {
     assert!(prompts_of(&fix).is_empty());
 
     let shallow = train(&farm, "shallow", &["model.prompts.form=shallow"]);
-    // The release holds the norm but does not apply it there.
+    // The release has the norm but does not apply it there.
     check("shallow", &shallow, |name| {
         (is_prompt(name) && !name.contains("prompt_norm")) || is_used_in_decoder(name)
     });

@@ -176,6 +176,7 @@ fn sizes_that_do_not_fit_the_weights_create_nothing() {
         "/../../assets/example/random-clip.safetensors"
     );
     let clip = format!("model.clip={shipped}");
+    let sizes = ["model.image_size=64", "model.stride=53", "data.pipeline.crop_size=64"];
     for (set, key, expected) in [
         (
             "model.prompts.blocks=99",
@@ -185,7 +186,7 @@ fn sizes_that_do_not_fit_the_weights_create_nothing() {
         ("model.decoder.heads=7", "model.decoder.heads", "must divide the width"),
         ("model.decoder.heads=0", "model.decoder.heads", "must divide the width"),
     ] {
-        let config = farm.clip_config(&[&clip, set]);
+        let config = farm.clip_config(&[&sizes[..], &[&clip, set]].concat());
         let path = farm.path("refused");
         let error = RunDirectory::create(&path, &config).unwrap_err();
         assert!(error.is_configuration_error() && !path.exists(), "{error}");

@@ -63,7 +63,7 @@ fn every_format_of_clip_trains_to_the_same_model() {
     let (before, after) = (clip(&WeightFile::open(&recorded(files[0])).unwrap()), clip(&first));
     let scale = |clip: &Clip| clip.logit_scale.val().into_data();
     scale(&after).assert_eq(&scale(&before), true);
-    // The shipped file holds the same numbers and says besides how wide the heads are.
+    // The shipped file has the same values, and the width of the heads.
     assert!(train("shipped", &shipped()) != losses[0]);
 }
 

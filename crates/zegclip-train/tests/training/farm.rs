@@ -1,4 +1,4 @@
-//! A tiny data set on disk and a tiny configuration, so that a run takes a second.
+//! A tiny data set on disk and a tiny configuration, for runs of a second.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,10 +49,10 @@ log_interval = 1
 checkpoint_interval = 2
 "#;
 
-/// Photos and label maps in a folder of its own.
+/// Images and label maps in a temporary folder.
 pub(crate) struct Farm {
     pub(crate) folder: tempfile::TempDir,
-    /// A device has one generator of random numbers, so runs take turns.
+    /// A device has one random number generator, so runs are sequential.
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -72,8 +72,8 @@ impl Farm {
             let pixels = (0..SIDE)
                 .flat_map(|y| (0..SIDE).flat_map(move |x| color_at(sample, x, y)))
                 .collect();
-            let photo = RgbImage::from_raw(SIDE, SIDE, pixels).unwrap();
-            photo.save(farm.path(&format!("photos/{sample}.png"))).unwrap();
+            let image = RgbImage::from_raw(SIDE, SIDE, pixels).unwrap();
+            image.save(farm.path(&format!("photos/{sample}.png"))).unwrap();
             farm.write_labels(sample, |x, y| class_at(sample, x, y));
         }
         farm
@@ -116,7 +116,7 @@ impl Farm {
         TrainConfig::from_toml(&own, "the test's configuration", &all).unwrap()
     }
 
-    /// The total losses of a whole run with [`clip_config`](Self::clip_config).
+    /// The losses of a complete run with [`clip_config`](Self::clip_config).
     pub(crate) fn train_clip(&self, run: &str, overrides: &[&str]) -> Vec<f64> {
         self.losses(run, &self.clip_config(overrides))
     }
@@ -142,7 +142,7 @@ impl Farm {
         SegmentationTraining::new(config.clone(), TrainData::open(config)?, run, device)
     }
 
-    /// A whole run; the bytes of its model and the total losses of its iterations.
+    /// A complete run: the bytes of its model and the losses of its iterations.
     pub(crate) fn train(&self, run: &str, overrides: &[&str]) -> (Vec<u8>, Vec<f64>) {
         let losses = self.losses(run, &self.config(overrides));
         (model_bytes(&self.path(run)), losses)
@@ -195,7 +195,7 @@ pub(crate) fn class_at(sample: u32, x: u32, y: u32) -> u16 {
     }
 }
 
-/// A color for each class, a little uneven.
+/// A color per class with some variation.
 fn color_at(sample: u32, x: u32, y: u32) -> [u8; 3] {
     let value = u32::from(class_at(sample, x, y)) * 60 + (x * 7 + y * 13 + sample) % 30;
     let value = value.min(255) as u8;

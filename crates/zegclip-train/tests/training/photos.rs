@@ -1,11 +1,11 @@
-//! Real photos and label maps: a small model learns the training photos of an excerpt of COCO-Stuff.
+//! Real images and label maps: a small model overfits an excerpt of COCO-Stuff.
 
 use zegclip_train::TrainConfig;
 
 use crate::farm::Farm;
 
 #[test]
-fn a_small_model_learns_real_photos() {
+fn a_small_model_learns_real_images() {
     let farm = Farm::new();
     let dataset = format!("data.dataset=coco-stuff={}", test_support::data("coco-mini").display());
     let overrides = [

@@ -113,7 +113,7 @@ fn errors_of_the_similarity_name_the_key() {
     }
 }
 
-/// Every second iteration on the training photos.
+/// Every second iteration on the training images.
 const EVALUATED: [&str; 3] = [
     "run.evaluation_interval=2",
     "run.evaluation_split=train",
