@@ -225,9 +225,10 @@ fn background_classes_leave_pixels_without_class() {
     assert_eq!(plain.unlabeled_fraction(), 0.0);
     let options = SegmentOptions::new()
         .with_scores()
-        .with_background_classes(["sea", "grass"]);
+        .with_background_classes(["sea", "grass|lawn"]);
     let result = segmenter.segment_with(&image, &words, &options).unwrap();
     assert!(result.labels().iter().flatten().all(|class| class.index() == 0));
+    assert!(result.unlabeled_fraction() > 0.0 || result.class_fractions()[0] == 1.0);
     // Only the classes of the list have scores.
     assert_eq!(result.scores().map(<[f32]>::len), plain.scores().map(<[f32]>::len));
     let all = SegmentOptions::new().with_min_score(1.0);

@@ -1,0 +1,199 @@
+//! The steps between image and labels.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use zegclip_data::{
+    ClassIndex, ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalize, resize_bilinear, test_size,
+};
+use zegclip_kernels::{MaskDecoding, WindowMasks};
+use zegclip_model::SEEN_CLASS_BIAS;
+
+use super::Segmenter;
+use crate::Error;
+use crate::encoded_image::Layout;
+use crate::mask_decoding::{Decoded, decode, decode_on_gpu};
+use crate::model::{Features, Model};
+use crate::options::SegmentOptions;
+use crate::segmentation::{Segmentation, Timings};
+use crate::windows::{Window, windows};
+
+/// An image at the model's size.
+pub(super) struct Prepared {
+    /// Normalized: `[3, height, width]`.
+    pub(super) pixels: Vec<f32>,
+    pub(super) layout: Layout,
+    pub(super) time: Duration,
+}
+
+/// The encoded class list of a call, and how scores become labels.
+pub(super) struct Words {
+    pub(super) text_features: Arc<Tensor<2>>,
+    /// Subtracted from the score of each scored class.
+    pub(super) bias: Vec<f32>,
+    /// The first of the scored classes, which results name.
+    pub(super) listed: usize,
+    pub(super) background: Vec<ClassIndex>,
+    pub(super) min_score: Option<f32>,
+    pub(super) scores: bool,
+}
+
+impl Segmenter {
+    pub(super) fn words(&self, classes: &Vocabulary, options: &SegmentOptions) -> Result<Words, Error> {
+        options.check()?;
+        let scored = options.scored_classes(classes)?;
+        let background = options.background_classes().iter();
+        Ok(Words {
+            text_features: self.text_features(&scored)?,
+            bias: self.seen_class_bias(&scored, options),
+            listed: classes.len(),
+            background: background.filter_map(|name| scored.find(first_name(name))).collect(),
+            min_score: options.min_score(),
+            scores: options.keeps_scores(),
+        })
+    }
+
+    /// What is subtracted from the score of each class.
+    pub(super) fn seen_class_bias(&self, classes: &Vocabulary, options: &SegmentOptions) -> Vec<f32> {
+        let trained = match self.setting {
+            None | Some(TrainingSetting::Inductive) => SEEN_CLASS_BIAS,
+            Some(_) => 0.0,
+        };
+        let bias = match self.model {
+            Model::ZegClip { .. } => options.seen_class_bias().unwrap_or(trained),
+            Model::MaskClip(_) => 0.0,
+        };
+        let flags = classes.seen().flags();
+        flags.map(|seen| if seen { bias } else { 0.0 }).collect()
+    }
+
+    /// Where the windows of an image are, and its size in the model.
+    pub(super) fn layout(&self, image: &RgbImage) -> Result<Layout, Error> {
+        let (width, height) = test_size(image.width(), image.height(), self.sizes.image_size as u32);
+        let limits = ImageLimits::default();
+        limits.check(image.dimensions(), "the image")?;
+        // An image of one row would become a strip of millions of columns.
+        limits.check((width, height), "the image at the model's size")?;
+        let resized = [height as usize, width as usize];
+        Ok(Layout {
+            resized,
+            output: [image.height() as usize, image.width() as usize],
+            windows: windows(resized[0], resized[1], self.sizes.image_size, self.sizes.stride),
+        })
+    }
+
+    pub(super) fn prepare(&self, image: &RgbImage) -> Result<Prepared, Error> {
+        let layout = self.layout(image)?;
+        let started = Instant::now();
+        let [height, width] = layout.resized.map(|length| length as u32);
+        let pixels = normalize(&resize_bilinear(image, width, height));
+        Ok(Prepared {
+            pixels,
+            layout,
+            time: started.elapsed(),
+        })
+    }
+
+    /// Windows `[windows, 3, rows, columns]` of normalized images `[3, height, width]`.
+    pub(super) fn cut(&self, cuts: &[(&[f32], [usize; 2], Window)]) -> Tensor<4> {
+        let [height, width] = cuts
+            .first()
+            .map_or([0, 0], |(_, _, window)| [window.height, window.width]);
+        let mut values = Vec::with_capacity(cuts.len() * 3 * height * width);
+        for (pixels, size, window) in cuts {
+            cut(pixels, *size, window, &mut values);
+        }
+        let data = TensorData::new(values, [cuts.len(), 3, height, width]);
+        Tensor::<4>::from_data(data, &self.device.device).cast(self.dtype)
+    }
+
+    /// Masks `[windows, classes, height, width]` at patch grid.
+    pub(super) fn masks(&self, features: Features, text_features: &Tensor<2>) -> Result<Tensor<4>, Error> {
+        let masks = self.model.decode(features, text_features.clone());
+        Ok(masks.ok_or(Error::ForeignEncoding)?.cast(FloatDType::F32))
+    }
+
+    /// Labels from the masks `[windows, classes, height, width]` of one batch of windows after the other.
+    pub(super) fn labels(
+        &self,
+        masks: Vec<Tensor<4>>,
+        layout: &Layout,
+        words: &Words,
+        mut timings: Timings,
+    ) -> Result<Segmentation, Error> {
+        let decoding = MaskDecoding {
+            resized: layout.resized,
+            output: layout.output,
+            activation: self.model.mask_activation(),
+            seen_class_bias: &words.bias,
+            min_score: words.min_score,
+            scores: words.scores,
+        };
+        let started = Instant::now();
+        let (mut decoded, decoding_started) = if self.device.gpu && decoding.fits_device() {
+            self.device.device.sync().map_err(Error::execution)?;
+            timings.model += started.elapsed();
+            let started = Instant::now();
+            let labels = decode_on_gpu(Tensor::cat(masks, 0), &layout.windows, &decoding)?;
+            (Decoded { labels, scores: None }, started)
+        } else {
+            let masks = read_masks(masks, &layout.windows)?;
+            timings.model += started.elapsed();
+            let started = Instant::now();
+            (decode(&masks, &decoding), started)
+        };
+        if !words.background.is_empty() {
+            let background = &words.background;
+            decoded.labels = decoded
+                .labels
+                .map(|class| (!background.contains(&class)).then_some(class));
+        }
+        if let Some(scores) = &mut decoded.scores {
+            let [height, width] = layout.output;
+            scores.truncate(words.listed * height * width);
+        }
+        timings.decoding = decoding_started.elapsed();
+        Ok(Segmentation {
+            labels: decoded.labels,
+            scores: decoded.scores,
+            windows: layout.windows.len(),
+            timings,
+            classes: words.listed,
+        })
+    }
+}
+
+/// Masks `[windows, classes, height, width]` off their device.
+pub(super) fn read_masks(masks: Vec<Tensor<4>>, windows: &[Window]) -> Result<Vec<WindowMasks>, Error> {
+    let mut read = Vec::with_capacity(windows.len());
+    let mut windows = windows.iter();
+    for masks in masks {
+        let [_, classes, rows, columns] = masks.dims();
+        let data = masks.permute([0, 2, 3, 1]).try_into_data().map_err(Error::execution)?;
+        let values: Vec<f32> = data.iter::<f32>().collect();
+        for (values, window) in values.chunks_exact(rows * columns * classes).zip(&mut windows) {
+            read.push(WindowMasks {
+                origin: [window.top, window.left],
+                size: [window.height, window.width],
+                grid: [rows, columns],
+                values: values.to_vec(),
+            });
+        }
+    }
+    Ok(read)
+}
+
+fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
+    for channel in 0..3 {
+        for row in window.top..window.top + window.height {
+            let start = (channel * size[0] + row) * size[1] + window.left;
+            into.extend_from_slice(&pixels[start..start + window.width]);
+        }
+    }
+}
+
+/// The name by which a class of synonyms `a|b` is found.
+fn first_name(class: &str) -> &str {
+    class.split('|').next().unwrap_or(class).trim()
+}
