@@ -50,7 +50,7 @@ fn parity_image_resize() {
             let Recorded {
                 shape,
                 values: expected,
-            } = case.tensor(&format!("{name}.normalized_crop"));
+            } = case.tensor(&format!("{name}.normalised_crop"));
             let crop = image::imageops::crop_imm(&crop, 0, 0, shape[2] as u32, shape[1] as u32).to_image();
             let normalized = normalize(&crop);
             assert_eq!(normalized.len(), expected.len(), "{name}");

@@ -4,4 +4,5 @@ mod drawing;
 mod image_resize;
 mod images;
 mod metrics;
+mod properties;
 mod vocabularies;

@@ -328,9 +328,9 @@ fn bad_vocabulary_files_have_one_clear_message_each() {
     assert!(problem("classes = ['a'\nb = 1").starts_with("`v.toml`, line "));
     assert!(problem("classes = [1]").contains("a class is a name or"));
     assert!(problem("name = 'x'").contains("names no class"));
-    assert!(problem("classes = ['a']\nextends = 'voc20'").contains("remove `classes`"));
+    assert!(problem("classes = ['a']\nextends = 'voc20'").contains("`extends` and `classes` exclude each other"));
     assert!(problem("extends = 'voc21'").contains("did you mean `voc20`"));
-    assert!(problem("classes = ['a']\nseen = ['a']\nunseen = []").contains("keep one of them"));
+    assert!(problem("classes = ['a']\nseen = ['a']\nunseen = []").contains("`seen` and `unseen` exclude each other"));
     assert_eq!(
         problem("classes = ['a']\nunseen = ['b']"),
         "`v.toml`, `unseen`: `b` is not a class of the list"
@@ -343,7 +343,7 @@ fn bad_vocabulary_files_have_one_clear_message_each() {
     assert!(problem("classes = ['a']\npalette = [[256, 0, 0]]").contains("a color is"));
     assert!(
         problem("classes = ['a']\ntemplates = ['photo']")
-            .contains("the template `image` does not contain exactly one `{}`")
+            .contains("the template `photo` does not contain exactly one `{}`")
     );
     assert!(problem("classes = ['a']\ntemplates = []").contains("`templates` is empty"));
     assert!(problem("classes = ['a']\nlabels = { first = 255, ignore = [255] }").contains("label value 255 is both"));
