@@ -257,6 +257,7 @@ fn why_no_gpu() -> &'static str {
     }
 }
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn no_adapter(device: DeviceName) -> DeviceError {
     DeviceError::NoAdapter {
         device,

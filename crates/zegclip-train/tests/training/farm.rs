@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
 use zegclip_data::{LabelMap, RgbImage, Vocabulary, encode_label_png};
+use zegclip_model::device::{self, OpenDevice};
 use zegclip_train::{
     Configuration, Iteration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData, TrainError,
 };
@@ -152,6 +153,18 @@ impl Farm {
         let (outcome, iterations) = followed(self.training(run, config).unwrap(), u64::MAX);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         iterations.iter().map(Iteration::loss).collect()
+    }
+}
+
+/// A Vulkan adapter. Without one, the test has nothing to compare, or fails if `ZEGCLIP_REQUIRE_GPU` is set.
+pub(crate) fn gpu() -> Option<OpenDevice> {
+    match device::open("vulkan".parse().unwrap()) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            assert!(!test_support::gpu_required(), "ZEGCLIP_REQUIRE_GPU is set, but {error}");
+            println!("nothing is compared: {error}");
+            None
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use zegclip_train::{
     FrozenPrecision, Objective, SegmentationTraining, TrainData, forward_backward, freeze, gradients_by_name,
 };
 
-use crate::farm::{Farm, class_at};
+use crate::farm::{Farm, class_at, gpu};
 
 const STILL: [&str; 2] = ["model.prompts.dropout=0.0", "model.decoder.dropout=0.0"];
 
@@ -82,9 +82,7 @@ fn losses_and_gradients_stay_close_on_the_cpu() {
 
 #[test]
 fn losses_and_gradients_stay_close_on_a_gpu_interface() {
-    let Ok(gpu) = device::open("vulkan".parse().unwrap()) else {
-        return;
-    };
+    let Some(gpu) = gpu() else { return };
     if device::supports_f16(&gpu.device) {
         let (loss, gradient) = differences(&gpu.device, FrozenPrecision::F16);
         assert!(loss < 1e-3 && gradient < 1e-2, "f16: {loss} {gradient}");
