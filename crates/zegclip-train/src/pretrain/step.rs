@@ -1,4 +1,4 @@
-//! One forward and backward pass over a batch of pairs, whole or in chunks.
+//! Forward and backward pass of a batch of pairs, at once or in chunks.
 
 use std::collections::HashMap;
 

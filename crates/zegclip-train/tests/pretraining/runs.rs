@@ -49,7 +49,7 @@ impl Runs {
         ContrastiveTraining::new(config.clone(), source, run, &Device::flex())
     }
 
-    /// A whole run: its losses.
+    /// The losses of a complete run.
     pub(crate) fn finish(&self, name: &str, overrides: &[&str]) -> Vec<f64> {
         let (outcome, losses) = followed(self.training(name, &self.config(overrides)).unwrap(), u64::MAX);
         assert_eq!(outcome.unwrap(), Outcome::Finished);

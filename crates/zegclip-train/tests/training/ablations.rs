@@ -1,4 +1,4 @@
-//! Every switch of the paper's ablations trains what it says and leaves the rest alone.
+//! Every ablation of the paper trains exactly its own parameters.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -9,7 +9,7 @@ use crate::farm::{Farm, followed, gpu, model_bytes};
 #[test]
 fn two_devices_are_one_with_twice_the_parts() {
     let farm = Farm::new();
-    // Dropout included: the random numbers of a part do not depend on who computes it.
+    // With dropout: the random numbers of a micro-batch do not depend on its device.
     let overrides = ["setting=transductive", "iterations=4", "optimizer.clip_norm=0.5"];
     let (whole, losses) = farm.train("one", &[&overrides[..], &["accumulation=2"]].concat());
     let config = farm.config(&overrides);

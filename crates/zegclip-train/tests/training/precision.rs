@@ -52,7 +52,7 @@ fn differences(device: &Device, precision: FrozenPrecision) -> (f64, f64) {
     let (rounded, found) = loss_and_gradients(&training.model(), &text, precision);
     assert!(wanted.keys().eq(found.keys()), "a parameter lost its gradient");
     assert!(wanted.contains_key("backbone.prompt_embeddings"));
-    // The gradient of a key's bias under a softmax is zero but for rounding: nothing is asked of what is that small.
+    // The gradient of a key's bias under a softmax is zero up to rounding and therefore not compared.
     let whole: f64 = wanted.values().map(|gradient| length(gradient.clone()).powi(2)).sum();
     let negligible = 1e-4 * whole.sqrt();
     let mut worst = 0f64;

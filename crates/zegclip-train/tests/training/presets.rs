@@ -18,7 +18,7 @@ fn every_preset_is_the_published_recipe() {
             continue;
         }
         if name.starts_with("demo-") {
-            // A world of its own, with a recipe of its own.
+            // Another data set with its own recipe.
             assert_eq!(config.data.dataset, "scenes");
             assert!(name.ends_with(config.setting.name()), "{name}");
             continue;
