@@ -1,4 +1,7 @@
 //! NumPy's `.npy` files, as far as text features need them: matrices of f16, f32 or f64.
+//!
+//! The crate `npyz` 0.8 is not an alternative for untrusted files: its header parser overflows the stack on a header of 40 kB of
+//! nested parentheses, and it allocates what the header's length field states, up to 4 GB.
 
 use std::path::Path;
 
