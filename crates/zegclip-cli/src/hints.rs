@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use zegclip_codecs::Mat5Error;
 use zegclip_data::datasets::DatasetError;
 use zegclip_data::evaluation::EvaluationError;
 use zegclip_data::{DataError, ThreadFailed};
@@ -86,6 +87,10 @@ impl Explain for DatasetError {
                 some("a data set is NAME=DIR with one of the known names, or the path of a TOML that describes one")
             }
             Self::Incomplete { .. } => some("`zegclip dataset check` lists everything that is missing"),
+            Self::Mat5 {
+                source: Mat5Error::Hdf5,
+                ..
+            } => some("save the file again in MATLAB with `-v7`"),
             Self::SameName { .. } => some("narrow the pattern"),
             Self::Unmatched { .. } => {
                 some("map the class with `--table`, or ignore such classes with `--unmatched ignore`")
