@@ -348,6 +348,7 @@ fn device_unknown() {
     );
 }
 
+#[cfg(feature = "wgpu")]
 #[test]
 fn device_without_adapter() {
     refused_classes(
@@ -358,6 +359,7 @@ fn device_without_adapter() {
     );
 }
 
+#[cfg(feature = "wgpu")]
 #[test]
 fn device_of_another_platform() {
     let other = if cfg!(target_os = "macos") { "dx12" } else { "metal" };
@@ -382,6 +384,7 @@ fn device_without_half_precision() {
     );
 }
 
+#[cfg(not(feature = "cuda"))]
 #[test]
 fn device_that_was_not_built() {
     refused_classes(

@@ -4,7 +4,7 @@ mod program;
 
 use std::path::Path;
 
-use program::{Outcome, asset, zegclip};
+use program::{Outcome, zegclip};
 use serde_json::Value;
 
 fn scenes(output: &Path, arguments: &[&str]) -> Outcome {
@@ -109,10 +109,8 @@ fn pictures_of_ones_own() {
     let pictures = folder.path().join("pictures");
     std::fs::create_dir_all(pictures.join("me")).expect("a folder");
     for name in ["robot", "sheep"] {
-        let from = asset(&format!(
-            "pictures/noto/{}.png",
-            if name == "robot" { "rocket" } else { name }
-        ));
+        let pictures_of_noto = test_support::repository().join("crates/zegclip-scenes/assets/pictures/noto");
+        let from = pictures_of_noto.join(format!("{}.png", if name == "robot" { "rocket" } else { name }));
         std::fs::copy(from, pictures.join(format!("me/{name}.png"))).expect("a picture");
     }
     let list =
@@ -182,7 +180,7 @@ fn bad_input_is_one_message_and_leaves_nothing() {
     refused(
         &["--artists", "twemojy"],
         2,
-        &["no artist `twemojy` (did you mean `twemoji`?)", "`fluent`"],
+        &["no artist `twemojy`", "(did you mean `twemoji`?)", "`fluent`"],
     );
     refused(&["--vocabulary", "voc-pictres"], 2, &["did you mean `voc-pictures`?"]);
     refused(&["--artists", ","], 2, &["none is named"]);

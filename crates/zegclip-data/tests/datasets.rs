@@ -315,10 +315,7 @@ fn what_is_missing_from_the_others_is_said() {
 #[test]
 fn specs_are_read_or_refused() {
     for (text, expected) in [
-        (
-            "voc2021=x",
-            "there is not a data set `voc2021` (did you mean `voc2012`?)",
-        ),
+        ("voc2021=x", "there is no data set `voc2021` (did you mean `voc2012`?)"),
         (
             "voc2012",
             "`voc2012` is neither NAME=DIR with a NAME of `voc2012`, `coco-stuff`",

@@ -1,6 +1,7 @@
 //! The safetensors container: a JSON header, then the tensors one after another. The header is read and checked by the
 //! `safetensors` crate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use safetensors::{SafeTensorError, SafeTensors};
@@ -47,10 +48,10 @@ pub(crate) fn read_safetensors(source: &Arc<Source>) -> Result<Contents, WeightE
             found: "an empty header".into(),
         });
     }
-    let meta: Map<_, _> = metadata
-        .metadata()
-        .iter()
-        .flatten()
+    // The crate keeps it in a hash map, whose order differs from run to run.
+    let sorted: BTreeMap<_, _> = metadata.metadata().iter().flatten().collect();
+    let meta: Map<_, _> = sorted
+        .into_iter()
         .map(|(key, value)| (key.clone(), value.as_str().into()))
         .collect();
     Ok(Contents {

@@ -29,7 +29,7 @@ pub enum DatasetError {
     },
 
     /// A name that is not a data set's.
-    #[error("there is not a data set `{name}`{hint}; known are {known}")]
+    #[error("there is no data set `{name}`{hint}; known are {known}")]
     UnknownDataset {
         /// The name.
         name: String,
