@@ -271,7 +271,7 @@ mod tests {
             ),
             ("data.threads=100000", "`data.threads` = 100000: must be in 0..=1024"),
             (
-                "model.decoder.layers=0",
+                "model.decoder={ layers = 0, heads = 8, ffn_ratio = 4 }",
                 "`model.decoder.layers` = 0: must be in 1..=1024",
             ),
         ] {
@@ -308,6 +308,10 @@ mod tests {
             text = { width = 16, layers = 1, heads = 2, context_length = 16, vocabulary_size = 49408 }
             [model.prompts]
             blocks = 1
+            [model.decoder]
+            layers = 1
+            heads = 2
+            ffn_ratio = 1
             [data]
             dataset = "voc2012=data"
             [data.pipeline]
