@@ -183,7 +183,14 @@ fn bad_input_is_one_message_and_leaves_nothing() {
         &["no artist `twemojy`", "(did you mean `twemoji`?)", "`fluent`"],
     );
     refused(&["--vocabulary", "voc-pictres"], 2, &["did you mean `voc-pictures`?"]);
-    refused(&["--artists", ","], 2, &["none is named"]);
+    refused(
+        &["--artists", ","],
+        2,
+        &[
+            "no artist for these scenes in the embedded pictures",
+            "the list of names is empty",
+        ],
+    );
     refused(&["--pictures", &nowhere], 2, &["nowhere` contains no `pictures.json`"]);
     let pictures = folder.path().join("pictures");
     std::fs::create_dir_all(pictures.join("me")).expect("a folder");
@@ -198,6 +205,6 @@ fn bad_input_is_one_message_and_leaves_nothing() {
     refused(&with, 1, &["me/cat.png` cannot be decoded"]);
     let file = folder.path().join("file");
     std::fs::write(&file, "text").expect("a file");
-    scenes(&file.join("below"), &["--count", "1"]).check(1, &["cannot make the folder"]);
+    scenes(&file.join("below"), &["--count", "1"]).check(1, &["cannot make the folder", "file`"]);
     scenes(&file, &["--count", "1"]).check(2, &["file` exists"]);
 }

@@ -64,7 +64,7 @@ pub enum SceneError {
     },
 
     /// A choice of artists that leaves none.
-    #[error("{origin} has no artist for these scenes: {problem}")]
+    #[error("there is no artist for these scenes in {origin}: {problem}")]
     NoArtist {
         /// Where the pictures come from.
         origin: String,
