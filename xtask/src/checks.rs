@@ -65,17 +65,19 @@ fn documentation() -> Result<(), String> {
     )
 }
 
-/// The program without its default features and with the other compilers at least type-checks; `cuda` needs a download that
-/// not every machine can make.
+/// An application on the CPU and the program with the other compilers at least type-check; `cuda` needs a download that not
+/// every machine can make.
 fn features() -> Result<(), String> {
-    for features in [
-        &["--no-default-features"][..],
-        &["--no-default-features", "--features", "native-gpu"],
-    ] {
-        let package = ["check", "--release", "--package", "zegclip-cli"];
-        cargo(&[&package[..], features].concat())?;
-    }
-    Ok(())
+    cargo(&["check", "--release", "--package", "zegclip", "--no-default-features"])?;
+    cargo(&[
+        "check",
+        "--release",
+        "--package",
+        "zegclip-cli",
+        "--no-default-features",
+        "--features",
+        "native-gpu",
+    ])
 }
 
 /// The examples that the tests have built.
