@@ -1,10 +1,11 @@
 //! `cargo xtask ci [CHECK…]`: everything that has to pass, or some of it. `cargo xtask kill`: a training run that is killed 20 times.
 //! `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`. `cargo xtask ablation`: the paper's claims, re-run
-//! on composed scenes.
+//! on composed scenes. `cargo xtask fuzz`: inputs that are damaged at random, for every parser.
 
 mod ablation;
 mod bench;
 mod checks;
+mod fuzz;
 #[cfg(test)]
 mod tidy;
 mod tools;
@@ -18,11 +19,13 @@ fn main() -> ExitCode {
         ["ci", only @ ..] => checks::run(only),
         ["kill"] => kill("20"),
         ["kill", "--kills", kills] => kill(kills),
+        ["fuzz", options @ ..] => fuzz::run(options),
         ["ablation", options @ ..] => ablation::run(options),
         ["bench", options @ ..] => bench::run(options),
         _ => Err(format!(
             "usage: cargo xtask ci [CHECK…] | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] \
-             [--rounds N] [--only TITLE] | {}",
+             [--rounds N] [--only TITLE] | {} | {}",
+            fuzz::USAGE,
             ablation::USAGE
         )),
     };

@@ -145,3 +145,61 @@ fn no_damage_makes_it_panic() {
     }
     assert!(decoded > 0);
 }
+
+/// A gray progressive image of `side` pixels with scans that are one run of empty blocks each: ten bytes for all blocks.
+fn of_empty_scans(side: u16, scans: usize) -> Vec<u8> {
+    let blocks = usize::from(side / 8).pow(2);
+    let mut bits: Vec<bool> = Vec::new();
+    for _ in 0..blocks.div_ceil(32_767) {
+        // The only code, and the longest run.
+        bits.push(false);
+        bits.extend([true; 14]);
+    }
+    bits.resize(bits.len().next_multiple_of(8), true);
+    let mut data = Vec::new();
+    for bits in bits.chunks(8) {
+        let byte = bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+        data.push(byte);
+        if byte == 0xFF {
+            data.push(0);
+        }
+    }
+    let [high, low] = side.to_be_bytes();
+    let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0];
+    bytes.extend([1; 64]);
+    bytes.extend([0xFF, 0xC2, 0, 11, 8, high, low, high, low, 1, 1, 0x11, 0]);
+    bytes.extend([0xFF, 0xC4, 0, 20, 0x10, 1]);
+    bytes.extend([0; 15]);
+    bytes.push(0xE0);
+    for _ in 0..scans {
+        bytes.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, 1, 63, 0]);
+        bytes.extend(&data);
+    }
+    bytes.extend([0xFF, 0xD9]);
+    bytes
+}
+
+#[test]
+fn work_of_scans_is_bounded_by_the_image() {
+    let decode = |side, scans| {
+        let bytes = of_empty_scans(side, scans);
+        JpegDecoder::new(&bytes)
+            .unwrap()
+            .decode(u64::MAX)
+            .map(|image| image.width)
+    };
+    assert_eq!(decode(2048, 40), Ok(2048));
+    assert_eq!(decode(2048, 41), Err(JpegError::TooManyScans));
+    // Small images may have as many scans as any.
+    assert_eq!(decode(64, 500), Ok(64));
+    // A component that a scan names often counts as often.
+    let mut bytes = of_empty_scans(2048, 1);
+    let start = bytes.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let members = [1, 0].repeat(100);
+    let scan = [&[0xFF, 0xDA, 0, 206, 100][..], &members, &[0, 0, 0]].concat();
+    bytes.splice(start..start + 10, scan);
+    assert_eq!(
+        JpegDecoder::new(&bytes).unwrap().decode(u64::MAX).unwrap_err(),
+        JpegError::TooManyScans
+    );
+}

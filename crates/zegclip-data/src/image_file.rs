@@ -170,6 +170,11 @@ pub(crate) fn read_bytes(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, D
     Ok(bytes)
 }
 
+/// What a decoder may allocate for each pixel: four channels of 32 bits.
+const BYTES_PER_PIXEL: u64 = 16;
+/// What it may allocate besides, 24 MiB.
+const DECODER_BYTES: u64 = 24 << 20;
+
 fn format(bytes: &[u8], origin: &str) -> Result<ImageFormat, DataError> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
     let format = image::guess_format(bytes).ok();
@@ -212,10 +217,19 @@ fn open<'a>(
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // Decoders also take memory of their own: for palettes, for 16 bits a channel, for a canvas.
     let mut memory = Limits::no_limits();
-    memory.max_alloc = Some(limits.max_pixels.saturating_mul(16).saturating_add(64 << 20));
-    reader.limits(memory);
+    memory.max_alloc = Some(
+        limits
+            .max_pixels
+            .saturating_mul(BYTES_PER_PIXEL)
+            .saturating_add(DECODER_BYTES),
+    );
+    reader.limits(memory.clone());
     let mut decoder = reader.into_decoder().map_err(|error| damaged(origin, &error))?;
     limits.check(decoder.dimensions(), origin)?;
+    // Now that the size is known: strips of a TIFF file may state more samples than the image has.
+    let (width, height) = decoder.dimensions();
+    memory.max_alloc = Some(u64::from(width) * u64::from(height) * BYTES_PER_PIXEL + DECODER_BYTES);
+    decoder.set_limits(memory).map_err(|error| damaged(origin, &error))?;
     // Orientation that cannot be read is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((decoder, orientation))

@@ -17,7 +17,7 @@ use crate::sniff::{Container, sniff};
 use crate::source::Source;
 use crate::torch::{read_legacy, read_zip};
 use crate::view::{Entry, TensorInfo};
-use crate::{Dtype, ForeignFile, OutputTensor, WeightError, config, naming};
+use crate::{Dtype, ForeignFile, OutputTensor, WeightError, config, naming, native_header};
 
 /// Names that models are published under, in the order in which a folder is searched.
 const IN_FOLDERS: [&str; 7] = [
@@ -95,6 +95,12 @@ impl WeightFile {
 
     fn new(path: PathBuf, mut contents: Contents) -> Result<Self, WeightError> {
         let (format, entries) = naming::canonical(&path, &mut contents)?;
+        if format == Format::Native {
+            native_header::check(&contents.meta).map_err(|source| WeightError::Architecture {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let classes = classes_of(format, &contents.meta);
         Ok(Self {
             path,

@@ -50,6 +50,7 @@ mod mmseg;
 pub mod names;
 mod naming;
 mod native;
+mod native_header;
 mod output;
 mod pickle;
 mod safetensors;

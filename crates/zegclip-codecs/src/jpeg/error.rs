@@ -49,8 +49,8 @@ pub enum JpegError {
         height: u32,
     },
 
-    /// More scans than [`MAX_SCANS`](super::MAX_SCANS).
-    #[error("it has more than {} scans", super::MAX_SCANS)]
+    /// More scans than [`MAX_SCANS`](super::MAX_SCANS), or in a large image more than 40 over all of it.
+    #[error("it has too many scans (at most {}, over large images at most 40)", super::MAX_SCANS)]
     TooManyScans,
 
     /// The end-of-image marker before any scan.

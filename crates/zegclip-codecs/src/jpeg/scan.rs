@@ -14,7 +14,14 @@ pub(super) struct ScanDecoder<'a> {
     frame: &'a Frame,
     components: Vec<Decoded>,
     ended: bool,
+    /// Blocks that scans may still read.
+    remaining_blocks: usize,
 }
+
+/// How often each block may be read on average. Encoders write up to about six scans a component.
+const MAX_BLOCK_READS: usize = 40;
+/// Blocks that may be read in any case: those of the most scans over a small image.
+const MIN_BLOCK_READS: usize = 1 << 20;
 
 /// One component, decoded so far. Sequential files are transformed block by block; progressive ones need all their
 /// coefficients first.
@@ -47,10 +54,18 @@ impl<'a> ScanDecoder<'a> {
                 quantization: None,
             }
         });
+        let components: Vec<Decoded> = components.collect();
+        let blocks: usize = frame
+            .components
+            .iter()
+            .map(|component| component.padded_blocks(frame))
+            .map(|(x, y)| x * y)
+            .sum();
         Self {
             frame,
-            components: components.collect(),
+            components,
             ended: false,
+            remaining_blocks: blocks.saturating_mul(MAX_BLOCK_READS).max(MIN_BLOCK_READS),
         }
     }
 
@@ -63,6 +78,12 @@ impl<'a> ScanDecoder<'a> {
         position: usize,
     ) -> Result<usize, JpegError> {
         let (members, (columns, rows)) = self.begin(scan, tables)?;
+        let unit: usize = members.iter().map(|member| member.unit.0 * member.unit.1).sum();
+        let blocks = columns.saturating_mul(rows).saturating_mul(unit);
+        self.remaining_blocks = self
+            .remaining_blocks
+            .checked_sub(blocks)
+            .ok_or(JpegError::TooManyScans)?;
         let mut bits = BitReader::new(bytes, position);
         let mut reader = BlockReader::new(scan, tables, self.frame.progressive);
         let mut units = 0;

@@ -266,6 +266,11 @@ impl From<Confusion> for File {
     }
 }
 
+/// Limit of a count in a file, so that no sum of counts overflows: 2⁵³, up to which `f64` is exact.
+const MAX_COUNT: u64 = 1 << 53;
+/// Limit of the counts that a file makes the reader allocate, 512 MiB: 8,000 classes that all occur.
+const MAX_CELLS: usize = 1 << 26;
+
 impl TryFrom<File> for Confusion {
     type Error = String;
 
@@ -274,7 +279,19 @@ impl TryFrom<File> for Confusion {
         if file.boundary.as_ref().is_some_and(|counts| counts.len() != classes) {
             return Err(format!("`boundary` has not {classes} entries, one a class"));
         }
+        if file.images > MAX_COUNT {
+            return Err(format!("it counts {} images, more than {MAX_COUNT}", file.images));
+        }
+        for counts in file.boundary.iter().flatten() {
+            if counts.intersection > counts.union || counts.union > MAX_COUNT {
+                return Err(format!(
+                    "`boundary` has {} pixels in a union of {}",
+                    counts.intersection, counts.union
+                ));
+            }
+        }
         let mut rows = vec![Vec::new(); classes];
+        let (mut total, mut cells) = (0, 0);
         let unpredicted = file
             .unpredicted
             .into_iter()
@@ -283,10 +300,22 @@ impl TryFrom<File> for Confusion {
             let row = rows
                 .get_mut(label)
                 .ok_or_else(|| format!("it counts class {label} of {classes}"))?;
+            if row.is_empty() {
+                cells += classes + 1;
+                if cells > MAX_CELLS {
+                    return Err(format!(
+                        "its counts of {classes} classes need more than {MAX_CELLS} cells"
+                    ));
+                }
+            }
             row.resize(classes + 1, 0);
             let count: &mut u64 = row
                 .get_mut(prediction)
                 .ok_or_else(|| format!("it counts class {prediction} of {classes}"))?;
+            total = pixels.saturating_add(total);
+            if total > MAX_COUNT {
+                return Err(format!("it counts more than {MAX_COUNT} pixels"));
+            }
             *count += pixels;
         }
         Ok(Self {

@@ -262,11 +262,28 @@ fn files_are_read_back_or_refused() {
     confusion.add(&labels, &prediction).unwrap();
     confusion.save(&path).unwrap();
     assert_eq!(Confusion::load(&path).unwrap(), confusion);
+    let one = |pixels: &str, boundary: &str| {
+        let classes = r#"[{"name":"a","seen":true}]"#;
+        format!(r#"{{"vocabulary":"a","images":1,"classes":{classes},"pixels":{pixels},"unpredicted":[]{boundary}}}"#)
+    };
+    let classes = vec![r#"{"name":"a","seen":true}"#; 10_000].join(",");
+    let pixels: Vec<String> = (0..10_000).map(|label| format!("[{label},0,1]")).collect();
+    let many = format!(
+        r#"{{"vocabulary":"a","images":1,"classes":[{classes}],"pixels":[{}],"unpredicted":[]}}"#,
+        pixels.join(",")
+    );
     for text in [
         "",
         "{}",
         "[1]",
         r#"{"vocabulary":"a","images":1,"classes":[],"pixels":[[0,0,1]],"unpredicted":[]}"#,
+        // Counts whose sums overflow, or that no image has.
+        &one("[[0,0,18446744073709551615],[0,0,1]]", ""),
+        &one("[[0,0,9007199254740993]]", ""),
+        &one("[]", r#","boundary":[{"intersection":2,"union":1}]"#),
+        &one("[]", r#","boundary":[{"intersection":0,"union":18446744073709551615}]"#),
+        // A small file for a table of 10,000 × 10,000 counts.
+        &many,
     ] {
         std::fs::write(&path, text).unwrap();
         let error = Confusion::load(&path).unwrap_err();

@@ -46,4 +46,24 @@ pub enum ArchitectureDefect {
     /// A layer is missing between others.
     #[error("it lacks the layer `{0}`")]
     MissingLayer(String),
+    /// A size in the header of a native file that no model has.
+    #[error("its header's `{key}` is {value}, above the limit of {limit}")]
+    HeaderSize {
+        /// Where the size is, from the entry on.
+        key: String,
+        /// The size as stated.
+        value: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// A number of heads in the header of a native file that does not divide the width.
+    #[error("its header's `{key}` is {heads}, which does not divide the width {width}")]
+    HeaderHeads {
+        /// Where the number is, from the entry on.
+        key: String,
+        /// Width of a token.
+        width: u64,
+        /// Attention heads.
+        heads: u64,
+    },
 }

@@ -216,3 +216,23 @@ fn torch_script_modules_may_not_contain_themselves() {
     let archive = zip_archive(&[("a/data.pkl", &pickle(&chain)), ("a/constants.pkl", b"\x80\x02).")]);
     assert!(message(open(archive)).contains("the limit of 100000 attributes"));
 }
+
+#[test]
+fn names_of_nested_modules_stay_short() {
+    // Names of 500 bytes in 40 modules inside each other, the innermost with 50,000 attributes.
+    let name = "x".repeat(500);
+    let mut module = [&b"c__torch__.m\nM\n)\x81q\x02}("[..]].concat();
+    module.extend((0..50_000).flat_map(|_| [&text("a")[..], b"h\x01"].concat()));
+    module.extend(b"ub");
+    for _ in 0..40 {
+        module = [&b"c__torch__.m\nM\n)\x81}"[..], &text(&name), &module, b"sb"].concat();
+    }
+    let one = tensor(Dtype::F32, "0", 1, 0, &[1], &[1], b"");
+    let all = [&one[..], b"q\x010", &module].concat();
+    let archive = zip_archive(&[
+        ("a/data.pkl", &pickle(&all)),
+        ("a/data/0", &[0; 4]),
+        ("a/constants.pkl", b"\x80\x02)."),
+    ]);
+    assert!(message(open(archive)).contains("the limit of 512 bytes in a tensor's name"));
+}

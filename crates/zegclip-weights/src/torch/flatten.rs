@@ -18,6 +18,8 @@ const MAX_META: usize = 16 << 20;
 const META_VALUE: usize = 32;
 /// Limit of a tensor's name in bytes.
 const MAX_NAME: usize = 512;
+/// Limit of all tensors' names in bytes; those of nested modules contain the names of the modules around them.
+const MAX_NAMES: usize = 16 << 20;
 /// Limit of tensors.
 const MAX_TENSORS: usize = 100_000;
 /// Keys of the state dict in a checkpoint, in the order of search.
@@ -30,6 +32,8 @@ pub(super) struct Resolve<'s, F> {
     source: &'s Source,
     find: F,
     found: HashMap<String, Arc<Storage>>,
+    /// Bytes of names so far.
+    names: usize,
 }
 
 impl<'s, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>> Resolve<'s, F> {
@@ -38,6 +42,7 @@ impl<'s, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>> Resolve<'s, F> 
             source,
             find,
             found: HashMap::new(),
+            names: 0,
         }
     }
 
@@ -83,9 +88,12 @@ impl<'s, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>> Resolve<'s, F> 
         }
     }
 
-    fn check_name(&self, name: &str) -> Result<(), WeightError> {
+    fn check_name(&mut self, name: &str) -> Result<(), WeightError> {
+        self.names = self.names.saturating_add(name.len());
         if name.len() > MAX_NAME {
             Err(self.too_much("bytes in a tensor's name", MAX_NAME))
+        } else if self.names > MAX_NAMES {
+            Err(self.too_much("bytes in the tensors' names", MAX_NAMES))
         } else {
             Ok(())
         }
@@ -178,11 +186,11 @@ pub(super) fn flatten_module<'a, F: Fn(StorageNode<'_>) -> Result<Storage, Weigh
         for (key, value) in pickle.pairs(*attributes).unwrap_or_default() {
             let Value::Text(key) = key else { continue };
             visited += 1;
-            resolve.check_name(key)?;
             if visited > MAX_TENSORS {
                 return Err(resolve.too_much("attributes", MAX_TENSORS));
             }
             let name = format!("{prefix}{key}");
+            resolve.check_name(&name)?;
             match pickle.node(*value) {
                 Some(Node::Module(_)) => pending.push((format!("{name}."), depth + 1, *value)),
                 Some(Node::Tensor(tensor)) => {
