@@ -430,12 +430,14 @@ fn scored(confusion: &Confusion) {
     _ = sum.merge(confusion);
 }
 
-/// Success, or an error by its message without what is quoted and counted in it.
+/// Success, or an error by the words of its message, without what is quoted from the input: texts in quotes, and hexadecimal
+/// bytes, which are too short to be words.
 fn outcome<T>(result: Result<T, impl Display>) -> u64 {
     let Err(error) = result else { return 1 };
     let message = error.to_string();
-    let kinds = message.split('`').step_by(2).flat_map(str::chars);
-    hash(&kinds.filter(|c| c.is_ascii_alphabetic()).take(60).collect::<String>())
+    let plain = message.split(['`', '"']).step_by(2);
+    let words = plain.flat_map(|text| text.split(|c: char| !c.is_ascii_alphabetic()));
+    hash(&words.filter(|word| word.len() > 2).take(12).collect::<Vec<_>>())
 }
 
 fn combine(results: impl IntoIterator<Item = u64>) -> u64 {
