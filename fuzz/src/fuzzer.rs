@@ -78,6 +78,7 @@ pub struct Fuzzer {
     endings: HashSet<u64>,
     coverage: Option<Coverage>,
     journal: Option<fs::File>,
+    peak: Cell<usize>,
 }
 
 thread_local! {
@@ -115,6 +116,7 @@ impl Fuzzer {
             endings: HashSet::new(),
             coverage: Coverage::new(),
             journal: None,
+            peak: Cell::new(0),
         }
     }
 
@@ -206,6 +208,11 @@ impl Fuzzer {
         }
     }
 
+    /// Bytes that the last input made this thread allocate at a time.
+    pub fn peak(&self) -> usize {
+        self.peak.get()
+    }
+
     /// Whether the input did something new; an error says what was wrong.
     pub fn read(&mut self, input: &[u8]) -> Result<bool, String> {
         if let Some(journal) = &mut self.journal {
@@ -242,6 +249,7 @@ impl Fuzzer {
         READING.set(true);
         let (result, peak) = peak_of(|| catch_unwind(AssertUnwindSafe(|| (self.reader)(input))));
         READING.set(false);
+        self.peak.set(peak);
         BUSY_SINCE.store(0, Ordering::Relaxed);
         let ending = result.map_err(|_| PANIC.take().unwrap_or_else(|| "a panic in another thread".to_owned()))?;
         if peak > self.target.memory + 64 * input.len() {

@@ -12,8 +12,9 @@ const USAGE: &str = "usage: zegclip-fuzz [--target NAME] [--seconds N] [--inputs
                      zegclip-fuzz reproduce TARGET FILE | zegclip-fuzz list";
 /// Process ends of one target after which it is not started again.
 const MAX_RESTARTS: u64 = 5;
-/// Largest corpus of a target in bytes, and of an input in it.
+/// Largest corpus of a target in bytes and in files, and an input in it.
 const CORPUS_BYTES: usize = 48 << 10;
+const CORPUS_FILES: usize = 60;
 const CORPUS_INPUT: usize = 2048;
 
 #[derive(Debug, Clone)]
@@ -217,7 +218,8 @@ fn reproduce(name: &str, path: &Path) -> Result<(), String> {
     let mut fuzzer = Fuzzer::new(target(name)?, 0);
     let start = Instant::now();
     let result = fuzzer.read(&input);
-    println!("{} bytes, {:.3} s", input.len(), start.elapsed().as_secs_f64());
+    let (seconds, peak) = (start.elapsed().as_secs_f64(), fuzzer.peak());
+    println!("{} bytes, {seconds:.3} s, at most {peak} bytes allocated", input.len());
     result.map(|_| ())
 }
 
@@ -226,16 +228,17 @@ fn grow(target: &Target, pool: &[Vec<u8>]) -> Result<(), String> {
     let folder = corpus_folder(target.name);
     let failed = |error: std::io::Error| format!("`{}`: {error}", folder.display());
     fs::create_dir_all(&folder).map_err(failed)?;
-    let mut total = 0;
+    let (mut total, mut count) = (0, 0);
     for entry in fs::read_dir(&folder).map_err(failed)? {
         total += entry.and_then(|entry| entry.metadata()).map_err(failed)?.len() as usize;
+        count += 1;
     }
     // The latest inputs reach the most.
     for input in pool.iter().rev().filter(|input| input.len() <= CORPUS_INPUT) {
-        if total + input.len() > CORPUS_BYTES {
+        if total + input.len() > CORPUS_BYTES || count >= CORPUS_FILES {
             continue;
         }
-        total += input.len();
+        (total, count) = (total + input.len(), count + 1);
         fs::write(folder.join(fingerprint(input)), input).map_err(failed)?;
     }
     Ok(())

@@ -53,9 +53,6 @@ const TENSORS: usize = 16;
 
 /// What most parsers may allocate for any input.
 const MEMORY: usize = 64 << 20;
-/// The `tiff` crate allocates up to 256 MiB for the entries of a directory, which `image` cannot limit.
-const IMAGE_MEMORY: usize = MEMORY + (256 << 20);
-
 fn keep(_: &mut Vec<u8>) {}
 
 /// Every target.
@@ -231,7 +228,7 @@ pub const TARGETS: [Target; 18] = [
         seeds: images::others,
         tokens: &images::IMAGE_TOKENS,
         max_length: 4096,
-        memory: IMAGE_MEMORY,
+        memory: MEMORY,
         repair: |bytes| {
             if bytes.starts_with(b"\x89PNG") {
                 repair::png(bytes);

@@ -214,6 +214,9 @@ fn open<'a>(
     if let Some(size) = png_size(bytes) {
         limits.check(size, origin)?;
     }
+    if format == ImageFormat::Tiff && !tiff_values_are_in_file(bytes) {
+        return Err(damaged(origin, &"an entry of its directory is longer than the file"));
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // Decoders also take memory of their own: for palettes, for 16 bits a channel, for a canvas.
     let mut memory = Limits::no_limits();
@@ -233,6 +236,35 @@ fn open<'a>(
     // Orientation that cannot be read is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((decoder, orientation))
+}
+
+/// Whether the values of a TIFF file's first directory fit into the file: its decoder allocates memory for them before it
+/// reads them, and before it can be given a limit. A directory that is cut off is left to the decoder.
+fn tiff_values_are_in_file(bytes: &[u8]) -> bool {
+    let little = bytes.starts_with(b"II");
+    let number = |at: usize, width: usize| -> Option<u64> {
+        let field = bytes.get(at..at.checked_add(width)?)?;
+        let digit = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        Some(if little {
+            field.iter().rev().fold(0, digit)
+        } else {
+            field.iter().fold(0, digit)
+        })
+    };
+    let big = number(2, 2) == Some(43);
+    // Where the directory's offset is; widths of an offset, of the number of entries, and of an entry.
+    let (offset_at, width, count_width, entry) = if big { (8, 8, 8, 20) } else { (4, 4, 2, 12) };
+    let start = number(offset_at, width).and_then(|start| usize::try_from(start).ok());
+    let Some((start, entries)) = start.and_then(|start| Some((start, number(start, count_width)?))) else {
+        return true;
+    };
+    (0..entries)
+        .map_while(|index| {
+            let at = start.checked_add(count_width)?;
+            let at = at.checked_add(usize::try_from(index).ok()?.checked_mul(entry)?)?;
+            number(at + 4, width)
+        })
+        .all(|values| values <= bytes.len() as u64)
 }
 
 /// The size in a PNG's first chunk: the decoder's own message for a size of zero does not say so.
@@ -269,5 +301,28 @@ fn to_rgb8(image: DynamicImage) -> RgbImage {
             image::Rgb([red, green, blue].map(upper))
         }),
         image => image.into_rgb8(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tiff_directory_with_more_values_than_bytes_is_refused() {
+        let mut bytes = Cursor::new(Vec::new());
+        let picture = DynamicImage::ImageRgb8(RgbImage::new(3, 2));
+        picture.write_to(&mut bytes, ImageFormat::Tiff).unwrap();
+        let mut bytes = bytes.into_inner();
+        let read = |bytes: &[u8]| decode_image(bytes, "`a.tif`", &ImageLimits::default());
+        assert_eq!(read(&bytes).unwrap().dimensions(), (3, 2));
+        // StripOffsets: a tag, a type, then the number of values.
+        let entry = bytes.windows(4).position(|tag| tag == [0x11, 0x01, 0x04, 0]).unwrap();
+        bytes[entry + 4..entry + 8].copy_from_slice(&5_000_000_u32.to_le_bytes());
+        let message = read(&bytes).unwrap_err().to_string();
+        assert!(
+            message.contains("an entry of its directory is longer than the file"),
+            "{message}"
+        );
     }
 }
