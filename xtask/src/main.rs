@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 /// The kill test of the suite with more kills.
 fn kill(kills: &str) -> Result<(), String> {
     if kills.parse::<u32>().is_err() {
-        return Err(format!("`--kills {kills}`: give a number"));
+        return Err(format!("`--kills {kills}` is not a number"));
     }
     let arguments = ["test", "--release", "--workspace", "--test", "kill"];
     let status = Command::new(env!("CARGO"))

@@ -233,7 +233,7 @@ fn open<'a>(
     let (width, height) = decoder.dimensions();
     memory.max_alloc = Some(u64::from(width) * u64::from(height) * BYTES_PER_PIXEL + DECODER_BYTES);
     decoder.set_limits(memory).map_err(|error| damaged(origin, &error))?;
-    // Orientation that cannot be read is no reason to refuse the pixels.
+    // Orientation that cannot be read is not a reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((decoder, orientation))
 }

@@ -19,7 +19,7 @@ pub struct LoaderSettings {
     pub batches_ahead: usize,
     /// Seed of the order and of every transform.
     pub seed: u64,
-    /// The first iteration: that of a checkpoint, to go on exactly there.
+    /// The first iteration: that of a checkpoint, to resume there.
     pub start_iteration: u64,
     /// The iteration to stop before.
     pub end_iteration: u64,

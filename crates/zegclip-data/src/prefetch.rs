@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// A thread ended without a result, which only a mistake in the program causes.
+/// A thread panicked.
 #[derive(Debug, thiserror::Error)]
-#[error("a thread that works ahead failed; this is a mistake in the program, please report it")]
+#[error("internal error: a prefetch thread panicked")]
 pub struct ThreadFailed;
 
 /// Results of numbered pieces of work, in order of their numbers, made by threads ahead of their use.

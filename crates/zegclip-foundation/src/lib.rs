@@ -1,4 +1,4 @@
-//! What every crate of ZegCLIP stands on, without a dependency on tensors or images.
+//! Shared by the crates of ZegCLIP, without a dependency on tensors or images.
 //!
 //! - [`AtomicFile`]: a file that appears whole or not at all;
 //! - [`Fingerprint`]: length and checksum, by which a changed input is noticed;

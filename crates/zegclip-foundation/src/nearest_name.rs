@@ -1,10 +1,10 @@
 //! "Did you mean": the nearest of the names that exist.
 
-/// Names longer than this are not compared, so that hostile files cost no time.
+/// Names longer than this are not compared, so that untrusted files cannot cost time.
 const MAX_LENGTH: usize = 160;
 /// Names compared at most.
 const MAX_NAMES: usize = 10_000;
-/// A third of the letters wrong is a slip; more is another word.
+/// A third of the letters wrong is a typo; more is another word.
 const MIN_SIMILARITY: f64 = 0.66;
 
 /// The name in `known` that `name` probably means, if any is near enough. Letter case makes no difference.

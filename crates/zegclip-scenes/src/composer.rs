@@ -117,7 +117,7 @@ impl Scenes {
         &self.settings
     }
 
-    /// Those who draw.
+    /// Names of the artists in use.
     pub fn artists(&self) -> &[String] {
         &self.library.artists
     }

@@ -23,9 +23,9 @@ pub enum Artists {
     /// [`HELD_OUT_ARTIST`](crate::HELD_OUT_ARTIST); in a folder, all who are not embedded artists of training,
     /// and all artists if there is none.
     Unknown,
-    /// Everyone.
+    /// All artists.
     All,
-    /// These.
+    /// The named artists.
     Named(Vec<String>),
 }
 

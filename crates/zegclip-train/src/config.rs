@@ -154,7 +154,7 @@ pub struct RunConfig {
     pub checkpoint_interval: u64,
     /// Checkpoints kept, at least 2, apart from the best and the half-way one.
     pub keep: usize,
-    /// Iterations between evaluations; 0 is no evaluation.
+    /// Iterations between evaluations; 0 disables evaluation.
     pub evaluation_interval: u64,
     /// The split that is scored; that of published results by default.
     #[serde(skip_serializing_if = "Option::is_none")]

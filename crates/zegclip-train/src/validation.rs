@@ -160,7 +160,7 @@ impl From<ThreadFailed> for ReadError {
     }
 }
 
-/// hIoU, the harmonic mean of the mean IoUs of seen and unseen classes in percent (paper, section 4.1), as a metric of
+/// hIoU, the harmonic mean of the mean IoUs of seen and unseen classes in percent (paper, section 4.2), as a metric of
 /// burn-train.
 pub fn hiou() -> ScoreMetric<ImageScores> {
     ScoreMetric::new("hIoU", |counts: &ImageScores| {

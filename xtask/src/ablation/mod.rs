@@ -1,7 +1,7 @@
 //! `cargo xtask ablation`: the rows of the paper's tables, trained on composed scenes over several seeds.
 //!
 //! A row and a seed are a training run of `zegclip` and an evaluation of each split. Finished ones stand in `results.json`, so
-//! that an interrupted ablation goes on where it stands.
+//! that an interrupted ablation resumes.
 
 mod configuration;
 mod plot;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LabelMap;
 
-/// Distance from the contour as a part of the image's diagonal, §4.2 of the paper.
+/// Distance from the contour as a part of the image's diagonal, Cheng et al. 2021, section 4.2.
 const DISTANCE: f64 = 0.02;
 
 /// Pixels of a class near its contours, in labels and predictions; sums over images.

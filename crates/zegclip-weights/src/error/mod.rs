@@ -36,8 +36,8 @@ pub enum WeightError {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The output exists already and is not to be replaced.
-    #[error("`{}` exists already", .path.display())]
+    /// The output already exists and is not to be replaced.
+    #[error("`{}` already exists", .path.display())]
     Exists {
         /// The output.
         path: PathBuf,

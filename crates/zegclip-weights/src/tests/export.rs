@@ -130,7 +130,7 @@ fn failed_writes_leave_no_output() {
     write(vec![one("backbone.a", 8)], IfExists::Fail).unwrap();
     let before = read(&path);
     let error = write(vec![one("backbone.b", 8)], IfExists::Fail).unwrap_err();
-    assert!(error.to_string().ends_with("exists already"));
+    assert!(error.to_string().ends_with("already exists"));
     assert!(read(&path) == before);
     write(vec![one("backbone.b", 8)], IfExists::Replace).unwrap();
     assert!(WeightFile::open(&path).unwrap().contains("backbone.b"));

@@ -141,7 +141,7 @@ impl Segmenter {
         self.segment_encoded_with(image, classes, &SegmentOptions::default())
     }
 
-    /// Segments an encoded image. The result is that of [`segment_with`](Self::segment_with) in every bit; its timings have no
+    /// Segments an encoded image. The result is that of [`segment_with`](Self::segment_with) bit-exactly; its timings have no
     /// preparation and only the decoder's part of the model.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Mask losses and their gradients on every instruction set of this CPU, signed_logit f64.
+//! Mask losses and their gradients on every instruction set of this CPU, against f64.
 
 use test_support::{assert_close, numbers};
 
