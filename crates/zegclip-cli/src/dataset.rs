@@ -23,6 +23,9 @@ pub(crate) fn spec(text: &str) -> Result<DatasetSpec, Failure> {
 }
 
 fn run_check(options: &DatasetCheckArguments) -> Result<(), Failure> {
+    if let Some(path) = options.chart.as_ref().filter(|path| path.exists()) {
+        return Err(Failure::usage(format!("`{}` already exists", path.display())).hint(hints::CHOOSE_CHART));
+    }
     let spec = spec(&options.dataset)?;
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
     let dataset = spec.open_incomplete(split)?;

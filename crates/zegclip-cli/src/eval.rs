@@ -97,7 +97,11 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
                 state_path.display()
             ),
         };
-        let arguments = std::env::args().filter(|argument| argument != "--overwrite");
+        let arguments = std::env::args_os()
+            .skip(1)
+            .filter(|argument| argument != "--overwrite")
+            .map(|argument| argument.to_string_lossy().into_owned());
+        let arguments = std::iter::once("zegclip".to_owned()).chain(arguments);
         return Err(Failure::failed(interrupted).hint(hints::resume(&shell::command(arguments))));
     }
     let image = |index: usize| {

@@ -109,7 +109,8 @@ fn with_sources(error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(error) = source {
         let cause = error.to_string();
-        if !text.contains(&cause) {
+        // An excerpt of several lines belongs to a parser, whose message the error's own text has.
+        if !text.contains(&cause) && !cause.trim().contains('\n') {
             text = format!("{text}: {cause}");
         }
         source = error.source();

@@ -15,6 +15,7 @@ use zegclip_weights::{ForeignFile, PickleError, Unsupported, WeightError};
 pub(crate) const CHOOSE_OUTPUT: &str =
     "choose another folder with `--output`, or replace the results with `--overwrite`";
 pub(crate) const CHOOSE_FILE: &str = "choose another name, or replace the file with `--overwrite`";
+pub(crate) const CHOOSE_CHART: &str = "choose another file with `--chart`";
 pub(crate) const CHOOSE_EXPORT: &str = "choose another file with `--output`";
 pub(crate) const CHOOSE_EXPORTED_FILE: &str = "choose another file name";
 pub(crate) const LIST_CLASSES: &str = "list the classes with `--classes`, or name a class list with `--vocabulary`";
@@ -24,6 +25,8 @@ pub(crate) const NAME_EXTENSION: &str = "`.safetensors` is a native file, `.pth`
 pub(crate) const NAME_LABELS: &str = "name them with `--labels DIR --vocabulary NAME`, or with `--dataset NAME=DIR`";
 pub(crate) const NAME_RUN: &str = "start a run with `CONFIG`, or resume one with `--resume RUN`";
 pub(crate) const NAME_WEIGHTS: &str = "name a trained model with `--weights FILE`";
+pub(crate) const DEVICE_TWICE: &str = "name each device once in `--device`";
+pub(crate) const OUTPUT_OF_RESUMED: &str = "leave out `--output`, which is for new runs and exports";
 pub(crate) const ONE_BY_ONE: &str = "segment them separately, with different `--output` folders";
 pub(crate) const REPORT_BUG: &str = "this is a bug in zegclip; please report it with the lines above";
 pub(crate) const RESTORE_CONFIG: &str = "restore the file from a copy, or start a new run";
@@ -276,6 +279,7 @@ impl Explain for zegclip::Error {
             Self::NoF16 { .. } => some("use `--precision f32`, or another device"),
             Self::NoTextEncoder { .. } => some(NAME_TEXT_SOURCE),
             Self::Execution { .. } => some("reduce `--batch`, or use `--device cpu`"),
+            Self::NotFinite => some("use weights of before a number overflowed in training, or `--precision f32`"),
             _ => None,
         }
     }
@@ -324,8 +328,10 @@ impl Explain for TrainError {
             },
             Self::LoaderThread(error) => error.hint(),
             Self::DamagedCheckpoint { intact, .. } => some(match intact {
-                Some(_) => "remove it; `--resume` then continues from the intact one",
-                None => "remove it; `--resume` then continues from an earlier one, or from the beginning",
+                Some(_) => {
+                    "move the damaged checkpoint out of the run's folder; `--resume` then continues from the intact one"
+                }
+                None => "name another checkpoint, or move the damaged one out of the run's folder",
             }),
             Self::Device(_) => some("resume from the last checkpoint with more micro-batches, or on another device"),
             Self::NotFinite { samples, .. } => {

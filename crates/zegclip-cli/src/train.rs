@@ -103,6 +103,9 @@ fn export(
             Failure::failed(format!("there is no checkpoint `{}`", path.display())).hint(hints::NAME_CHECKPOINT)
         );
     }
+    if !path.join("state.json").is_file() {
+        return Err(Failure::failed(format!("`{}` is not a checkpoint", path.display())).hint(hints::NAME_CHECKPOINT));
+    }
     let output = output.unwrap_or_else(|| run.path().join(format!("{name}.safetensors")));
     if output.exists() {
         return Err(Failure::failed(format!("`{}` already exists", output.display())).hint(hints::CHOOSE_EXPORT));
@@ -146,9 +149,10 @@ fn open(names: &[DeviceName]) -> Result<Vec<OpenDevice>, Failure> {
         let device = device::open(*name)?;
         if devices.iter().any(|other| other.device == device.device) {
             return Err(Failure::usage(format!(
-                "`--device` names {} twice; a device computes one shard of the batch",
+                "device {} is named twice, but a device computes one shard of the batch",
                 device.description
-            )));
+            ))
+            .hint(hints::DEVICE_TWICE));
         }
         devices.push(device);
     }

@@ -121,7 +121,7 @@ fn devices_are_named_once_and_share_the_batch() {
     let (farm, config, set) = farm_run();
     let run = farm.text("run");
     let start = |device: &str| zegclip(&["train", &config, "--set", &set, "--output", &run, "--device", device]);
-    start("cpu,cpu").check(2, &["`--device` names cpu twice"]);
+    start("cpu,cpu").check(2, &["cpu is named twice", "hint: name each device once"]);
     start("cpu,gpu").check(2, &["unknown device `gpu`"]);
     start("").check(2, &["unknown device"]);
     let heads = zegclip(&[

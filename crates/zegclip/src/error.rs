@@ -106,6 +106,9 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
+    /// The masks of an image are NaN or infinite, as those of weights that overflowed in training.
+    #[error("the model gives masks that are not finite numbers")]
+    NotFinite,
     /// The device failed while it computed.
     #[error("the device failed while computing: {reason}")]
     Execution {

@@ -72,7 +72,7 @@ pub(crate) struct EvalArguments {
     #[arg(long, value_name = "K/N")]
     pub(crate) shard: Option<Shard>,
     /// Only the first N images
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     /// Also compute the boundary IoU
     #[arg(long)]

@@ -78,9 +78,7 @@ impl TrainPlan {
                 what: (checkpoint.into(), arguments.output),
             },
             (_, Some(_), None) if arguments.output.is_some() => {
-                return Err(Failure::usage(
-                    "`--output` is the folder of a new run; a resumed run stays in its folder",
-                ));
+                return Err(Failure::usage("a resumed run stays in its folder").hint(hints::OUTPUT_OF_RESUMED));
             }
             (_, Some(run), None) => Task::Resume { run, overrides },
             (Some(config), None, _) => Task::Start {

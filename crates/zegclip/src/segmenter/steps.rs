@@ -135,7 +135,18 @@ impl Segmenter {
             self.device.device.sync().map_err(Error::execution)?;
             timings.model += started.elapsed();
             let started = Instant::now();
-            let labels = decode_on_gpu(Tensor::cat(masks, 0), &layout.windows, &decoding)?;
+            let masks = Tensor::cat(masks, 0);
+            // The sum of finite masks is finite, and one number travels.
+            if !masks
+                .clone()
+                .sum()
+                .try_into_scalar::<f32>()
+                .map_err(Error::execution)?
+                .is_finite()
+            {
+                return Err(Error::NotFinite);
+            }
+            let labels = decode_on_gpu(masks, &layout.windows, &decoding)?;
             (Decoded { labels, scores: None }, started)
         } else {
             let masks = read_masks(masks, &layout.windows)?;
@@ -172,6 +183,9 @@ pub(super) fn read_masks(masks: Vec<Tensor<4>>, windows: &[Window]) -> Result<Ve
         let [_, classes, rows, columns] = masks.dims();
         let data = masks.permute([0, 2, 3, 1]).try_into_data().map_err(Error::execution)?;
         let values: Vec<f32> = data.iter::<f32>().collect();
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(Error::NotFinite);
+        }
         for (values, window) in values.chunks_exact(rows * columns * classes).zip(&mut windows) {
             read.push(WindowMasks {
                 origin: [window.top, window.left],
@@ -196,4 +210,27 @@ fn cut(pixels: &[f32], size: [usize; 2], window: &Window, into: &mut Vec<f32>) {
 /// The name by which a class of synonyms `a|b` is found.
 fn first_name(class: &str) -> &str {
     class.split('|').next().unwrap_or(class).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn masks_that_are_not_finite_are_refused() {
+        let window = Window {
+            top: 0,
+            left: 0,
+            height: 32,
+            width: 32,
+        };
+        let masks = |value: f32| Tensor::<4>::full([1, 3, 2, 2], value, &Device::flex());
+        assert!(read_masks(vec![masks(0.5)], &[window]).is_ok());
+        for value in [f32::NAN, f32::INFINITY] {
+            let error = read_masks(vec![masks(value)], &[window]).unwrap_err();
+            assert!(matches!(error, Error::NotFinite), "{error}");
+        }
+    }
 }
