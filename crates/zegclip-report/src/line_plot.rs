@@ -53,7 +53,7 @@ pub struct Curve {
 impl LinePlot {
     /// The plot from iteration 0 to `last_iteration` under its heading, 760 × 302 units; `None` without a finite point.
     pub(crate) fn markup(&self, last_iteration: u64) -> Option<Markup> {
-        let curves: Vec<(&str, &str, Vec<(f64, f64)>)> = (self.curves.iter())
+        let curves: Vec<(&str, &str, Vec<_>)> = (self.curves.iter())
             .map(|curve| (curve.name.as_str(), downsampled(&curve.points)))
             .filter(|(_, points)| !points.is_empty())
             .zip(COLORS.into_iter().cycle())
