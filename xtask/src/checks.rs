@@ -60,7 +60,7 @@ pub(crate) fn run(only: &[&str]) -> Result<(), String> {
 fn documentation() -> Result<(), String> {
     command(
         Command::new(env!("CARGO"))
-            .args(["doc", "--release", "--workspace", "--no-deps"])
+            .args(["doc", "--release", "--workspace", "--no-deps", "--lib"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }

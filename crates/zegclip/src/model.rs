@@ -19,7 +19,10 @@ pub(crate) enum Model {
 
 /// Features of a batch of windows, independent of words.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one value per image, which holds tensors anyway")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value per image, which holds tensors anyway"
+)]
 pub(crate) enum Features {
     ZegClip(ImageFeatures),
     MaskClip(PatchFeatures),

@@ -15,7 +15,7 @@ use crate::segmentation::{Segmentation, Timings};
 use crate::windows::{Window, windows};
 
 /// Windows of several images that a GPU computes together unless
-/// [`SegmenterBuilder::window_batch`] states a number: a few hundred MB of activations of a published model.
+/// [`crate::SegmenterBuilder::window_batch`] states a number: a few hundred MB of activations of a published model.
 const WINDOWS_ON_GPU: usize = 8;
 
 impl Segmenter {
@@ -67,7 +67,7 @@ impl Segmenter {
     /// Segments several images, which may differ in size. The results, in the order of the images, are those of single calls.
     ///
     /// Windows of one size share a forward pass, whichever image they are of: as many as
-    /// [`SegmenterBuilder::window_batch`] states; otherwise 8 on a GPU, and 1 on the CPU, which a single window uses fully.
+    /// [`crate::SegmenterBuilder::window_batch`] states; otherwise 8 on a GPU, and 1 on the CPU, which a single window uses fully.
     /// Memory grows with that number, not with the number of images. On the CPU results are equal to those of single calls in
     /// every bit; on a GPU the kernels of a larger batch may round differently.
     ///
