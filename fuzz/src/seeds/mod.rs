@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Files below the root of the repository; a missing one is a mistake of the target.
 pub(crate) fn files(folder: &str, ending: &str) -> Vec<Vec<u8>> {
-    let folder = test_support::repository().join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .filter_map(|entry| Some(entry.ok()?.path()))
