@@ -234,7 +234,10 @@ mod tests {
         };
         let results: Vec<_> = Prefetch::start(3, 4, 0..100, make).unwrap().collect();
         let error = results.last().unwrap().as_ref().unwrap_err();
-        assert!(results.len() <= 3 && error.0.contains("prefetch thread panicked"), "{error:?}");
+        assert!(
+            results.len() <= 3 && error.0.contains("prefetch thread panicked"),
+            "{error:?}"
+        );
     }
 
     #[test]
