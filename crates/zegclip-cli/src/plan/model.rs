@@ -22,6 +22,7 @@ pub(crate) struct ModelPlan {
 
 impl ModelPlan {
     /// The model of `weights` alone, with the defaults of everything else.
+    #[cfg(feature = "demo")]
     pub(crate) fn new(weights: Option<PathBuf>, device: DeviceName) -> Self {
         Self {
             weights,
