@@ -6,7 +6,7 @@ use serde_json::json;
 use zegclip::{DeviceName, OpenDevice};
 use zegclip_model::device;
 use zegclip_train::{
-    CheckpointExport, Configuration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData,
+    Checkpoint, CheckpointExport, Configuration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData,
 };
 
 use crate::device_choice;
@@ -103,7 +103,7 @@ fn export(
             Failure::failed(format!("there is no checkpoint `{}`", path.display())).hint(hints::NAME_CHECKPOINT)
         );
     }
-    if !path.join("state.json").is_file() {
+    if !Checkpoint::is_checkpoint(&path) {
         return Err(Failure::failed(format!("`{}` is not a checkpoint", path.display())).hint(hints::NAME_CHECKPOINT));
     }
     let output = output.unwrap_or_else(|| run.path().join(format!("{name}.safetensors")));
