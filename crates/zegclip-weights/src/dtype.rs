@@ -31,6 +31,20 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// Every element type.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::F64,
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::I64,
+        Self::I32,
+        Self::I16,
+        Self::I8,
+        Self::U8,
+        Self::Bool,
+    ];
+
     /// Bytes of one element.
     pub const fn size(self) -> usize {
         match self {
@@ -98,19 +112,7 @@ impl Dtype {
 
     /// The reverse of [`Self::storage_class`].
     pub(crate) fn from_storage_class(name: &str) -> Option<Self> {
-        const ALL: [Dtype; 10] = [
-            Dtype::F64,
-            Dtype::F32,
-            Dtype::F16,
-            Dtype::Bf16,
-            Dtype::I64,
-            Dtype::I32,
-            Dtype::I16,
-            Dtype::I8,
-            Dtype::U8,
-            Dtype::Bool,
-        ];
-        ALL.into_iter().find(|dtype| dtype.storage_class() == name)
+        Self::ALL.into_iter().find(|dtype| dtype.storage_class() == name)
     }
 
     /// One little-endian element as `f32`; `bytes` has [`Self::size`] bytes; fewer read as zero.

@@ -8,6 +8,8 @@ mod unsupported;
 
 use std::path::PathBuf;
 
+use zegclip_foundation::did_you_mean;
+
 pub use architecture_defect::ArchitectureDefect;
 pub use damage::Damage;
 pub use foreign_file::ForeignFile;
@@ -210,7 +212,7 @@ pub enum WeightError {
         source: TensorDefect,
     },
     /// A tensor that was asked for is not in the file.
-    #[error("`{}` has no tensor `{key}`{}", .path.display(), nearest_text(.nearest))]
+    #[error("`{}` has no tensor `{key}`{}", .path.display(), did_you_mean(.nearest.as_deref()))]
     Missing {
         /// The file asked for.
         path: PathBuf,
@@ -239,12 +241,6 @@ pub enum WeightError {
         /// What does not fit.
         source: ArchitectureDefect,
     },
-}
-
-fn nearest_text(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
 #[cfg(test)]

@@ -36,9 +36,9 @@ fn files() -> Vec<(Vec<u8>, bool)> {
 
 #[test]
 fn truncated_files_are_refused() {
-    let mut random = Random(1);
+    let mut random = random_places(1);
     for (bytes, _) in files() {
-        let mut lengths: Vec<usize> = (0..64).map(|_| random.below(bytes.len())).collect();
+        let mut lengths: Vec<usize> = (0..64).map(|_| random(bytes.len())).collect();
         lengths.extend((1..32).chain(bytes.len() - 32..bytes.len()));
         for length in lengths {
             message(open(bytes[..length.max(1)].to_vec()));
@@ -48,14 +48,14 @@ fn truncated_files_are_refused() {
 
 #[test]
 fn flipped_bits_are_noticed_where_there_is_a_checksum() {
-    let mut random = Random(2);
+    let mut random = random_places(2);
     for (bytes, checked) in files() {
         let sound = read_all(bytes.clone(), None).unwrap();
         let mut noticed = 0;
         for _ in 0..24 {
             let mut damaged = bytes.clone();
-            let place = random.below(damaged.len());
-            damaged[place] ^= 1 << random.below(8);
+            let place = random(damaged.len());
+            damaged[place] ^= 1 << random(8);
             noticed += usize::from(read_all(damaged, checked.then_some(&sound)).is_err());
         }
         assert!(!checked || noticed > 12, "{noticed}");
@@ -101,16 +101,16 @@ fn entries_that_overlap_or_lie_outside_are_refused() {
 
 #[test]
 fn headers_with_random_bytes_never_panic() {
-    let mut random = Random(3);
+    let mut random = random_places(3);
     for (bytes, _) in files() {
         // Safetensors have their header at the beginning, zips their directory at the end.
         for _ in 0..60 {
             let mut damaged = bytes.clone();
             let length = damaged.len();
-            for _ in 0..1 + random.below(6) {
-                let near = random.below(length.min(8192));
-                let place = if random.below(2) == 0 { near } else { length - 1 - near };
-                damaged[place] = random.below(256) as u8;
+            for _ in 0..1 + random(6) {
+                let near = random(length.min(8192));
+                let place = if random(2) == 0 { near } else { length - 1 - near };
+                damaged[place] = random(256) as u8;
             }
             if let Ok(file) = open(damaged) {
                 file.describe();
@@ -130,16 +130,16 @@ fn damaged_pickles_never_panic() {
         .to_owned();
     let mut description = Vec::new();
     std::io::copy(&mut zip.by_name(&name).unwrap(), &mut description).unwrap();
-    let mut random = Random(4);
+    let mut random = random_places(4);
     for round in 0..3000 {
         let mut damaged = description.clone();
         if round % 3 == 0 {
-            damaged.truncate(random.below(description.len()));
+            damaged.truncate(random(description.len()));
         }
-        for _ in 0..1 + random.below(4) {
+        for _ in 0..1 + random(4) {
             if !damaged.is_empty() {
-                let place = random.below(damaged.len());
-                damaged[place] = random.below(256) as u8;
+                let place = random(damaged.len());
+                damaged[place] = random(256) as u8;
             }
         }
         // A new archive, so that its checksum is right and the pickle is looked at.

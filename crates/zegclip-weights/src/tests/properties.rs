@@ -12,19 +12,6 @@ use crate::{
     Dtype, Format, IfExists, OutputTensor, WeightError, WeightFile, write_mmseg, write_native, write_open_clip,
 };
 
-const DTYPES: [Dtype; 10] = [
-    Dtype::F64,
-    Dtype::F32,
-    Dtype::F16,
-    Dtype::Bf16,
-    Dtype::I64,
-    Dtype::I32,
-    Dtype::I16,
-    Dtype::I8,
-    Dtype::U8,
-    Dtype::Bool,
-];
-
 /// Names of the canonical parts that every format can contain.
 const PREFIXES: [&str; 3] = ["backbone.", "text_encoder.transformer.", "text_encoder.ln_final."];
 
@@ -34,7 +21,7 @@ type Content = (Vec<usize>, Dtype, Vec<u8>);
 /// Any bytes, NaNs and infinities among them.
 fn content() -> impl Strategy<Value = Content> {
     let shape = prop::collection::vec(0..5usize, 0..4);
-    (shape, prop::sample::select(&DTYPES[..])).prop_flat_map(|(shape, dtype)| {
+    (shape, prop::sample::select(&Dtype::ALL[..])).prop_flat_map(|(shape, dtype)| {
         let length = shape.iter().product::<usize>() * dtype.size();
         let bytes = prop::collection::vec(any::<u8>(), length);
         (Just(shape), Just(dtype), bytes)

@@ -4,6 +4,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
+use zegclip_foundation::RandomStream;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -30,17 +31,10 @@ pub(super) fn number(case: &Json, pointer: &str) -> usize {
         .unwrap_or_else(|| panic!("no number {pointer}")) as usize
 }
 
-/// Splitmix64: random places for damage, the same in every run.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % limit as u64) as usize
-    }
+/// Random places for damage, the same in every run.
+pub(super) fn random_places(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut stream = RandomStream::from_key([seed]);
+    move |limit| stream.below(limit as u64) as usize
 }
 
 pub(super) fn zip_archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
