@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use zegclip_codecs::jpeg::{JpegDecoder, JpegError, RgbPixels};
+use zegclip_foundation::RandomStream;
 
 const MAX_PIXELS: u64 = 1_000_000;
 
@@ -125,13 +126,8 @@ fn every_truncation_is_an_error() {
 
 #[test]
 fn no_damage_makes_it_panic() {
-    let mut state = 1u64;
-    let mut random = |bound: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % bound
-    };
+    let mut stream = RandomStream::from_key([1]);
+    let mut random = |bound: usize| stream.below(bound as u64) as usize;
     let mut decoded = 0;
     for (_, bytes) in files() {
         for _ in 0..120 {

@@ -124,7 +124,7 @@ fn two_downloads(root: &Path) {
         write(
             root,
             &format!("benchmark_RELEASE/dataset/cls/{id}.mat"),
-            include_bytes!("data/sbd.mat"),
+            include_bytes!("../../zegclip-codecs/tests/data/sbd.mat"),
         );
     }
 }
@@ -276,7 +276,11 @@ fn all_labels_of_context_agree() {
 fn categories_of_context_are_read_from_matlab_files() {
     let folder = tempfile::tempdir().unwrap();
     context(folder.path());
-    write(folder.path(), "trainval/p.mat", include_bytes!("data/context459.mat"));
+    write(
+        folder.path(),
+        "trainval/p.mat",
+        include_bytes!("../../zegclip-codecs/tests/data/context459.mat"),
+    );
     let dataset = open("context60", folder.path(), "val");
     // 0, 40, 80 … 440 in rows: of these 80 is cloth, 360 sky, 440 wall.
     let class = |name| dataset.vocabulary().find(name).map(ClassIndex::get).unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use safetensors::SafeTensors;
 use zegclip_data::{DataError, ImageLimits, decode_image, read_image, read_image_size};
+use zegclip_foundation::RandomStream;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images")
@@ -165,13 +166,8 @@ fn every_truncation_is_an_error() {
 
 #[test]
 fn no_damage_makes_it_panic() {
-    let mut state = 1u64;
-    let mut random = |bound: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % bound
-    };
+    let mut stream = RandomStream::from_key([1]);
+    let mut random = |bound: usize| stream.below(bound as u64) as usize;
     let limits = ImageLimits {
         max_side: 2_000,
         max_pixels: 1_000_000,
