@@ -1,11 +1,12 @@
 //! One table: this project and its peers on the same machine in the same run, alternating.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::{cargo, root};
+use crate::{cargo, root, target_folder};
 
 /// Where the table stands in `BENCHMARKS.md`.
 const START: &str = "<!-- bench: start -->";
@@ -172,7 +173,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
         None => Ok(default),
     };
     cargo(&["build", "--release", "--workspace", "--examples"])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target_folder();
     let setting = Setting {
         programs: target.join("release/examples"),
         scratch: std::env::temp_dir().join(format!("zegclip-bench-{}", std::process::id())),
@@ -386,8 +387,6 @@ fn write_table(table: &str) -> Result<(), String> {
         return Err(format!("{} lacks the lines `{START}` and `{END}`", path.display()));
     };
     let text = format!("{}{START}\n{table}{}", &text[..start], &text[end..]);
-    let temporary = path.with_extension("md.tmp");
-    std::fs::write(&temporary, text)
-        .and_then(|()| std::fs::rename(&temporary, &path))
+    zegclip_foundation::write_atomically(&path, |file| file.write_all(text.as_bytes()))
         .map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,10 +1,10 @@
 //! The one list of what has to pass before a change lands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::tools::{CARGO_DENY, TYPOS};
-use crate::{ablation, cargo, root};
+use crate::{ablation, cargo, target_folder};
 
 type Check = fn() -> Result<(), String>;
 
@@ -58,7 +58,7 @@ pub(crate) fn run(only: &[&str]) -> Result<(), String> {
 }
 
 fn documentation() -> Result<(), String> {
-    command(
+    crate::run(
         Command::new(env!("CARGO"))
             .args(["doc", "--release", "--workspace", "--no-deps", "--lib"])
             .env("RUSTDOCFLAGS", "-D warnings"),
@@ -84,40 +84,26 @@ fn features() -> Result<(), String> {
 fn examples() -> Result<(), String> {
     let folder = std::env::temp_dir().join(format!("zegclip-examples-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| format!("cannot create `{}`: {error}", folder.display()))?;
-    let (data, run) = (folder.join("data"), folder.join("run"));
-    let result = command(Command::new(built("examples/segment")).args([
-        "assets/example/random-weights.safetensors",
-        "assets/photos/chelsea.jpg",
-        "cat, grass",
-    ]))
-    .and_then(|()| {
-        command(
-            Command::new(built("zegclip"))
-                .arg("scenes")
-                .arg(&data)
-                .args(["--count", "4"]),
-        )
-    })
-    .and_then(|()| {
-        let program = built("examples/burn_train");
-        command(Command::new(program).arg(data.join("dataset.toml")).arg(&run).arg("2"))
-    });
+    let result = run_examples(&folder);
     let _ = std::fs::remove_dir_all(&folder);
     result
 }
 
-/// A program in the target folder.
-fn built(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    root().join(target).join("release").join(name)
+fn run_examples(folder: &Path) -> Result<(), String> {
+    let data = folder.join("data");
+    crate::run(Command::new(built("examples/segment")).args([
+        "assets/example/random-weights.safetensors",
+        "assets/photos/chelsea.jpg",
+        "cat, grass",
+    ]))?;
+    let mut scenes = Command::new(built("zegclip"));
+    crate::run(scenes.arg("scenes").arg(&data).args(["--count", "4"]))?;
+    let mut training = Command::new(built("examples/burn_train"));
+    crate::run(training.arg(data.join("dataset.toml")).arg(folder.join("run")).arg("2"))
 }
 
-fn command(command: &mut Command) -> Result<(), String> {
-    let shown = format!("{command:?}");
-    match command.current_dir(root()).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{shown} ended with {status}")),
-        Err(error) => Err(format!("cannot start {shown}: {error}")),
-    }
+/// A program in the target folder.
+fn built(name: &str) -> PathBuf {
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    target_folder().join("release").join(name)
 }

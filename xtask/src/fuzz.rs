@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::root;
+use crate::{root, target_folder};
 
 pub(crate) const USAGE: &str = "cargo xtask fuzz [--minutes N] [--target T] [--seed N] [--grow-corpus] [--sanitize]";
 
@@ -51,12 +51,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let seconds = seconds.to_string();
     passed.extend(["--seconds", &seconds]);
     passed.extend(target.into_iter().flat_map(|target| ["--target", target]));
-    let status = Command::new(&program).args(&passed).current_dir(root()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the fuzzer ended with {status}")),
-        Err(error) => Err(format!("cannot start `{}`: {error}", program.display())),
-    }
+    crate::run(Command::new(&program).args(&passed))
 }
 
 /// The path of the program after building it; with the address sanitizer where a nightly compiler is installed.
@@ -81,8 +76,7 @@ fn build(sanitize: bool) -> Result<std::path::PathBuf, String> {
     } else {
         Command::new(env!("CARGO"))
     };
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder));
+    let target = target_folder();
     // Another compiler would replace what the stable one built.
     let target = if nightly { target.join("sanitize") } else { target };
     let arguments = [
@@ -94,24 +88,16 @@ fn build(sanitize: bool) -> Result<std::path::PathBuf, String> {
         "--target",
         &host,
     ];
-    println!("cargo {}", arguments.join(" "));
     // With `--target`, the flags are not those of build scripts, which have no counters' callback.
-    let status = command
+    command
         .args(arguments)
         .arg("--target-dir")
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env_remove("RUSTFLAGS")
-        .current_dir(root())
-        .status();
-    match status {
-        Ok(status) if status.success() => {
-            let name = format!("zegclip-fuzz{}", std::env::consts::EXE_SUFFIX);
-            Ok(target.join(host).join("fuzz").join(name))
-        }
-        Ok(status) => Err(format!("building the fuzzer ended with {status}")),
-        Err(error) => Err(format!("cannot start cargo: {error}")),
-    }
+        .env_remove("RUSTFLAGS");
+    crate::run(&mut command)?;
+    let name = format!("zegclip-fuzz{}", std::env::consts::EXE_SUFFIX);
+    Ok(target.join(host).join("fuzz").join(name))
 }
 
 fn host() -> Result<String, String> {

@@ -44,26 +44,27 @@ fn kill(kills: &str) -> Result<(), String> {
         return Err(format!("`--kills {kills}` is not a number"));
     }
     let arguments = ["test", "--release", "--workspace", "--test", "kill"];
-    let status = Command::new(env!("CARGO"))
+    run(Command::new(env!("CARGO"))
         .args(arguments)
-        .env("ZEGCLIP_TEST_KILLS", kills)
-        .current_dir(root())
-        .status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the kill test ended with {status}")),
-        Err(error) => Err(format!("cannot start cargo: {error}")),
-    }
+        .env("ZEGCLIP_TEST_KILLS", kills))
 }
 
 /// Runs cargo at the root of the workspace.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
-    println!("cargo {}", arguments.join(" "));
-    let status = Command::new(env!("CARGO")).args(arguments).current_dir(root()).status();
-    match status {
+    run(Command::new(env!("CARGO")).args(arguments))
+}
+
+/// Runs a command at the root of the workspace, after showing it; its output is passed on.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let program = Path::new(command.get_program()).file_stem().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    let words: Vec<_> = words.map(std::ffi::OsStr::to_string_lossy).collect();
+    let shown = words.join(" ");
+    println!("{shown}");
+    match command.current_dir(root()).status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`cargo {}` ended with {status}", arguments.join(" "))),
-        Err(error) => Err(format!("cannot start cargo: {error}")),
+        Ok(status) => Err(format!("`{shown}` ended with {status}")),
+        Err(error) => Err(format!("cannot start `{shown}`: {error}")),
     }
 }
 
@@ -73,4 +74,9 @@ pub(crate) fn root() -> PathBuf {
         .parent()
         .unwrap_or(Path::new("."))
         .to_owned()
+}
+
+/// Where cargo, which runs at the root of the workspace, puts what it builds.
+pub(crate) fn target_folder() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

@@ -29,17 +29,7 @@ pub(crate) const TYPOS: Tool = Tool {
 impl Tool {
     /// Runs it at the root of the workspace.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<(), String> {
-        println!("{} {}", self.program, arguments.join(" "));
-        let status = Command::new(self.find()?).args(arguments).current_dir(root()).status();
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!(
-                "`{} {}` ended with {status}",
-                self.program,
-                arguments.join(" ")
-            )),
-            Err(error) => Err(format!("cannot start {}: {error}", self.program)),
-        }
+        crate::run(Command::new(self.find()?).args(arguments))
     }
 
     fn find(&self) -> Result<PathBuf, String> {
@@ -53,19 +43,14 @@ impl Tool {
         if !self.has_version(&program) {
             // Unoptimized: compiled in a third of the time, and fast enough for one run.
             let package = format!("{}@{}", self.package, self.version);
-            println!("installing {package} into target/tools");
-            let status = Command::new(env!("CARGO"))
-                .args(["install", "--quiet", "--locked", "--debug", "--force", "--root"])
-                .arg(&tools)
-                .arg(&package)
-                .env("CARGO_TARGET_DIR", tools.join("build"))
-                .current_dir(root())
-                .status();
-            if !status.is_ok_and(|status| status.success()) {
-                return Err(format!(
-                    "cannot install {package}; install it by hand: cargo install {package}"
-                ));
-            }
+            let installed = crate::run(
+                Command::new(env!("CARGO"))
+                    .args(["install", "--quiet", "--locked", "--debug", "--force", "--root"])
+                    .arg(&tools)
+                    .arg(&package)
+                    .env("CARGO_TARGET_DIR", tools.join("build")),
+            );
+            installed.map_err(|error| format!("{error}; install it by hand: cargo install {package}"))?;
         }
         Ok(program)
     }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::{cargo, root};
+use crate::{cargo, root, target_folder};
 use configuration::{Configuration, Row};
 use results::Results;
 use runner::Runner;
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     if smoke {
         configuration = configuration.smoke();
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target_folder();
     let default = if smoke { "ablation-smoke" } else { "ablation" };
     let folder = value("--folder").map_or_else(|| target.join(default), PathBuf::from);
     let program = match value("--program") {

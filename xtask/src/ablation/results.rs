@@ -2,6 +2,7 @@
 //! hours can be made in several sittings, on several machines.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -82,9 +83,8 @@ impl Results {
         self.stored.rows.insert(row.file_name(seed), scores.collect());
         let wrong = |error: String| format!("{}: {error}", self.path.display());
         let text = serde_json::to_string_pretty(&self.stored).map_err(|error| wrong(error.to_string()))?;
-        let temporary = self.path.with_extension("unfinished");
-        std::fs::write(&temporary, text + "\n").map_err(|error| wrong(error.to_string()))?;
-        std::fs::rename(&temporary, &self.path).map_err(|error| wrong(error.to_string()))
+        zegclip_foundation::write_atomically(&self.path, |file| writeln!(file, "{text}"))
+            .map_err(|error| wrong(error.to_string()))
     }
 
     /// A score of a row on a split, over the seeds that are done.
