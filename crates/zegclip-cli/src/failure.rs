@@ -109,8 +109,9 @@ fn with_sources(error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(error) = source {
         let cause = error.to_string();
-        // An excerpt of several lines belongs to a parser, whose message the error's own text has.
-        if !text.contains(&cause) && !cause.trim().contains('\n') {
+        // Parsers write an excerpt around the message that the error's own text has.
+        let mut lines = cause.lines().map(str::trim).filter(|line| line.contains(' '));
+        if !text.contains(&cause) && !lines.any(|line| text.contains(line)) {
             text = format!("{text}: {cause}");
         }
         source = error.source();
