@@ -3,11 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use zegclip_foundation::{AtomicFile, IfExists};
-
 use crate::DataError;
 
-/// Writes `path` whole or not at all ([`AtomicFile`]); an existing file is replaced once the new one is complete.
+/// Writes `path` whole or not at all ([`AtomicFile`](zegclip_foundation::AtomicFile)); an existing file is replaced once the new one is complete.
 ///
 /// # Errors
 /// [`DataError::Io`] with the path, whatever failed.
@@ -15,12 +13,7 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
-    let written = || {
-        let mut file = AtomicFile::create(path, IfExists::Replace)?;
-        write(&mut file)?;
-        file.commit()
-    };
-    written().map_err(DataError::io("write", path))
+    zegclip_foundation::write_atomically(path, |file| write(file)).map_err(DataError::io("write", path))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use zegclip_foundation::quoted;
+
 use crate::{DataError, suggestion::hint};
 
 /// Parses `text`; `origin` names it in errors, with the line.
@@ -38,13 +40,4 @@ pub(crate) fn check_keys(table: &toml::Table, known: &[&str], place: &str) -> Re
             },
         }),
     }
-}
-
-/// `` `a`, `b`, `c` ``
-pub(crate) fn quoted<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> String {
-    names
-        .into_iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }

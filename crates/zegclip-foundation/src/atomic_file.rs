@@ -97,6 +97,16 @@ impl Seek for AtomicFile {
     }
 }
 
+/// Writes `path` through an [`AtomicFile`]; an existing file is replaced once the new one is complete.
+///
+/// # Errors
+/// Those of `write` and of the operating system; the destination is then as it was.
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut AtomicFile) -> io::Result<()>) -> io::Result<()> {
+    let mut file = AtomicFile::create(path, IfExists::Replace)?;
+    write(&mut file)?;
+    file.commit()
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())

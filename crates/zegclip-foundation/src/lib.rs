@@ -3,16 +3,16 @@
 //! - [`AtomicFile`]: a file that appears whole or not at all;
 //! - [`Fingerprint`]: length and checksum, by which a changed input is noticed;
 //! - [`split_mix`] and [`RandomStream`]: numbers that are functions of their seed;
-//! - [`nearest_name`]: the name that a misspelled one probably means.
+//! - [`nearest_name`], [`did_you_mean`], [`quoted`]: names in messages, and the one that a misspelled one probably means.
 
 #![forbid(unsafe_code)]
 
 mod atomic_file;
 mod fingerprint;
-mod nearest_name;
+mod names;
 mod random;
 
-pub use atomic_file::{AtomicFile, IfExists};
+pub use atomic_file::{AtomicFile, IfExists, write_atomically};
 pub use fingerprint::Fingerprint;
-pub use nearest_name::nearest_name;
+pub use names::{did_you_mean, nearest_name, quoted};
 pub use random::{GOLDEN_RATIO, RandomStream, mix, split_mix};

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use image::RgbImage;
 use zegclip_data::datasets::{ComputedDataset, ComputedSplit, DatasetError, DatasetSpec};
 use zegclip_data::{LabelMap, Vocabulary};
-use zegclip_foundation::nearest_name;
+use zegclip_foundation::{did_you_mean, nearest_name, quoted};
 
 use crate::composer::Scenes;
 use crate::error::SceneError;
-use crate::quoted::quoted;
 use crate::scene::Scene;
 use crate::settings::{SceneSettings, TestSplit};
 
@@ -59,7 +58,7 @@ pub fn dataset_spec(text: &str) -> Result<DatasetSpec, DatasetError> {
             let known = dataset_names();
             let nearest = nearest_name(&name, known.iter().copied());
             DatasetError::UnknownDataset {
-                hint: nearest.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)")),
+                hint: did_you_mean(nearest),
                 known: quoted(&known),
                 name,
             }

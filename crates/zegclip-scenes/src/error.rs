@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zegclip_data::DataError;
 
-use crate::quoted::quoted;
+use zegclip_foundation::{did_you_mean, quoted};
 
 /// Why scenes cannot be composed.
 #[derive(Debug, thiserror::Error)]
@@ -105,8 +105,4 @@ pub enum SceneError {
         /// What it is.
         given: String,
     },
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
 }

@@ -36,7 +36,6 @@ mod library;
 mod mipmap;
 mod noise;
 mod pose;
-mod quoted;
 mod render;
 mod scene;
 mod settings;

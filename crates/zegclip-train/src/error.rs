@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use zegclip_data::datasets::DatasetError;
 use zegclip_data::{DataError, ThreadFailed};
+use zegclip_foundation::{did_you_mean, quoted};
 use zegclip_model::ModelError;
 use zegclip_scenes::SceneError;
 use zegclip_weights::WeightError;
@@ -45,7 +46,7 @@ pub enum TrainError {
         reason: String,
     },
     /// A configuration has a key that does not exist.
-    #[error("{origin}: unknown key `{key}` {}", nearest_or_known(.nearest, .known))]
+    #[error("{origin}: unknown key `{key}`{}", nearest_or_known(.nearest, .known))]
     UnknownKey {
         /// The file or the override.
         origin: String,
@@ -384,11 +385,8 @@ fn one_line(message: &str) -> String {
 
 fn nearest_or_known(nearest: &Option<String>, known: &[String]) -> String {
     match nearest {
-        Some(nearest) => format!("(did you mean `{nearest}`?)"),
-        None => {
-            let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-            format!("(existing keys: {})", known.join(", "))
-        }
+        Some(_) => did_you_mean(nearest.as_deref()),
+        None => format!(" (existing keys: {})", quoted(known)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use zegclip::DeviceName;
-use zegclip_foundation::nearest_name;
+use zegclip_foundation::{did_you_mean, nearest_name};
 
 use super::ModelPlan;
 use zegclip::evaluation::Shard;
@@ -86,7 +86,7 @@ fn read(path: &Path) -> Result<EvalArguments, Failure> {
     if let Some(key) = table.keys().find(|key| !known.contains(key)) {
         let nearest = nearest_name(key, known.iter().map(String::as_str)).map_or_else(
             || format!("; known keys are {}", known.join(", ")),
-            |near| format!(" (did you mean `{near}`?)"),
+            |near| did_you_mean(Some(near)),
         );
         return Err(wrong(format!("unknown key `{key}`{nearest}")));
     }

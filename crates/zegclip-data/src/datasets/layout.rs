@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use zegclip_foundation::quoted;
+
 use super::error::DatasetError;
 use crate::DataError;
 use crate::suggestion::hint;
-use crate::toml_table::{quoted, read_text};
+use crate::toml_table::read_text;
 
 /// A folder that was given for a data set, and the data set's name for messages.
 pub(super) struct Place<'a> {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use zegclip_foundation::quoted;
+
 use super::computed::{ComputedDataset, ComputedSample};
 use super::dataset::Dataset;
 use super::error::DatasetError;
@@ -13,7 +15,6 @@ use super::sample::Sample;
 use super::{coco_stuff, context, voc};
 use crate::Vocabulary;
 use crate::suggestion::hint;
-use crate::toml_table::quoted;
 
 /// A data set and the folder that holds it, or the TOML that describes it.
 ///

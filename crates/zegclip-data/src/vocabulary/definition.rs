@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, path::Path};
 
+use zegclip_foundation::quoted;
+
 use super::{Class, built_in, class_list, toml_format};
 use crate::{
     ClassIndex, DataError, LabelEncoding, SeenClasses,
     palette::{Color, distinct_color},
     suggestion::hint,
-    toml_table::{quoted, read_text},
+    toml_table::read_text,
 };
 
 /// The template of PASCAL VOC in the published configurations, and of every list that states none.

@@ -1,9 +1,9 @@
-//! Writing a complete file through [`AtomicFile`].
+//! Writing a complete file.
 
 use std::io::Write;
 use std::path::Path;
 
-use zegclip_foundation::{AtomicFile, IfExists};
+use zegclip_foundation::write_atomically;
 
 use crate::TrainError;
 
@@ -12,10 +12,5 @@ use crate::TrainError;
 /// # Errors
 /// [`TrainError::Io`].
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let write = || {
-        let mut file = AtomicFile::create(path, IfExists::Replace)?;
-        file.write_all(bytes)?;
-        file.commit()
-    };
-    write().map_err(TrainError::io("write", path))
+    write_atomically(path, |file| file.write_all(bytes)).map_err(TrainError::io("write", path))
 }

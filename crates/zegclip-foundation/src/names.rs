@@ -1,4 +1,4 @@
-//! "Did you mean": the nearest of the names that exist.
+//! Names in messages: the nearest one, and lists.
 
 /// Names longer than this are not compared, so that untrusted files cannot cost time.
 const MAX_LENGTH: usize = 160;
@@ -30,9 +30,28 @@ pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, known)| known)
 }
 
+/// ` (did you mean `NAME`?)` with a space before it, or nothing: what error texts append.
+pub fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
+}
+
+/// `` `a`, `b`, `c` ``
+pub fn quoted<T: AsRef<str>>(names: &[T]) -> String {
+    let names = names.iter().map(|name| format!("`{}`", name.as_ref()));
+    names.collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_quoted() {
+        assert_eq!(did_you_mean(Some("voc20")), " (did you mean `voc20`?)");
+        assert_eq!(did_you_mean(None), "");
+        assert_eq!(quoted(&["a", "b"]), "`a`, `b`");
+        assert_eq!(quoted::<String>(&[]), "");
+    }
 
     #[test]
     fn a_slip_finds_its_word_and_another_word_finds_none() {
