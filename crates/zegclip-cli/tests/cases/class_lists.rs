@@ -1,0 +1,1 @@
+//! Lists of class names: formats that projects ship, separators, one class only.

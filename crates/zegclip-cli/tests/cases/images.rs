@@ -1,0 +1,1 @@
+//! Images: JPEGs that other decoders accept, extreme proportions.

@@ -1,0 +1,11 @@
+//! What went wrong for people with other programs that do the same job, as recorded in public bug reports. Every test makes its own
+//! inputs.
+
+#[path = "../program/mod.rs"]
+mod program;
+
+mod class_lists;
+mod datasets;
+mod files;
+mod images;
+mod weights;

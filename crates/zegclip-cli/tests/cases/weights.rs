@@ -1,0 +1,1 @@
+//! Weights: values that are not finite, unstated activations and heads, prefixes of wrappers.
