@@ -103,15 +103,14 @@ pub enum DataError {
     },
 
     /// A class list longer than [`ClassIndex::MAX_CLASSES`](crate::ClassIndex::MAX_CLASSES).
-    #[error(
-        "{origin} has {classes} classes; at most {} are possible",
-        crate::ClassIndex::MAX_CLASSES
-    )]
+    #[error("{origin} has {classes} classes; at most {limit} are possible")]
     TooManyClasses {
         /// Where the list comes from.
         origin: String,
         /// Length of the list.
         classes: usize,
+        /// Longest possible list.
+        limit: usize,
     },
 
     /// A name, meant as seen or unseen or of a label value, that is not in the class list.

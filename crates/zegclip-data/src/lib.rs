@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+mod class_index;
 pub mod dataset_check;
 pub mod datasets;
 pub mod draw;
@@ -39,18 +40,20 @@ mod prefetch;
 mod resize;
 mod seen_classes;
 mod suggestion;
+mod text_features;
 mod toml_table;
 mod training_labels;
 pub mod transforms;
 mod vocabulary;
 
 pub use atomic_file::write_atomically;
+pub use class_index::ClassIndex;
 pub use error::DataError;
 pub use image::RgbImage;
 pub use image_encoding::{encode_jpeg, encode_png};
 pub use image_file::{ImageLimits, decode_image, decode_rgba_image, read_image, read_image_size, read_rgba_image};
 pub use label_encoding::{DecodedLabels, LabelEncoding, RawLabels, UnknownValue};
-pub use label_map::{ClassIndex, LabelMap};
+pub use label_map::LabelMap;
 pub use label_png::{LabelDepth, decode_label_png, encode_label_png, output_encoding, read_label_png, write_label_png};
 pub use loader::{Batch, Loader, LoaderSettings};
 pub use npy::read_npy;
@@ -60,5 +63,6 @@ pub use resize::{
     test_size,
 };
 pub use seen_classes::SeenClasses;
+pub use text_features::TextFeatures;
 pub use training_labels::{TrainingLabel, TrainingLabels, TrainingSetting};
-pub use vocabulary::{Class, SINGLE_TEMPLATE, TextFeatures, Vocabulary, published_text_features};
+pub use vocabulary::{Class, SINGLE_TEMPLATE, Vocabulary, published_text_features};

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use half::f16;
 
-use crate::{DataError, TextFeatures};
+use crate::DataError;
+use crate::text_features::TextFeatures;
 
 /// Reads a matrix `[classes, width]` from a `.npy` file: little-endian f16, f32 or f64, in C order, format 1 to 3.
 ///

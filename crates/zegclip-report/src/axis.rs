@@ -1,13 +1,20 @@
 //! Axes with round numbers.
 
-use crate::VerticalScale;
-
 /// Approximate number of ticks of an axis.
 const TICKS: f64 = 5.0;
 /// Positive values with a larger ratio get a logarithmic axis.
 const MAX_LINEAR_RATIO: f64 = 20.0;
 /// A logarithmic axis with more ticks keeps those at powers of ten only.
 const MAX_LOGARITHMIC_TICKS: usize = 9;
+
+/// The scale of the vertical axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerticalScale {
+    /// From 0 to the highest value; negative values are drawn at 0.
+    FromZero,
+    /// Logarithmic for positive values whose ratio exceeds 20, else [`FromZero`](Self::FromZero).
+    Automatic,
+}
 
 /// The vertical axis.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -41,7 +41,8 @@ mod example_figure;
 mod line_plot;
 mod run_page;
 
+pub use axis::VerticalScale;
 pub use evaluation_page::{EvaluationPage, evaluation_collection, evaluation_page};
 pub use example_figure::{Example, ExampleFigure, ExampleGroup};
-pub use line_plot::{Curve, LinePlot, VerticalScale};
+pub use line_plot::{Curve, LinePlot};
 pub use run_page::{Number, RunPage};

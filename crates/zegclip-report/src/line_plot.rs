@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::axis::{VerticalAxis, tick_step, ticks};
+use crate::axis::{VerticalAxis, VerticalScale, tick_step, ticks};
 
 /// Size of a plot in its own units, which are pixels where the page is wide enough.
 const WIDTH: f64 = 760.0;
@@ -30,15 +30,6 @@ pub struct LinePlot {
     pub scale: VerticalScale,
     /// The curves; those without a finite point are omitted.
     pub curves: Vec<Curve>,
-}
-
-/// The scale of the vertical axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VerticalScale {
-    /// From 0 to the highest value; negative values are drawn at 0.
-    FromZero,
-    /// Logarithmic for positive values whose ratio exceeds 20, else [`FromZero`](Self::FromZero).
-    Automatic,
 }
 
 /// A named line of points.

@@ -54,6 +54,7 @@ pub(super) fn check(classes: &[Class], origin: &str) -> Result<(), DataError> {
         return Err(DataError::TooManyClasses {
             origin,
             classes: classes.len(),
+            limit: ClassIndex::MAX_CLASSES,
         });
     }
     let mut positions = HashMap::new();

@@ -8,5 +8,5 @@ mod toml_format;
 
 pub use class_list::Class;
 pub use definition::{SINGLE_TEMPLATE, Vocabulary};
-pub use published_features::{TextFeatures, published_text_features};
+pub use published_features::published_text_features;
 pub(crate) use toml_format::KEYS as VOCABULARY_KEYS;

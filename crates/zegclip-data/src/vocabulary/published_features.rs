@@ -1,17 +1,7 @@
 //! The text features of CLIP ViT-B/16 that the published configurations read, compiled in.
 
 use crate::npy;
-
-/// A text feature for each class, `[classes, width]` in rows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TextFeatures {
-    /// Rows, one a class.
-    pub classes: usize,
-    /// Columns, the width of CLIP's joint space.
-    pub width: usize,
-    /// `classes × width` finite numbers.
-    pub data: Vec<f32>,
-}
+use crate::text_features::TextFeatures;
 
 /// The published features of `voc20` (its one template) and `coco171` (the average over its 15), 512 wide; `None` for
 /// other vocabularies.
