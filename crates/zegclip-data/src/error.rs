@@ -267,4 +267,9 @@ impl DataError {
         let path = path.into();
         move |source| Self::Io { action, path, source }
     }
+
+    /// [`Self::Io`] from a folder that cannot be listed, for `map_err`.
+    pub fn listing(error: zegclip_foundation::ListError) -> Self {
+        Self::io("read", error.folder)(error.source)
+    }
 }

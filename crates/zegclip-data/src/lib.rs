@@ -38,6 +38,7 @@ mod npy;
 pub mod palette;
 mod prefetch;
 mod resize;
+mod result_names;
 mod seen_classes;
 mod suggestion;
 mod text_features;
@@ -62,6 +63,7 @@ pub use resize::{
     IMAGENET_MEAN, IMAGENET_STD, TEST_SHORT_SIDE, normalize, normalize_with, resize_bilinear, resize_labels_nearest,
     test_size,
 };
+pub use result_names::is_result;
 pub use seen_classes::SeenClasses;
 pub use text_features::TextFeatures;
 pub use training_labels::{TrainingLabel, TrainingLabels, TrainingSetting};

@@ -1,6 +1,7 @@
 //! Shared by the crates of ZegCLIP, without a dependency on tensors or images.
 //!
 //! - [`AtomicFile`]: a file that appears whole or not at all;
+//! - [`FilePattern`], [`files_in`]: the files of patterns and folders, without hidden ones and circles;
 //! - [`Fingerprint`]: length and checksum, by which a changed input is noticed;
 //! - [`split_mix`] and [`RandomStream`]: numbers that are functions of their seed;
 //! - [`nearest_name`], [`did_you_mean`], [`quoted`]: names in messages, and the one that a misspelled one probably means.
@@ -8,11 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+mod files;
 mod fingerprint;
 mod names;
 mod random;
 
 pub use atomic_file::{AtomicFile, IfExists, write_atomically};
+pub use files::{FilePattern, FoundFile, ListError, PatternError, files_in, text_of};
 pub use fingerprint::Fingerprint;
 pub use names::{did_you_mean, nearest_name, quoted};
 pub use random::{GOLDEN_RATIO, RandomStream, mix, split_mix};

@@ -143,10 +143,7 @@ fn labels(place: &Place<'_>, vocabulary: &Vocabulary) -> Result<Labels, DatasetE
                 },
             )
         });
-        let files = Files {
-            by_id: sources.collect(),
-            expected: format!("it in `{}`", path.display()),
-        };
+        let files = Files::new(sources.collect(), format!("it in `{}`", path.display()));
         return Ok(Labels::Detail {
             annotations: annotations.clone(),
             path: path.clone(),
@@ -168,10 +165,7 @@ fn labels(place: &Place<'_>, vocabulary: &Vocabulary) -> Result<Labels, DatasetE
                 },
             )
         });
-        return Ok(Labels::Files(Files {
-            by_id: sources.collect(),
-            expected: files.expected,
-        }));
+        return Ok(Labels::Files(Files::new(sources.collect(), files.expected)));
     }
     let expected = [SCRIPT_LABELS, PUBLISHED_LABELS, ANNOTATIONS[0], "trainval/*.mat"];
     Err(place.missing("labels", &expected.map(str::to_owned)))

@@ -68,6 +68,8 @@ pub(super) struct FileIndex {
 /// Files by sample, and the name of a missing one.
 pub(super) struct Files<T> {
     pub(super) by_id: BTreeMap<String, T>,
+    /// The files that names of links lead to.
+    pub(super) links: BTreeMap<String, PathBuf>,
     /// With `{}` for the sample.
     pub(super) expected: String,
 }
@@ -80,10 +82,8 @@ impl Files<PathBuf> {
         } else {
             BTreeMap::new()
         };
-        Ok(Self {
-            by_id,
-            expected: format!("`{}`", folder.join(format!("{{}}{suffix}")).display()),
-        })
+        let expected = folder.join(format!("{{}}{suffix}"));
+        Ok(Self::new(by_id, format!("`{}`", expected.display())))
     }
 
     /// The same files as label PNGs of one encoding; of 16 bits only where its classes need them.
@@ -98,12 +98,21 @@ impl Files<PathBuf> {
         let by_id = self.by_id.into_iter().map(|(id, path)| (id, source(path))).collect();
         Files {
             by_id,
+            links: self.links,
             expected: self.expected,
         }
     }
 }
 
 impl<T> Files<T> {
+    pub(super) fn new(by_id: BTreeMap<String, T>, expected: String) -> Self {
+        Self {
+            by_id,
+            links: BTreeMap::new(),
+            expected,
+        }
+    }
+
     fn expected(&self, id: &str) -> String {
         self.expected.replace("{}", id)
     }
@@ -133,7 +142,10 @@ impl FileIndex {
 
     /// Pairs all images and label files with one another.
     pub(super) fn of_files(vocabulary: Arc<Vocabulary>, images: &Files<PathBuf>, labels: &Files<LabelSource>) -> Self {
-        let ids: BTreeSet<_> = images.by_id.keys().chain(labels.by_id.keys()).cloned().collect();
+        let mut ids: BTreeSet<_> = images.by_id.keys().chain(labels.by_id.keys()).cloned().collect();
+        for id in repetitions(&ids, images, labels) {
+            ids.remove(&id);
+        }
         Self::pair(vocabulary, ids.into_iter().collect(), images, labels, Vec::new())
     }
 
@@ -176,4 +188,42 @@ impl FileIndex {
             images: images.expected("*"),
         }
     }
+}
+
+/// The samples that are only links to the files of another one.
+fn repetitions(ids: &BTreeSet<String>, images: &Files<PathBuf>, labels: &Files<LabelSource>) -> Vec<String> {
+    if images.links.is_empty() && labels.links.is_empty() {
+        return Vec::new();
+    }
+    let real = |links: &BTreeMap<String, PathBuf>, id: &str, path: Option<&Path>| {
+        let path = path?;
+        let linked = links.get(id).cloned();
+        Some(linked.unwrap_or_else(|| path.canonicalize().unwrap_or_else(|_| path.to_owned())))
+    };
+    let files = |id: &str| {
+        (
+            real(&images.links, id, images.by_id.get(id).map(PathBuf::as_path)),
+            real(&labels.links, id, labels.by_id.get(id).map(LabelSource::path)),
+        )
+    };
+    let is_link = |id: &&String| images.links.contains_key(*id) || labels.links.contains_key(*id);
+    let (links, own): (Vec<&String>, Vec<&String>) = ids.iter().partition(is_link);
+    let (mut pairs, mut of_images, mut of_labels) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut repeated = Vec::new();
+    for id in own.into_iter().chain(links) {
+        let (image, label) = files(id);
+        // A link without a partner of its own repeats a sample whatever the partner of that is.
+        let known = match (&image, &label) {
+            (Some(image), None) => of_images.contains(image),
+            (None, Some(label)) => of_labels.contains(label),
+            _ => false,
+        };
+        of_images.extend(image.clone());
+        of_labels.extend(label.clone());
+        let is_new = pairs.insert((image, label));
+        if is_link(&id) && (known || !is_new) {
+            repeated.push(id.clone());
+        }
+    }
+    repeated
 }

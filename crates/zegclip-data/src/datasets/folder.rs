@@ -19,19 +19,23 @@
 //! `masks/train`) are equal, extension and suffix aside. `images` may be left out to score label maps.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use zegclip_foundation::{FilePattern, FoundFile, text_of};
 
 use super::error::DatasetError;
 use super::file_index::{FileIndex, Files};
 use super::layout::Place;
+use crate::result_names::is_result;
 use crate::toml_table::{check_keys, parse, read_text};
 use crate::vocabulary::VOCABULARY_KEYS;
 use crate::{DataError, Vocabulary};
 
 const SPLITS: &str = "splits";
+const IMAGE: &str = "image";
 const SPLIT_KEYS: &[&str] = &["images", "labels", "label_suffix", "list"];
 
 /// A data set described by a TOML.
@@ -105,11 +109,8 @@ impl FolderDescription {
         };
         let origin = format!("{}, `splits.{split}`", self.origin);
         let images = match &entry.images {
-            Some(pattern) => self.files(pattern, "", "image", &origin)?,
-            None => Files {
-                by_id: BTreeMap::new(),
-                expected: "`images` of the split".to_owned(),
-            },
+            Some(pattern) => self.files(pattern, "", IMAGE, &origin)?,
+            None => Files::new(BTreeMap::new(), "`images` of the split".to_owned()),
         };
         let labels = self.files(&entry.labels, &entry.label_suffix, "label file", &origin)?;
         if images.by_id.is_empty() && labels.by_id.is_empty() {
@@ -158,48 +159,53 @@ impl FolderDescription {
             pattern: pattern.to_owned(),
             reason,
         };
-        let start = self.folder.join(fixed_start(pattern));
-        let folder = self
-            .folder
-            .to_str()
-            .ok_or_else(|| wrong("the folder's name is not UTF-8".to_owned()))?;
-        let absolute = Path::new(&glob::Pattern::escape(folder)).join(pattern);
-        let paths = glob::glob(&absolute.to_string_lossy()).map_err(|error| wrong(error.msg.to_owned()))?;
-        let mut by_id = BTreeMap::<String, PathBuf>::new();
-        for path in paths {
-            let path = path.map_err(|error| {
-                let path = error.path().to_owned();
-                DataError::io("read", path)(error.into())
-            })?;
-            let below = path.strip_prefix(&start).unwrap_or(&path).with_extension("");
-            let id = below.to_string_lossy().replace('\\', "/");
-            let Some(id) = id.strip_suffix(suffix).filter(|_| path.is_file()) else {
+        let parsed = FilePattern::new(pattern).map_err(|error| wrong(error.reason))?;
+        let start = self.folder.join(parsed.start());
+        let mut files = BTreeMap::<String, FoundFile>::new();
+        for file in parsed.files(&self.folder).map_err(DataError::listing)? {
+            let below = file.path.strip_prefix(&start).unwrap_or(&file.path).with_extension("");
+            let id = id_of(&below);
+            let Some(id) = id.strip_suffix(suffix) else {
                 continue;
             };
-            if let Some(first) = by_id.insert(id.to_owned(), path.clone()) {
-                let (origin, id) = (format!("{origin}, `{pattern}`"), id.to_owned());
-                return Err(DatasetError::SameName {
-                    origin,
-                    what,
-                    id,
-                    first,
-                    second: path,
-                });
+            if what == IMAGE && is_result(&file.path) {
+                continue;
+            }
+            match files.entry(id.to_owned()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(file);
+                }
+                Entry::Occupied(mut entry) if entry.get().real == file.real => {
+                    if !file.is_link {
+                        entry.insert(file);
+                    }
+                }
+                Entry::Occupied(entry) => {
+                    return Err(DatasetError::SameName {
+                        origin: format!("{origin}, `{pattern}`"),
+                        what,
+                        id: id.to_owned(),
+                        first: entry.get().path.clone(),
+                        second: file.path,
+                    });
+                }
             }
         }
+        let links = files.iter().filter(|(_, file)| file.is_link);
+        let links = links.map(|(id, file)| (id.clone(), file.real.clone())).collect();
+        let by_id = files.into_iter().map(|(id, file)| (id, file.path)).collect();
         Ok(Files {
             by_id,
+            links,
             expected: format!("it to match `{pattern}`"),
         })
     }
 }
 
-/// The folders of a pattern before its first special character.
-fn fixed_start(pattern: &str) -> &str {
-    let fixed = pattern
-        .find(['*', '?', '['])
-        .map_or(pattern, |end| pattern.get(..end).unwrap_or_default());
-    fixed.rfind('/').and_then(|end| fixed.get(..end)).unwrap_or_default()
+/// The name of a sample: its path with `/` on every system.
+fn id_of(below: &Path) -> String {
+    let names: Vec<String> = below.iter().map(text_of).collect();
+    names.join("/")
 }
 
 #[cfg(test)]
@@ -271,6 +277,60 @@ mod tests {
         let (_folder, description) = farm(&both, &["photos/1.jpg", "photos/1.jpeg"]);
         let error = description.unwrap().index("train").unwrap_err().to_string();
         assert!(error.contains("are both the image of `1`"), "{error}");
+    }
+
+    #[test]
+    fn hidden_files_and_results_are_not_samples() {
+        let files = [
+            "photos/1.jpg",
+            "photos/._1.jpg",
+            "photos/1.labels.png",
+            "photos/1.overlay.png",
+            "photos/1.json",
+            "masks/1_mask.png",
+            "masks/._1_mask.png",
+        ];
+        let (_folder, description) = farm(&FARM.replace("**/*.jpg", "**/*.*g"), &files);
+        let index = description.unwrap().index("train").unwrap();
+        let ids: Vec<_> = index.samples.iter().map(|sample| sample.id()).collect();
+        assert_eq!(ids, ["1"]);
+        assert!(index.problems.is_empty(), "{:?}", index.problems);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_count_once_unless_image_or_labels_differ() {
+        use std::os::unix::fs::symlink;
+
+        let (folder, description) = farm(FARM, &["photos/b.jpg", "masks/b_mask.png", "masks/d_mask.png"]);
+        let link = |to: &str, name: &str| symlink(to, folder.path().join(name)).unwrap();
+        link("b.jpg", "photos/a.jpg");
+        link("b_mask.png", "masks/a_mask.png");
+        link("b.jpg", "photos/c.jpg");
+        // Another opinion about the same image.
+        link("b.jpg", "photos/d.jpg");
+        link(".", "photos/latest");
+        link("..", "masks/latest");
+        let index = description.unwrap().index("train").unwrap();
+        let ids: Vec<_> = index.samples.iter().map(|sample| sample.id()).collect();
+        assert_eq!(ids, ["b", "d"]);
+        assert!(index.problems.is_empty(), "{:?}", index.problems);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_text_are_paired() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let (folder, description) = farm(FARM, &["photos/b.jpg", "masks/b_mask.png"]);
+        for (place, name) in [("photos", &b"caf\xe9.jpg"[..]), ("masks", b"caf\xe9_mask.png")] {
+            std::fs::write(folder.path().join(place).join(OsStr::from_bytes(name)), "").unwrap();
+        }
+        let index = description.unwrap().index("train").unwrap();
+        let ids: Vec<_> = index.samples.iter().map(|sample| sample.id()).collect();
+        assert_eq!(ids, ["b", "caf\\xE9"]);
+        assert!(index.problems.is_empty(), "{:?}", index.problems);
     }
 
     #[test]

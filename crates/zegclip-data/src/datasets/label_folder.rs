@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use zegclip_foundation::{FoundFile, files_in, text_of};
+
 use super::error::DatasetError;
+use crate::result_names::{LABELS, OVERLAY};
 use crate::{DataError, ImageLimits, LabelDepth, LabelEncoding, LabelMap, read_label_png};
 
 /// How mmsegmentation's scripts end the names of COCO-Stuff's label files. They lie beside others, which are not meant.
 const TRAIN_IDS: &str = "_labelTrainIds";
-/// How `zegclip segment` ends the names of its label maps, and of pictures that lie beside them.
-const SEGMENTED: &str = ".labels";
-const OVERLAY: &str = ".overlay";
-/// A folder this deep has a loop of links in it.
-const DEEPEST: usize = 32;
-
 /// Label maps in a folder and those below it, by their path in it without extension.
 #[derive(Clone, Debug)]
 pub struct LabelFolder {
     root: PathBuf,
     encoding: Arc<LabelEncoding>,
     depth: LabelDepth,
-    files: Arc<BTreeMap<String, PathBuf>>,
+    files: Arc<BTreeMap<String, LabelPng>>,
 }
 
 impl LabelFolder {
@@ -31,12 +28,11 @@ impl LabelFolder {
     /// # Errors
     /// [`DatasetError::Data`] if the folder cannot be read, [`DatasetError::NoSamples`] if no PNG is in it.
     pub fn open(root: &Path, encoding: LabelEncoding, depth: LabelDepth) -> Result<Self, DatasetError> {
-        let mut all = BTreeMap::new();
-        collect(root, "", 0, &mut all)?;
-        let ending = [TRAIN_IDS, SEGMENTED]
+        let all = label_pngs(root)?;
+        let ending = [TRAIN_IDS, LABELS]
             .into_iter()
             .find(|ending| all.keys().any(|name| name.ends_with(ending)));
-        let files: BTreeMap<String, PathBuf> = match ending {
+        let files: BTreeMap<String, LabelPng> = match ending {
             Some(ending) => all
                 .into_iter()
                 .filter_map(|(name, path)| Some((name.strip_suffix(ending)?.to_owned(), path)))
@@ -68,8 +64,8 @@ impl LabelFolder {
     /// # Errors
     /// [`DatasetError::NoPrediction`].
     pub fn path(&self, id: &str) -> Result<&Path, DatasetError> {
-        self.files.get(id).map(PathBuf::as_path).ok_or_else(|| {
-            let expected = [SEGMENTED, ""].map(|ending| {
+        self.files.get(id).map(|file| file.path.as_path()).ok_or_else(|| {
+            let expected = [LABELS, ""].map(|ending| {
                 let path = self.root.join(format!("{id}{ending}.png"));
                 format!("`{}`", path.display())
             });
@@ -78,6 +74,11 @@ impl LabelFolder {
                 expected: expected.join(" or "),
             }
         })
+    }
+
+    /// The file that the name of a label map leads to, where that is a link.
+    pub(crate) fn link(&self, id: &str) -> Option<&Path> {
+        self.files.get(id)?.link.as_deref()
     }
 
     /// Reads a label map.
@@ -100,28 +101,28 @@ impl LabelFolder {
     }
 }
 
-/// The PNGs below `folder`, whose names begin with `prefix`.
-fn collect(
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    files: &mut BTreeMap<String, PathBuf>,
-) -> Result<(), DatasetError> {
-    for entry in std::fs::read_dir(folder).map_err(DataError::io("read", folder))? {
-        let entry = entry.map_err(DataError::io("read", folder))?;
-        let (path, name) = (entry.path(), entry.file_name());
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
-            continue;
-        };
-        if path.is_dir() {
-            if depth < DEEPEST {
-                collect(&path, &format!("{prefix}{name}/"), depth + 1, files)?;
-            }
-        } else if let Some(stem) = name.strip_suffix(".png").or_else(|| name.strip_suffix(".PNG")) {
-            files.insert(format!("{prefix}{stem}"), path);
-        }
-    }
-    Ok(())
+/// A PNG and, where its name is a link, the file that it leads to.
+#[derive(Clone, Debug)]
+struct LabelPng {
+    path: PathBuf,
+    link: Option<PathBuf>,
+}
+
+/// The PNGs of a folder and those below it, by their path in it without extension.
+fn label_pngs(root: &Path) -> Result<BTreeMap<String, LabelPng>, DatasetError> {
+    let files = files_in(root, true).map_err(DataError::listing)?;
+    let png = |file: FoundFile| {
+        let names: Vec<String> = file.path.strip_prefix(root).ok()?.iter().map(text_of).collect();
+        let name = names.join("/");
+        let stem = name
+            .strip_suffix(".png")
+            .or_else(|| name.strip_suffix(".PNG"))?
+            .to_owned();
+        let link = file.is_link.then_some(file.real);
+        let path = file.path;
+        Some((stem, LabelPng { path, link }))
+    };
+    Ok(files.into_iter().filter_map(png).collect())
 }
 
 #[cfg(test)]

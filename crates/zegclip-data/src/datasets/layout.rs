@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use zegclip_foundation::quoted;
+use zegclip_foundation::{files_in, quoted, text_of};
 
 use super::error::DatasetError;
 use crate::DataError;
@@ -98,15 +98,10 @@ fn describe(folder: &Path) -> String {
 /// [`DataError::Io`] if the folder cannot be read.
 pub(super) fn files_by_id(folder: &Path, suffix: &str) -> Result<BTreeMap<String, PathBuf>, DatasetError> {
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(DataError::io("read", folder))? {
-        let entry = entry.map_err(DataError::io("read", folder))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if let Some(id) = name
-            .strip_suffix(suffix)
-            .filter(|id| !id.is_empty() && !id.starts_with('.'))
-        {
-            files.insert(id.to_owned(), entry.path());
+    for file in files_in(folder, false).map_err(DataError::listing)? {
+        let name = file.path.file_name().map(text_of).unwrap_or_default();
+        if let Some(id) = name.strip_suffix(suffix).filter(|id| !id.is_empty()) {
+            files.insert(id.to_owned(), file.path);
         }
     }
     Ok(files)

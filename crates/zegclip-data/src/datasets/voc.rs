@@ -87,10 +87,7 @@ pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>)
         .rev()
         .map(|path| format!("`{}`", path.display()))
         .collect();
-    let labels = Files {
-        by_id,
-        expected: places.join(" or "),
-    };
+    let labels = Files::new(by_id, places.join(" or "));
     Ok(FileIndex::of_list(vocabulary, ids, &list, &images, &labels))
 }
 

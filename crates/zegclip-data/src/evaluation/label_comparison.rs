@@ -1,6 +1,6 @@
 //! Label maps in a folder, compared with the true ones of a data set or of another folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -46,6 +46,11 @@ impl TrueLabels {
         }
     }
 
+    /// Whether a label map is that of another name, by a link.
+    fn is_link(&self, id: &str) -> bool {
+        matches!(self, Self::Folder(folder) if folder.link(id).is_some())
+    }
+
     fn read(&self, index: usize, id: &str) -> Result<LabelMap, DatasetError> {
         match self {
             Self::Dataset(dataset) => dataset.labels(index),
@@ -70,7 +75,10 @@ impl LabelComparison {
     pub fn open(predictions: &Path, truth: TrueLabels, vocabulary: Vocabulary) -> Result<Self, DatasetError> {
         let (encoding, depth) = output_encoding(vocabulary.len());
         let predictions = LabelFolder::open(predictions, encoding, depth)?;
-        let ids = truth.ids();
+        let mut ids = truth.ids();
+        if ids.iter().any(|id| truth.is_link(id)) {
+            ids = once(&ids, &truth, &predictions)?;
+        }
         for id in &ids {
             predictions.path(id)?;
         }
@@ -148,11 +156,43 @@ impl LabelComparison {
     }
 }
 
+/// The names of different pairs of files: a link whose labels and prediction are those of another name counts once.
+fn once(ids: &[String], truth: &TrueLabels, predictions: &LabelFolder) -> Result<Vec<String>, DatasetError> {
+    let mut pairs = BTreeSet::new();
+    let mut kept = BTreeSet::new();
+    let (links, own): (Vec<_>, Vec<_>) = ids.iter().enumerate().partition(|(_, id)| truth.is_link(id));
+    for (index, id) in own.into_iter().chain(links) {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if pairs.insert((truth.path(index, id).map(real), real(predictions.path(id)?))) {
+            kept.insert(index);
+        }
+    }
+    let kept = ids.iter().enumerate().filter(|(index, _)| kept.contains(index));
+    Ok(kept.map(|(_, id)| id.clone()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::Scores;
     use crate::{ClassIndex, write_label_png};
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_scored_once() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let vocabulary = Vocabulary::from_names("cat, dog").unwrap();
+        let labels = LabelMap::filled(4, 2, ClassIndex::new(1));
+        write_label_png(&folder.path().join("b.png"), &labels, &vocabulary.palette()).unwrap();
+        symlink("b.png", folder.path().join("a.png")).unwrap();
+        symlink(".", folder.path().join("latest")).unwrap();
+        let truth = TrueLabels::in_folder(folder.path(), &vocabulary).unwrap();
+        let comparison = LabelComparison::open(folder.path(), truth, vocabulary).unwrap();
+        assert_eq!(comparison.len(), 1);
+        assert_eq!(comparison.shown(0).unwrap().0, "b");
+    }
 
     #[test]
     fn equal_folders_score_one_and_a_missing_prediction_is_named() {
