@@ -124,6 +124,147 @@ fn every_truncation_is_an_error() {
     }
 }
 
+/// The positions of a marker, outside of entropy-coded data.
+fn markers(bytes: &[u8], marker: u8) -> Vec<usize> {
+    let pairs = bytes.windows(2).enumerate();
+    pairs
+        .filter(|(_, pair)| *pair == [0xFF, marker])
+        .map(|(position, _)| position)
+        .collect()
+}
+
+/// The file without its segments of a marker.
+fn without(mut bytes: Vec<u8>, marker: u8) -> Vec<u8> {
+    while let Some(start) = markers(&bytes, marker).first().copied() {
+        let length = usize::from(u16::from_be_bytes([bytes[start + 2], bytes[start + 3]]));
+        bytes.drain(start..start + 2 + length);
+    }
+    bytes
+}
+
+#[test]
+fn an_image_is_complete_when_all_its_coefficients_have_come() {
+    let mut progressive = 0;
+    for (name, bytes) in files() {
+        let whole = decode(&bytes).unwrap();
+        assert_eq!(bytes[bytes.len() - 2..], [0xFF, 0xD9], "{name}");
+        for cut in [1, 2] {
+            assert_eq!(
+                decode(&bytes[..bytes.len() - cut]),
+                Ok(whole.clone()),
+                "{name} without {cut} bytes"
+            );
+        }
+        if markers(&bytes, 0xC2).is_empty() {
+            continue;
+        }
+        progressive += 1;
+        let scans = markers(&bytes, 0xDA);
+        for scan in scans.iter().skip(1) {
+            assert_eq!(
+                decode(&bytes[..*scan]),
+                Err(JpegError::Truncated),
+                "{name} without its last scans"
+            );
+        }
+        // The last byte may be padding alone.
+        for length in scans.last().unwrap() + 2..bytes.len() - 4 {
+            assert!(decode(&bytes[..length]).is_err(), "{name} cut to {length}");
+        }
+        // The other scans come after the end, where nothing is read.
+        let mut early = bytes.clone();
+        early.splice(scans[1]..scans[1], [0xFF, 0xD9]);
+        assert!(decode(&early).is_ok(), "{name}");
+    }
+    assert_eq!(progressive, 7);
+}
+
+#[test]
+fn a_sequential_file_may_leave_out_the_tables_of_the_standard() {
+    let mut compared = 0;
+    for (name, bytes) in files() {
+        let bare = without(bytes.clone(), 0xC4);
+        if !markers(&bytes, 0xC2).is_empty() {
+            assert_eq!(
+                decode(&bare),
+                Err(JpegError::MissingTable { kind: "Huffman" }),
+                "{name}"
+            );
+        } else if bytes.windows(20).any(|bytes| {
+            bytes
+                == [
+                    0xA1, 8, 0x23, 0x42, 0xB1, 0xC1, 0x15, 0x52, 0xD1, 0xF0, 0x24, 0x33, 0x62, 0x72, 0x82, 9, 10, 0x16,
+                    0x17, 0x18,
+                ]
+        }) {
+            assert_eq!(decode(&bare), decode(&bytes), "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 5, "{compared}");
+}
+
+#[test]
+fn what_surrounds_an_image_does_not_matter() {
+    for (name, bytes) in files() {
+        let whole = decode(&bytes).unwrap();
+        let mut garbage = bytes.clone();
+        garbage.extend([0, 1, 2, 0xFF, 0xDA, 0xFF, 0xC0, 0xFF]);
+        assert_eq!(decode(&garbage), Ok(whole.clone()), "{name} with garbage");
+        let mut second = bytes.clone();
+        second.extend(&bytes);
+        assert_eq!(decode(&second), Ok(whole.clone()), "{name} before another image");
+        // Without the end of the first image.
+        second.drain(bytes.len() - 2..bytes.len());
+        assert_eq!(
+            decode(&second),
+            Ok(whole.clone()),
+            "{name} before another image, unended"
+        );
+        let started = [&bytes[..2], &bytes].concat();
+        assert_eq!(decode(&started), Ok(whole.clone()), "{name} begun twice");
+        // A thumbnail in a segment.
+        let mut segment = vec![0xFF, 0xEC];
+        segment.extend((bytes.len() as u16 + 2).to_be_bytes());
+        segment.extend(&bytes);
+        let mut held = bytes.clone();
+        held.splice(2..2, segment);
+        assert_eq!(decode(&held), Ok(whole.clone()), "{name} with a thumbnail");
+        let mut filled = bytes.clone();
+        for marker in [0xDB, 0xC4, 0xDA, 0xD9, 0xD0, 0xD3] {
+            for position in markers(&filled, marker).into_iter().rev() {
+                filled.splice(position..position, [0xFF, 0xFF]);
+            }
+        }
+        assert_eq!(decode(&filled), Ok(whole.clone()), "{name} with fill bytes");
+        // A restart marker after the last unit.
+        if let Some(end) = bytes.len().checked_sub(2).filter(|_| name.starts_with("restart")) {
+            let mut marked = bytes.clone();
+            marked.splice(end..end, [0xFF, 0xD0]);
+            assert_eq!(decode(&marked), Ok(whole), "{name} with another marker");
+        }
+    }
+}
+
+#[test]
+fn fill_bytes_before_a_stuffed_zero_are_data() {
+    let mut changed = 0;
+    for (name, bytes) in files() {
+        let mut filled = bytes.clone();
+        let start = markers(&bytes, 0xDA)[0];
+        for position in markers(&filled, 0)
+            .into_iter()
+            .rev()
+            .filter(|position| *position > start + 14)
+        {
+            filled.insert(position, 0xFF);
+            changed += 1;
+        }
+        assert_eq!(decode(&filled), decode(&bytes), "{name}");
+    }
+    assert!(changed > 0);
+}
+
 #[test]
 fn no_damage_makes_it_panic() {
     let mut stream = RandomStream::from_key([1]);

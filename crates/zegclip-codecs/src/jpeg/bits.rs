@@ -95,10 +95,8 @@ impl<'a> BitReader<'a> {
                     self.position += 2;
                     0xFF
                 }
-                (Some(0xFF) | None, _) => {
-                    self.padding += 8;
-                    0
-                }
+                (Some(0xFF), Some(0xFF)) => self.filled(),
+                (Some(0xFF) | None, _) => self.pad(),
                 (Some(&byte), _) => {
                     self.position += 1;
                     byte
@@ -107,5 +105,24 @@ impl<'a> BitReader<'a> {
             self.window |= u64::from(byte) << (56 - self.count);
             self.count += 8;
         }
+    }
+
+    /// The data byte 0xFF where fill bytes precede its stuffed zero, as libjpeg reads it; before a marker there is no data.
+    #[cold]
+    fn filled(&mut self) -> u8 {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let fill = rest.iter().take_while(|byte| **byte == 0xFF).count();
+        if rest.get(fill) == Some(&0) {
+            self.position += fill + 1;
+            return 0xFF;
+        }
+        // So that a long run is searched once.
+        self.position += fill.saturating_sub(1);
+        self.pad()
+    }
+
+    fn pad(&mut self) -> u8 {
+        self.padding += 8;
+        0
     }
 }

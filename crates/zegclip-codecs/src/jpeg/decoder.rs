@@ -136,11 +136,16 @@ impl<'a> JpegDecoder<'a> {
             if scans > MAX_SCANS {
                 return Err(JpegError::TooManyScans);
             }
+            if !frame.progressive {
+                tables.complete();
+            }
             segments.position = decoder.scan(&current, &tables, segments.bytes, segments.position)?;
             loop {
                 match segments.next_marker() {
-                    // A missing end marker is fine where all pixels are present, which `finish` checks.
-                    None => break,
+                    // A missing end marker is fine where all pixels are present, which `finish` checks; another image
+                    // may follow.
+                    None | Some(0xD8) => break,
+                    Some(0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF) => return Err(JpegError::SecondFrame),
                     Some(0xD9) => {
                         decoder.end();
                         break;

@@ -1,6 +1,9 @@
 //! Marker segments (T.81, annex B): frame geometry, tables and scan parameters.
 
-use super::{error::JpegError, huffman::HuffmanTable};
+use super::{
+    error::JpegError,
+    huffman::{HuffmanTable, StandardTables},
+};
 
 /// The geometry of an image.
 pub(super) struct Frame {
@@ -79,6 +82,20 @@ impl<'a> Segments<'a> {
 }
 
 impl Tables {
+    /// Fills the slots that a sequential file leaves empty with the tables of the standard.
+    pub(super) fn complete(&mut self) {
+        let empty = |tables: &[Option<HuffmanTable>; 4]| tables.iter().take(2).any(Option::is_none);
+        if !empty(&self.dc) && !empty(&self.ac) {
+            return;
+        }
+        let standard = StandardTables::new();
+        for (tables, standard) in [(&mut self.dc, standard.dc), (&mut self.ac, standard.ac)] {
+            for (slot, table) in tables.iter_mut().zip(standard) {
+                *slot = slot.take().or(table);
+            }
+        }
+    }
+
     /// Reads a table segment; skips any other.
     pub(super) fn read(&mut self, marker: u8, segments: &mut Segments<'_>) -> Result<(), JpegError> {
         match marker {

@@ -33,7 +33,12 @@ struct Decoded {
     coefficients: Vec<Coefficients>,
     /// The table of the component's first scan.
     quantization: Option<[u16; 64]>,
+    /// Of each coefficient the bits that no scan has brought yet; those of no scan at all count as [`MISSING`].
+    missing: [u32; 64],
 }
+
+/// More bits than a coefficient has.
+const MISSING: u32 = 64;
 
 /// A component in a scan.
 struct Member {
@@ -52,6 +57,7 @@ impl<'a> ScanDecoder<'a> {
                 columns,
                 coefficients: vec![[0; 64]; blocks],
                 quantization: None,
+                missing: [MISSING; 64],
             }
         });
         let components: Vec<Decoded> = components.collect();
@@ -108,6 +114,20 @@ impl<'a> ScanDecoder<'a> {
             }
             bits.check()?;
         }
+        for member in &members {
+            let missing = self.components.get_mut(member.component);
+            let missing = missing
+                .map(|component| component.missing.iter_mut())
+                .into_iter()
+                .flatten();
+            for bits in missing.take(scan.band.1 + 1).skip(scan.band.0) {
+                let (before, after) = scan.precision;
+                // A refinement of what never came brings nothing.
+                if before == 0 || *bits == before {
+                    *bits = after;
+                }
+            }
+        }
         Ok(bits.position())
     }
 
@@ -148,9 +168,11 @@ impl<'a> ScanDecoder<'a> {
 
     /// The samples of all components.
     pub(super) fn finish(self) -> Result<Vec<Plane>, JpegError> {
-        // Without an end marker, a progressive file may lack refinement scans.
-        let incomplete = self.components.iter().any(|component| component.quantization.is_none());
-        if incomplete || (self.frame.progressive && !self.ended) {
+        let without_scan = self.components.iter().any(|component| component.quantization.is_none());
+        // Without an end marker, a progressive file may lack scans unless every bit of every coefficient has come.
+        let missing = self.components.iter().flat_map(|component| &component.missing);
+        let cut_off = self.frame.progressive && !self.ended && missing.copied().any(|bits| bits > 0);
+        if without_scan || cut_off {
             return Err(JpegError::Truncated);
         }
         Ok(self.components.into_iter().map(Decoded::into_plane).collect())
