@@ -89,6 +89,28 @@ pub enum DataError {
         position: usize,
     },
 
+    /// A name that contains a piece of a notation: brackets, quotation marks, control characters.
+    #[error("{origin}: the name of class {position}, `{name}`, contains {problem}")]
+    ClassName {
+        /// Where the list comes from.
+        origin: String,
+        /// Position in the list, from 1.
+        position: usize,
+        /// The name.
+        name: String,
+        /// What it contains.
+        problem: &'static str,
+    },
+
+    /// A list file, or a line of one, that is not class names.
+    #[error("{origin}: {problem}")]
+    ListFile {
+        /// The file, and the line where there is one.
+        origin: String,
+        /// What is wrong.
+        problem: crate::ListProblem,
+    },
+
     /// A name that occurs twice in a class list, as a name or a synonym. CLIP ignores letter case.
     #[error("{origin}: `{name}` names both class {first} and class {second}")]
     DuplicateClass {

@@ -44,7 +44,30 @@ pub(super) fn key(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Refuses a list that is empty, too long, or in which a name is empty or occurs twice.
+/// What a name contains that belongs to a notation around it: brackets, quotation marks, control characters.
+pub(super) fn notation(name: &str) -> Option<&'static str> {
+    let invisible =
+        |letter: char| letter.is_control() || matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{fffd}');
+    let unbalanced = |open, close| name.matches(open).count() != name.matches(close).count();
+    let letters = name
+        .chars()
+        .filter(|letter| !letter.is_ascii_punctuation() && !letter.is_whitespace());
+    if name.contains(|letter: char| invisible(letter) && !letter.is_whitespace()) {
+        Some("an invisible character")
+    } else if name.starts_with(['[', '{', ']', '}']) || name.ends_with(['[', '{', ']', '}']) {
+        Some("a bracket or brace")
+    } else if unbalanced('(', ')') || unbalanced('[', ']') || unbalanced('{', '}') {
+        Some("a bracket without its counterpart")
+    } else if name.starts_with(['"', '\'', '`', '\u{201c}', '\u{2018}', '\u{ab}']) {
+        Some("a quotation mark")
+    } else if !name.is_empty() && letters.count() == 0 {
+        Some("punctuation only")
+    } else {
+        None
+    }
+}
+
+/// Refuses a list that is empty, too long, or in which a name is empty, is in brackets or quotation marks, or occurs twice.
 pub(super) fn check(classes: &[Class], origin: &str) -> Result<(), DataError> {
     let origin = origin.to_owned();
     if classes.is_empty() {
@@ -62,6 +85,15 @@ pub(super) fn check(classes: &[Class], origin: &str) -> Result<(), DataError> {
         for name in class.names() {
             if name.trim().is_empty() {
                 return Err(DataError::EmptyClassName { origin, position });
+            }
+            if let Some(problem) = notation(name) {
+                let name = name.to_owned();
+                return Err(DataError::ClassName {
+                    origin,
+                    position,
+                    name,
+                    problem,
+                });
             }
             if let Some(first) = positions.insert(key(name), position) {
                 return Err(DataError::DuplicateClass {

@@ -1,10 +1,13 @@
 //! The vocabulary type, and the ways to get one.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use zegclip_foundation::quoted;
 
-use super::{Class, built_in, class_list, toml_format};
+use super::{Class, built_in, class_list, list_file, toml_format};
 use crate::{
     ClassIndex, DataError, LabelEncoding, SeenClasses,
     palette::{Color, distinct_color},
@@ -36,6 +39,7 @@ pub struct Vocabulary {
     pub(super) seen: SeenClasses,
     pub(super) templates: Vec<String>,
     pub(super) encoding: LabelEncoding,
+    pub(super) assumptions: Vec<String>,
 }
 
 impl Vocabulary {
@@ -120,18 +124,17 @@ impl Vocabulary {
         toml_format::parse(text, origin)
     }
 
-    /// A list file: one class a line, synonyms after `|`; blank lines and what follows a `#` do not count.
+    /// A list file: one class a line, synonyms after `|`; blank lines and what follows a `#` do not count. Commas belong to
+    /// the name.
+    ///
+    /// Other forms are read where every line shows that they are meant: numbered names (the numbers are label values), one
+    /// line of names, tables with a header, lists in brackets of JSON and Python, names in quotation marks.
+    /// [`Self::assumptions`] says which.
     ///
     /// # Errors
-    /// Unreadable files, and everything that makes a class list unusable.
+    /// Unreadable files, [`DataError::ListFile`] with the line, and everything that makes a class list unusable.
     pub fn from_list_file(path: &Path) -> Result<Self, DataError> {
-        let text = read_text(path)?;
-        let lines = text
-            .lines()
-            .map(|line| line.split('#').next().unwrap_or_default().trim());
-        let classes = lines.filter(|line| !line.is_empty()).map(Class::parse).collect();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::from_classes(&name, classes, &format!("`{}`", path.display()))
+        list_file::parse(&read_text(path)?, path)
     }
 
     /// Names separated by commas, synonyms by `|`: `cat, dog, sofa|couch`.
@@ -222,6 +225,7 @@ impl Vocabulary {
             templates: vec![SINGLE_TEMPLATE.to_owned()],
             encoding: LabelEncoding::identity(classes.len()),
             classes,
+            assumptions: Vec::new(),
         })
     }
 
@@ -235,6 +239,46 @@ impl Vocabulary {
             seen: SeenClasses::from_seen_indices(self.len(), indices)?,
             ..self
         })
+    }
+
+    /// The names in a text that separates them by commas; a class of this list whose name has commas is one of them.
+    ///
+    /// ```
+    /// use zegclip_data::Vocabulary;
+    ///
+    /// let list = Vocabulary::from_class_names(["floor, flooring", "grass"])?;
+    /// assert_eq!(list.split_names("grass, floor, flooring"), ["grass", "floor, flooring"]);
+    /// # Ok::<(), zegclip_data::DataError>(())
+    /// ```
+    pub fn split_names(&self, text: &str) -> Vec<String> {
+        let known: BTreeSet<_> = self
+            .classes
+            .iter()
+            .flat_map(Class::names)
+            .filter(|name| name.contains(','))
+            .map(spaced)
+            .collect();
+        let longest = known
+            .iter()
+            .map(|name| 1 + name.matches(',').count())
+            .max()
+            .unwrap_or(1);
+        let parts: Vec<&str> = text.split(',').collect();
+        let (mut names, mut at) = (Vec::new(), 0);
+        while at < parts.len() {
+            let joined = |length: usize| parts.get(at..at + length).map(|parts| parts.join(","));
+            let length = (2..=longest)
+                .rev()
+                .find(|length| joined(*length).is_some_and(|name| known.contains(&spaced(&name))));
+            let length = length.unwrap_or(1);
+            names.extend(
+                joined(length)
+                    .map(|name| name.trim().to_owned())
+                    .filter(|name| !name.is_empty()),
+            );
+            at += length;
+        }
+        names
     }
 
     /// The same list with other seen classes.
@@ -304,6 +348,12 @@ impl Vocabulary {
     /// Where names, palette and split come from.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
+    }
+
+    /// What a list file does not state and was assumed when it was read, a sentence each: that numbers are label values, that
+    /// a line with commas is one name. Empty for a plain list.
+    pub fn assumptions(&self) -> &[String] {
+        &self.assumptions
     }
 
     /// Classes in the list.
@@ -398,4 +448,10 @@ impl Vocabulary {
         };
         names.into_iter().map(index).collect()
     }
+}
+
+/// A name with commas, however its commas are spaced.
+fn spaced(name: &str) -> String {
+    let parts = name.split(',').map(class_list::key);
+    parts.collect::<Vec<_>>().join(",")
 }

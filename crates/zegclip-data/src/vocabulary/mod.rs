@@ -3,10 +3,14 @@
 mod built_in;
 mod class_list;
 mod definition;
+mod list_file;
+mod list_literal;
+mod list_problem;
 mod published_features;
 mod toml_format;
 
 pub use class_list::Class;
 pub use definition::{SINGLE_TEMPLATE, Vocabulary};
+pub use list_problem::ListProblem;
 pub use published_features::published_text_features;
 pub(crate) use toml_format::KEYS as VOCABULARY_KEYS;

@@ -213,9 +213,12 @@ impl ClassEntry {
                     color,
                     ..Class::parse(&name)
                 };
-                class
-                    .synonyms
-                    .extend(synonyms.iter().map(|name| name.trim().to_owned()));
+                class.synonyms.extend(
+                    synonyms
+                        .iter()
+                        .flat_map(|name| name.split('|'))
+                        .map(|name| name.trim().to_owned()),
+                );
                 Ok(class)
             }
         }
