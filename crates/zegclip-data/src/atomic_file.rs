@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::DataError;
@@ -14,6 +14,19 @@ pub fn write_atomically(
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
     zegclip_foundation::write_atomically(path, |file| write(file)).map_err(DataError::io("write", path))
+}
+
+/// Removes a file; that there is none is not an error.
+///
+/// # Errors
+/// [`DataError::Io`] with the path.
+pub fn remove_if_there(path: &Path) -> Result<(), DataError> {
+    match std::fs::remove_file(path) {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(DataError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

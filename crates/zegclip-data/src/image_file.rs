@@ -12,6 +12,8 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 
 use zegclip_codecs::jpeg::{JpegDecoder, RgbPixels};
 
+use zegclip_foundation::require_file;
+
 use crate::DataError;
 
 /// What an image may be at most, checked before memory is taken.
@@ -156,10 +158,13 @@ fn origin(path: &Path) -> String {
 /// A file's bytes, if they are not too many.
 pub(crate) fn read_bytes(path: &Path, limits: &ImageLimits) -> Result<Vec<u8>, DataError> {
     let error = || DataError::io("read", path);
+    // Before opening: to open a pipe would wait for a writer.
+    let metadata = std::fs::metadata(path).map_err(error())?;
+    require_file(&metadata).map_err(error())?;
     let file = std::fs::File::open(path).map_err(error())?;
     let length = file.metadata().map_err(error())?.len();
     let mut bytes = Vec::new();
-    // A pipe has no length, so the limit must hold while reading too.
+    // A file may grow, so the limit must hold while reading too.
     if length <= limits.max_bytes {
         bytes.reserve(usize::try_from(length).unwrap_or_default());
         file.take(limits.max_bytes.saturating_add(1))

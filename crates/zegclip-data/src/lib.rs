@@ -47,7 +47,7 @@ mod training_labels;
 pub mod transforms;
 mod vocabulary;
 
-pub use atomic_file::write_atomically;
+pub use atomic_file::{remove_if_there, write_atomically};
 pub use class_index::ClassIndex;
 pub use error::DataError;
 pub use image::RgbImage;

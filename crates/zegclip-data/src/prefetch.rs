@@ -57,7 +57,7 @@ where
     E: From<ThreadFailed> + Send + 'static,
 {
     /// Starts `threads` threads (at least one) that do the pieces of work `range`, `ahead` (at least one) at most in
-    /// advance. What `make` gives must depend on the number alone.
+    /// advance. What `make` gives must depend on the number alone. Where the system starts fewer threads, they do all work.
     ///
     /// # Errors
     /// If the system starts no thread.
@@ -89,7 +89,12 @@ where
         for number in 0..threads.max(1) {
             let (shared, make) = (prefetch.shared.clone(), make.clone());
             let thread = std::thread::Builder::new().name(format!("prefetch {number}"));
-            prefetch.threads.push(thread.spawn(move || shared.work(&*make))?);
+            match thread.spawn(move || shared.work(&*make)) {
+                Ok(thread) => prefetch.threads.push(thread),
+                // Fewer threads make the same results.
+                Err(_) if !prefetch.threads.is_empty() => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(prefetch)
     }

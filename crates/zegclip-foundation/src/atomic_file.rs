@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,24 +43,28 @@ impl AtomicFile {
     /// Opens a temporary file beside `path`.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] where `path` exists and is not to be replaced; those of creating a file in its folder.
+    /// [`io::ErrorKind::AlreadyExists`] where `path` exists and is not to be replaced; [`io::ErrorKind::InvalidInput`] where it is
+    /// a folder, a device or another thing that a file must not replace; those of creating a file in its folder.
     pub fn create(path: &Path, if_exists: IfExists) -> io::Result<Self> {
         if if_exists == IfExists::Fail && path.symlink_metadata().is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".zegclip-").suffix(".partial");
-        #[cfg(unix)]
-        {
-            // The user's mask decides, as for any new file.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        if let Ok(existing) = path.metadata() {
+            require_file(&existing)?;
         }
         Ok(Self {
-            writer: BufWriter::new(builder.tempfile_in(folder_of(path))?),
+            writer: BufWriter::new(temporary(folder_of(path))?),
             path: path.to_owned(),
             if_exists,
         })
+    }
+
+    /// Whether files can be created beside `path`, which costs a temporary file that is removed at once.
+    ///
+    /// # Errors
+    /// Those of [`create`](Self::create) where an existing file is to be replaced.
+    pub fn check(path: &Path) -> io::Result<()> {
+        Self::create(path, IfExists::Replace).map(drop)
     }
 
     /// Writes the file to disk, then renames it, then writes its folder's entry to disk.
@@ -107,6 +111,76 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut AtomicFile) -> io::
     file.commit()
 }
 
+/// A new file in a folder. Its name, which is random, is not in errors.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".zegclip-").suffix(".partial");
+    #[cfg(unix)]
+    {
+        // The user's mask decides, as for any new file.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder).map_err(|error| {
+        let kind = error.kind();
+        if kind == io::ErrorKind::NotFound {
+            return io::Error::new(kind, format!("there is no folder `{}`", folder.display()));
+        }
+        let text = error.to_string();
+        let reason = text.split(" at path ").next().unwrap_or_default();
+        io::Error::new(kind, reason)
+    })
+}
+
+/// Creates a folder and those above it, and writes their names to disk.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn create_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
+    std::fs::create_dir_all(folder)?;
+    for path in missing {
+        sync_folder(folder_of(path));
+    }
+    Ok(())
+}
+
+/// Whether files can be created in a folder, which costs a temporary file that is removed at once.
+///
+/// # Errors
+/// Those of creating a file.
+pub fn check_folder(folder: &Path) -> io::Result<()> {
+    temporary(folder).map(drop)
+}
+
+/// Refuses what is not a regular file: to open a pipe would wait for its writer, and a device may have no end.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`], which says what it is.
+pub fn require_file(metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let mut found = if kind.is_dir() { "a folder" } else { "a device" };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            found = "a pipe";
+        } else if kind.is_socket() {
+            found = "a socket";
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("it is {found}, not a file"),
+    ))
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -134,6 +208,44 @@ mod tests {
         drop(file);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = AtomicFile::check(folder.path()).unwrap_err();
+        assert_eq!(error.to_string(), "it is a folder, not a file");
+        #[cfg(unix)]
+        for path in ["/dev/null", "/dev/stdout"] {
+            if Path::new(path)
+                .symlink_metadata()
+                .is_ok_and(|found| !found.is_symlink())
+            {
+                assert!(
+                    AtomicFile::check(Path::new(path))
+                        .unwrap_err()
+                        .to_string()
+                        .contains("device")
+                );
+            }
+        }
+        check_folder(folder.path()).unwrap();
+        AtomicFile::check(&folder.path().join("a")).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn errors_name_folders_and_not_temporary_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("a/b");
+        let error = AtomicFile::check(&missing.join("c")).unwrap_err().to_string();
+        assert_eq!(error, format!("there is no folder `{}`", missing.display()));
+        std::fs::write(folder.path().join("a"), "").unwrap();
+        let error = AtomicFile::check(&missing).unwrap_err().to_string();
+        assert!(!error.contains("zegclip-"), "{error}");
+        assert!(create_folder(&missing).is_err());
+        create_folder(&folder.path().join("x/y")).unwrap();
+        assert!(folder.path().join("x/y").is_dir());
     }
 
     #[test]

@@ -169,6 +169,35 @@ pub fn text_of(name: impl AsRef<OsStr>) -> String {
     text
 }
 
+/// The parts of an argument `NAME=PATH` before and after its first `=`, of which neither need be UTF-8.
+///
+/// ```
+/// let parts = zegclip_foundation::split_at_equals("voc=a=b".as_ref());
+/// assert_eq!(parts, Some(("voc".into(), "a=b".into())));
+/// ```
+pub fn split_at_equals(text: &OsStr) -> Option<(OsString, OsString)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = text.as_bytes();
+        let (name, path) = bytes.split_at(bytes.iter().position(|letter| *letter == b'=')?);
+        let path = path.get(1..).unwrap_or_default();
+        Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(path).to_owned()))
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::ffi::{OsStrExt, OsStringExt};
+        let letters: Vec<u16> = text.encode_wide().collect();
+        let (name, path) = letters.split_at(letters.iter().position(|letter| *letter == u16::from(b'='))?);
+        let path = path.get(1..).unwrap_or_default();
+        Some((OsString::from_wide(name), OsString::from_wide(path)))
+    }
+    #[cfg(not(any(unix, windows)))]
+    text.to_str()?
+        .split_once('=')
+        .map(|(name, path)| (name.into(), path.into()))
+}
+
 /// A folder to be looked at from part `part` of the pattern on.
 struct Task {
     path: PathBuf,

@@ -14,8 +14,8 @@ mod fingerprint;
 mod names;
 mod random;
 
-pub use atomic_file::{AtomicFile, IfExists, write_atomically};
-pub use files::{FilePattern, FoundFile, ListError, PatternError, files_in, text_of};
+pub use atomic_file::{AtomicFile, IfExists, check_folder, create_folder, require_file, write_atomically};
+pub use files::{FilePattern, FoundFile, ListError, PatternError, files_in, split_at_equals, text_of};
 pub use fingerprint::Fingerprint;
 pub use names::{did_you_mean, nearest_name, quoted};
 pub use random::{GOLDEN_RATIO, RandomStream, mix, split_mix};

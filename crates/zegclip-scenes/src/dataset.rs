@@ -1,13 +1,14 @@
 //! Composed scenes as data sets, and the specifications of data sets that include them.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::RgbImage;
 use zegclip_data::datasets::{ComputedDataset, ComputedSplit, DatasetError, DatasetSpec};
 use zegclip_data::{LabelMap, Vocabulary};
-use zegclip_foundation::{did_you_mean, nearest_name, quoted};
+use zegclip_foundation::{did_you_mean, nearest_name, quoted, split_at_equals, text_of};
 
 use crate::composer::Scenes;
 use crate::error::SceneError;
@@ -38,16 +39,17 @@ const TEST_SCENES: usize = 500;
 /// # Errors
 /// Those of [`DatasetSpec::parse`], whose lists of names include scenes, and [`DatasetError::Computed`] with a
 /// [`SceneError`] for a folder without usable pictures.
-pub fn dataset_spec(text: &str) -> Result<DatasetSpec, DatasetError> {
+pub fn dataset_spec(text: impl AsRef<OsStr>) -> Result<DatasetSpec, DatasetError> {
+    let text = text.as_ref();
     let find = |name: &str| SceneDataset::ALL.into_iter().find(|(known, _)| *known == name);
-    if let Some((name, vocabulary)) = find(text.trim()) {
+    if let Some((name, vocabulary)) = text.to_str().and_then(|text| find(text.trim())) {
         return SceneDataset::spec(name, vocabulary, None);
     }
-    if let Some((name, folder)) = text.split_once('=')
-        && let Some((name, vocabulary)) = find(&name.trim().to_lowercase())
+    if let Some((name, folder)) = split_at_equals(text)
+        && let Some((name, vocabulary)) = find(&text_of(name).trim().to_lowercase())
         && !folder.is_empty()
     {
-        return SceneDataset::spec(name, vocabulary, Some(Path::new(folder)));
+        return SceneDataset::spec(name, vocabulary, Some(Path::new(&folder)));
     }
     DatasetSpec::parse(text).map_err(|error| match error {
         DatasetError::Spec { text, .. } => DatasetError::Spec {

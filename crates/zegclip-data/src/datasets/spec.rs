@@ -1,9 +1,10 @@
 //! Which data set and where: `NAME=DIR` on the command line.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zegclip_foundation::quoted;
+use zegclip_foundation::{quoted, split_at_equals, text_of};
 
 use super::computed::{ComputedDataset, ComputedSample};
 use super::dataset::Dataset;
@@ -103,17 +104,18 @@ impl DatasetSpec {
     ///
     /// # Errors
     /// [`DatasetError::Spec`], [`DatasetError::UnknownDataset`], and [`DatasetError::Data`] for a wrong TOML.
-    pub fn parse(text: &str) -> Result<Self, DatasetError> {
-        let is_toml = |path: &str| {
+    pub fn parse(text: impl AsRef<OsStr>) -> Result<Self, DatasetError> {
+        let text = text.as_ref();
+        let is_toml = |path: &OsStr| {
             Path::new(path)
                 .extension()
                 .is_some_and(|end| end.eq_ignore_ascii_case("toml"))
         };
-        match text.split_once('=') {
-            Some((name, root)) if !root.is_empty() && !is_toml(name) => Self::new(name, Path::new(root)),
+        match split_at_equals(text) {
+            Some((name, root)) if !root.is_empty() && !is_toml(&name) => Self::new(&text_of(name), Path::new(&root)),
             _ if is_toml(text) => Self::from_toml(Path::new(text)),
             _ => Err(DatasetError::Spec {
-                text: text.to_owned(),
+                text: text_of(text),
                 known: quoted(&Self::names()),
             }),
         }

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use zegclip_foundation::{check_folder, create_folder};
+
 use super::EvaluationError;
 use crate::metrics::{Confusion, Scores, evaluation_json, markdown_table};
-use crate::{DataError, write_atomically};
+use crate::{DataError, remove_if_there, write_atomically};
 
 /// Facts about an evaluation in the order in which reports show them: name and value.
 pub type ReportHeader = [(String, String)];
@@ -47,17 +49,29 @@ impl EvaluationFiles {
         self.path("state.json")
     }
 
-    /// Creates the folder.
+    /// Creates the folder, and finds out whether files can be written there.
     ///
     /// # Errors
     /// [`EvaluationError::Finished`] if the folder has a finished evaluation of this name and `overwrite` is false,
-    /// [`EvaluationError::Data`] if the folder cannot be created.
+    /// [`EvaluationError::Data`] if the folder cannot be created or written to.
     pub fn prepare(&self, overwrite: bool) -> Result<(), EvaluationError> {
         let finished = self.path("json");
         if finished.exists() && !overwrite {
             return Err(EvaluationError::Finished { path: finished });
         }
-        Ok(std::fs::create_dir_all(&self.folder).map_err(DataError::io("create", &self.folder))?)
+        create_folder(&self.folder).map_err(DataError::io("create", &self.folder))?;
+        Ok(check_folder(&self.folder).map_err(DataError::io("write to", &self.folder))?)
+    }
+
+    /// Removes all files of an earlier evaluation of this name, so that none of them stands beside a new one.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Data`] if a file cannot be removed.
+    pub fn remove(&self) -> Result<(), EvaluationError> {
+        for ending in ["json", "md", "html", "confusion.json"] {
+            self.remove_file(ending)?;
+        }
+        self.remove_state()
     }
 
     /// Removes the state of an unfinished evaluation, if there is one.
@@ -65,13 +79,12 @@ impl EvaluationFiles {
     /// # Errors
     /// [`EvaluationError::Data`] if the file cannot be removed.
     pub fn remove_state(&self) -> Result<(), EvaluationError> {
-        let state = self.state();
-        match std::fs::remove_file(&state) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(DataError::io("remove", &state)(error).into())
-            }
-            _ => Ok(()),
-        }
+        self.remove_file("state.json")
+    }
+
+    fn remove_file(&self, ending: &str) -> Result<(), EvaluationError> {
+        let path = self.path(ending);
+        Ok(remove_if_there(&path)?)
     }
 
     /// Writes all files. The JSON is the last one: where it exists, the others do.
@@ -143,5 +156,25 @@ mod tests {
         files.remove_state().unwrap();
         assert!(!files.state().exists());
         files.remove_state().unwrap();
+    }
+
+    #[test]
+    fn nothing_of_an_earlier_evaluation_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            "evaluation.json",
+            "evaluation.md",
+            "evaluation.html",
+            "evaluation.confusion.json",
+            "evaluation.state.json",
+            "evaluation.txt",
+            "other.json",
+        ];
+        for name in names {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        EvaluationFiles::new(folder.path(), "evaluation").remove().unwrap();
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, false, false, false, false, true, true]);
     }
 }

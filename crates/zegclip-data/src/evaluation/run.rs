@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use zegclip_foundation::create_folder;
+
 use super::{EvaluationError, EvaluationState};
 use crate::datasets::DatasetError;
 use crate::metrics::Confusion;
@@ -59,7 +61,7 @@ impl Scored<'_> {
     pub fn save_prediction(&self, folder: &Path, id: &str, vocabulary: &Vocabulary) -> Result<(), EvaluationError> {
         let path = folder.join(format!("{id}.png"));
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
+            create_folder(folder).map_err(DataError::io("create", folder))?;
         }
         Ok(write_label_png(&path, self.prediction, &vocabulary.palette())?)
     }
@@ -119,7 +121,11 @@ impl<'a> Evaluation<'a> {
             .map_err(EvaluationError::from)?;
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(WAITING);
-            let scorer = scope.spawn(|| self.score(state, receiver, scored));
+            let scorer = std::thread::Builder::new()
+                .name("scores".to_owned())
+                .spawn_scoped(scope, || self.score(state, receiver, scored))
+                .map_err(DataError::io("start", "a thread that scores"))
+                .map_err(EvaluationError::from)?;
             let predict_all = || {
                 for image in images {
                     if self.stop.load(Ordering::Relaxed) {

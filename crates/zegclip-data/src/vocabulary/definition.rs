@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ffi::OsStr,
     path::Path,
 };
 
-use zegclip_foundation::quoted;
+use zegclip_foundation::{quoted, text_of};
 
 use super::{Class, built_in, class_list, list_file, toml_format};
 use crate::{
@@ -68,11 +69,12 @@ impl Vocabulary {
     ///
     /// # Errors
     /// [`DataError::UnknownVocabulary`] if `text` is neither, and the errors of the file readers.
-    pub fn from_name_or_file(text: &str) -> Result<Self, DataError> {
-        let path = Path::new(text);
-        let is_name = built_in::text(text).is_some() || !path.exists();
+    pub fn from_name_or_file(text: impl AsRef<OsStr>) -> Result<Self, DataError> {
+        let text = text.as_ref();
+        let (path, name) = (Path::new(text), text_of(text));
+        let is_name = built_in::text(&name).is_some() || !path.exists();
         if is_name {
-            Self::built_in(text)
+            Self::built_in(&name)
         } else {
             Self::from_file(path)
         }
