@@ -181,6 +181,18 @@ pub fn require_file(metadata: &Metadata) -> io::Result<()> {
     ))
 }
 
+/// Gives a complete file its final name: writes it to disk, renames it, and writes its folder's entry to disk. An existing `path` is
+/// replaced. Both have to be in one file system.
+///
+/// # Errors
+/// Those of the operating system; `path` is then as it was.
+pub fn persist(partial: &Path, path: &Path) -> io::Result<()> {
+    File::options().append(true).open(partial)?.sync_all()?;
+    std::fs::rename(partial, path)?;
+    sync_folder(folder_of(path));
+    Ok(())
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -1,130 +1,28 @@
 //! Devices: names, adapters, opening.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
 
 use burn::tensor::{DType, Device};
-use serde::Serialize;
 
+mod adapter;
 #[cfg(feature = "wgpu")]
 mod adapters;
 #[cfg(not(feature = "wgpu"))]
 #[path = "device/no_adapters.rs"]
 mod adapters;
+mod error;
+mod name;
+mod open_device;
 
+pub use adapter::Adapter;
 pub use adapters::adapters;
+pub use error::DeviceError;
+pub use name::{DeviceName, GraphicsApi};
+pub use open_device::OpenDevice;
 
-/// Devices by the names under which they were opened.
-type Opened = BTreeMap<DeviceName, OpenDevice>;
-
-/// A graphics interface that wgpu can drive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GraphicsApi {
-    /// Vulkan: Linux, Windows, Android.
-    Vulkan,
-    /// Metal: macOS, iOS.
-    Metal,
-    /// Direct3D 12: Windows.
-    Dx12,
-    /// OpenGL: old machines.
-    Gl,
-}
-
-/// The name of a device: `auto`, `cpu`, `ndarray`, `wgpu`, `vulkan[:i]`, `metal[:i]`, `dx12[:i]`, `gl[:i]`, `cuda[:i]`.
-///
-/// ```
-/// use zegclip_model::device::{DeviceName, GraphicsApi};
-///
-/// assert_eq!("vulkan:1".parse::<DeviceName>()?, DeviceName::Graphics(GraphicsApi::Vulkan, Some(1)));
-/// # Ok::<(), zegclip_model::device::DeviceError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeviceName {
-    /// The best GPU that opens, else the CPU.
-    Auto,
-    /// The CPU, through burn-flex.
-    Cpu,
-    /// The CPU, through burn-ndarray: a slow reference without kernels of this project.
-    NdArray,
-    /// The best adapter of any graphics interface, software drivers included.
-    Wgpu,
-    /// An adapter of one interface; the best one without an index.
-    Graphics(GraphicsApi, Option<usize>),
-    /// An NVIDIA card through CUDA.
-    Cuda(usize),
-}
-
-/// An adapter as its driver describes it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Adapter {
-    /// Its [`DeviceName`].
-    pub device: String,
-    /// Name of the adapter.
-    pub name: String,
-    /// Interface.
-    pub api: GraphicsApi,
-    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
-    pub kind: &'static str,
-    /// Driver and its version.
-    pub driver: String,
-    /// Largest buffer in bytes that the driver allows.
-    pub max_buffer_bytes: u64,
-    /// Whether shaders may compute in f16.
-    pub f16: bool,
-}
-
-/// An open device.
-#[derive(Debug, Clone)]
-pub struct OpenDevice {
-    /// For tensors.
-    pub device: Device,
-    /// Display name: `vulkan:0 (NVIDIA RTX A2000)`.
-    pub description: String,
-    /// Whether it is a device of a graphics interface or CUDA, with memory of its own.
-    pub gpu: bool,
-}
-
-/// Why a device does not open.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeviceError {
-    /// The name is not the name of a device.
-    #[error(
-        "unknown device `{0}`; known are auto, cpu, ndarray, wgpu, vulkan[:i], metal[:i], dx12[:i], gl[:i] and cuda[:i]"
-    )]
-    UnknownName(String),
-    /// The build lacks the Cargo feature that this kind of device needs.
-    #[error("this build has no support for device `{device}` (feature `{feature}`)")]
-    NotBuilt {
-        /// The name of the device.
-        device: DeviceName,
-        /// Cargo feature that adds it.
-        feature: &'static str,
-        /// Devices of this build and machine, separated by commas.
-        available: String,
-    },
-    /// The machine has no such adapter.
-    #[error("no adapter for device `{device}` in this machine")]
-    NoAdapter {
-        /// The name of the device.
-        device: DeviceName,
-        /// Devices of this build and machine, separated by commas.
-        available: String,
-    },
-    /// The driver refused.
-    #[error("device `{device}` does not open: {reason}")]
-    Refused {
-        /// The name of the device.
-        device: DeviceName,
-        /// The driver's message.
-        reason: String,
-        /// Devices of this build and machine, separated by commas.
-        available: String,
-    },
-}
+use error::Problem;
+use open_device::Opened;
 
 impl FromStr for DeviceName {
     type Err = DeviceError;
@@ -150,33 +48,8 @@ impl FromStr for DeviceName {
     }
 }
 
-impl fmt::Display for DeviceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::NdArray => f.write_str("ndarray"),
-            Self::Wgpu => f.write_str("wgpu"),
-            Self::Graphics(api, None) => write!(f, "{api}"),
-            Self::Graphics(api, Some(index)) => write!(f, "{api}:{index}"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
-        }
-    }
-}
-
-impl fmt::Display for GraphicsApi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Vulkan => "vulkan",
-            Self::Metal => "metal",
-            Self::Dx12 => "dx12",
-            Self::Gl => "gl",
-        })
-    }
-}
-
 /// Open devices: a second initialization of the same adapter would be an error.
-static OPENED: Mutex<Opened> = Mutex::new(BTreeMap::new());
+static OPENED: Mutex<Opened> = Mutex::new(Opened::new());
 
 /// Opens a device, once: later calls return the same one.
 ///
@@ -188,15 +61,16 @@ pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
         return Ok(device.clone());
     }
     let device = match name {
-        DeviceName::Auto => open_best_gpu(&mut opened).unwrap_or_else(|| {
+        DeviceName::Auto => Ok(open_best_gpu(&mut opened).unwrap_or_else(|| {
             tracing::info!("{}; device `auto` is the CPU", why_no_gpu());
             cpu()
-        }),
-        DeviceName::Cpu => cpu(),
-        DeviceName::NdArray => open_ndarray(name)?,
-        DeviceName::Cuda(index) => open_cuda(name, index)?,
-        DeviceName::Wgpu | DeviceName::Graphics(..) => adapters::open(name, &mut opened)?,
+        })),
+        DeviceName::Cpu => Ok(cpu()),
+        DeviceName::NdArray => open_ndarray(),
+        DeviceName::Cuda(index) => open_cuda(index),
+        DeviceName::Wgpu | DeviceName::Graphics(..) => adapters::open(name, &mut opened),
     };
+    let device = device.map_err(|problem| error(problem, name))?;
     opened.insert(name, device.clone());
     Ok(device)
 }
@@ -240,12 +114,22 @@ pub fn supports_f16(device: &Device) -> bool {
 /// The best GPU that opens: an NVIDIA card through CUDA, else an adapter that is not a software driver.
 fn open_best_gpu(opened: &mut Opened) -> Option<OpenDevice> {
     if cuda_devices() > 0 {
-        match open_cuda(DeviceName::Cuda(0), 0) {
+        match open_cuda(0) {
             Ok(device) => return Some(device),
-            Err(error) => tracing::warn!("{error}"),
+            Err(problem) => tracing::warn!("{}", error(problem, DeviceName::Cuda(0))),
         }
     }
-    adapters::open_best(opened)
+    for candidate in adapters::gpus() {
+        match adapters::open_adapter(&candidate, opened) {
+            Ok(device) => return Some(device),
+            Err(problem) => tracing::warn!("{}", error(problem, candidate.name())),
+        }
+    }
+    None
+}
+
+fn error(problem: Problem, device: DeviceName) -> DeviceError {
+    problem.of(device, available().join(", "))
 }
 
 /// Why `auto` found no GPU.
@@ -254,14 +138,6 @@ fn why_no_gpu() -> &'static str {
         "no GPU could be opened"
     } else {
         "this build has no GPU support"
-    }
-}
-
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn no_adapter(device: DeviceName) -> DeviceError {
-    DeviceError::NoAdapter {
-        device,
-        available: available().join(", "),
     }
 }
 
@@ -275,7 +151,7 @@ fn cpu() -> OpenDevice {
 
 #[cfg(feature = "ndarray")]
 #[allow(deprecated, reason = "burn 0.23 drops it")]
-fn open_ndarray(_name: DeviceName) -> Result<OpenDevice, DeviceError> {
+fn open_ndarray() -> Result<OpenDevice, Problem> {
     Ok(OpenDevice {
         device: Device::ndarray(),
         description: "ndarray".to_owned(),
@@ -284,12 +160,8 @@ fn open_ndarray(_name: DeviceName) -> Result<OpenDevice, DeviceError> {
 }
 
 #[cfg(not(feature = "ndarray"))]
-fn open_ndarray(name: DeviceName) -> Result<OpenDevice, DeviceError> {
-    Err(DeviceError::NotBuilt {
-        device: name,
-        feature: "ndarray",
-        available: available().join(", "),
-    })
+fn open_ndarray() -> Result<OpenDevice, Problem> {
+    Err(Problem::NotBuilt("ndarray"))
 }
 
 #[cfg(feature = "cuda")]
@@ -303,10 +175,10 @@ fn cuda_devices() -> usize {
 }
 
 #[cfg(feature = "cuda")]
-fn open_cuda(name: DeviceName, index: usize) -> Result<OpenDevice, DeviceError> {
+fn open_cuda(index: usize) -> Result<OpenDevice, Problem> {
     // Opening an absent device would panic; listing does not.
     if index >= cuda_devices() {
-        return Err(no_adapter(name));
+        return Err(Problem::NoAdapter);
     }
     Ok(OpenDevice {
         device: Device::cuda(index),
@@ -316,12 +188,8 @@ fn open_cuda(name: DeviceName, index: usize) -> Result<OpenDevice, DeviceError> 
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_cuda(name: DeviceName, _index: usize) -> Result<OpenDevice, DeviceError> {
-    Err(DeviceError::NotBuilt {
-        device: name,
-        feature: "cuda",
-        available: available().join(", "),
-    })
+fn open_cuda(_index: usize) -> Result<OpenDevice, Problem> {
+    Err(Problem::NotBuilt("cuda"))
 }
 
 #[cfg(test)]

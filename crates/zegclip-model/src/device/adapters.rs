@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
 use burn::tensor::{Device, DeviceKind, read_sync};
 
-use super::{Adapter, DeviceError, DeviceName, GraphicsApi, OpenDevice, Opened, available, no_adapter};
+use super::adapter::Adapter;
+use super::error::Problem;
+use super::name::{DeviceName, GraphicsApi};
+use super::open_device::{OpenDevice, Opened};
 
 /// Every adapter of every graphics interface, the best first, without opening any.
 pub fn adapters() -> Vec<Adapter> {
@@ -13,26 +16,17 @@ pub fn adapters() -> Vec<Adapter> {
 }
 
 /// Opens the adapter that `name` states.
-pub(super) fn open(name: DeviceName, opened: &mut Opened) -> Result<OpenDevice, DeviceError> {
+pub(super) fn open(name: DeviceName, opened: &mut Opened) -> Result<OpenDevice, Problem> {
     let found = candidates(|found| match name {
         DeviceName::Graphics(api, index) => found.api == api && index.is_none_or(|index| found.index == index),
         _ => true,
     });
-    let best = found.first().ok_or_else(|| no_adapter(name))?;
-    open_adapter(best, name, opened)
+    open_adapter(found.first().ok_or(Problem::NoAdapter)?, opened)
 }
 
-/// Opens the best adapter that is not a software driver.
-pub(super) fn open_best(opened: &mut Opened) -> Option<OpenDevice> {
+/// The adapters that are not software drivers, the best first.
+pub(super) fn gpus() -> Vec<Found> {
     candidates(|found| found.adapter.kind != "software")
-        .iter()
-        .find_map(|found| match open_adapter(found, DeviceName::Auto, opened) {
-            Ok(device) => Some(device),
-            Err(error) => {
-                tracing::warn!("{error}");
-                None
-            }
-        })
 }
 
 impl GraphicsApi {
@@ -59,13 +53,20 @@ impl GraphicsApi {
 }
 
 /// An adapter and how to open it.
-struct Found {
+pub(super) struct Found {
     adapter: Adapter,
     api: GraphicsApi,
     /// Among all adapters of the interface.
     index: usize,
     kind: Option<DeviceKind>,
     rank: usize,
+}
+
+impl Found {
+    /// The name that opens exactly this adapter.
+    pub(super) fn name(&self) -> DeviceName {
+        DeviceName::Graphics(self.api, Some(self.index))
+    }
 }
 
 fn candidates(accept: impl Fn(&Found) -> bool) -> Vec<Found> {
@@ -127,8 +128,9 @@ fn adapters_of(api: GraphicsApi) -> Vec<Found> {
         .collect()
 }
 
-fn open_adapter(found: &Found, name: DeviceName, opened: &mut Opened) -> Result<OpenDevice, DeviceError> {
-    let exact = DeviceName::Graphics(found.api, Some(found.index));
+/// Opens an adapter, or returns it if it is open.
+pub(super) fn open_adapter(found: &Found, opened: &mut Opened) -> Result<OpenDevice, Problem> {
+    let exact = found.name();
     if let Some(device) = opened.get(&exact) {
         return Ok(device.clone());
     }
@@ -137,7 +139,7 @@ fn open_adapter(found: &Found, name: DeviceName, opened: &mut Opened) -> Result<
         .graphics_api(found.api.backend())
         .device_kind(kind)
         .init()
-        .map_err(|error| refused(name, error))?;
+        .map_err(problem)?;
     let device = OpenDevice {
         device,
         description: format!("{} ({})", found.adapter.device, found.adapter.name),
@@ -147,13 +149,9 @@ fn open_adapter(found: &Found, name: DeviceName, opened: &mut Opened) -> Result<
     Ok(device)
 }
 
-fn refused(device: DeviceName, error: WgpuInitError) -> DeviceError {
+fn problem(error: WgpuInitError) -> Problem {
     match error {
-        WgpuInitError::AdapterUnavailable { .. } | WgpuInitError::UnsupportedGraphicsApi { .. } => no_adapter(device),
-        other => DeviceError::Refused {
-            device,
-            reason: other.to_string(),
-            available: available().join(", "),
-        },
+        WgpuInitError::AdapterUnavailable { .. } | WgpuInitError::UnsupportedGraphicsApi { .. } => Problem::NoAdapter,
+        other => Problem::Refused(other.to_string()),
     }
 }

@@ -1,22 +1,35 @@
 //! A build without wgpu: no graphics interface, no adapter.
 
-use super::{Adapter, DeviceError, DeviceName, OpenDevice, Opened, available};
+use super::adapter::Adapter;
+use super::error::Problem;
+use super::name::DeviceName;
+use super::open_device::{OpenDevice, Opened};
 
 /// Every adapter of every graphics interface: none in this build.
 pub fn adapters() -> Vec<Adapter> {
     Vec::new()
 }
 
-/// Refuses every adapter.
-pub(super) fn open(device: DeviceName, _opened: &mut Opened) -> Result<OpenDevice, DeviceError> {
-    Err(DeviceError::NotBuilt {
-        device,
-        feature: "wgpu",
-        available: available().join(", "),
-    })
+/// An adapter, of which there is none.
+pub(super) enum Found {}
+
+impl Found {
+    pub(super) fn name(&self) -> DeviceName {
+        match *self {}
+    }
 }
 
-/// Finds nothing.
-pub(super) fn open_best(_opened: &mut Opened) -> Option<OpenDevice> {
-    None
+/// Refuses every adapter.
+pub(super) fn open(_name: DeviceName, _opened: &mut Opened) -> Result<OpenDevice, Problem> {
+    Err(Problem::NotBuilt("wgpu"))
+}
+
+/// The adapters that are not software drivers: none.
+pub(super) fn gpus() -> Vec<Found> {
+    Vec::new()
+}
+
+/// Opens an adapter, of which there is none.
+pub(super) fn open_adapter(found: &Found, _opened: &mut Opened) -> Result<OpenDevice, Problem> {
+    match *found {}
 }
