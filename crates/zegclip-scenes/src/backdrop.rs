@@ -4,7 +4,7 @@ use zegclip_data::transforms::RandomStream;
 
 use crate::color::Rgb;
 use crate::ground::Ground;
-use crate::noise::{Dice, Noise};
+use crate::noise::{DrawF32, Noise};
 use crate::texture::Texture;
 
 /// The grounds of one scene, and where they are.

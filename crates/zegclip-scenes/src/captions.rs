@@ -2,7 +2,7 @@
 
 use crate::english::{is_plural, one, several};
 use crate::ground::Ground;
-use crate::noise::Dice;
+use crate::noise::DrawF32;
 use zegclip_data::transforms::RandomStream;
 use zegclip_data::{ClassIndex, Vocabulary};
 

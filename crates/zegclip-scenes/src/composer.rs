@@ -10,7 +10,7 @@ use crate::finish::Finish;
 use crate::ground::Ground;
 use crate::library::{Concept, Library};
 use crate::mipmap::Mipmap;
-use crate::noise::{Dice, Noise};
+use crate::noise::{DrawF32, Noise};
 use crate::pose::Pose;
 use crate::render::{draw_shadow, draw_sprite};
 use crate::scene::{PlacedPicture, Scene};

@@ -5,7 +5,7 @@ use zegclip_codecs::JpegDecoder;
 use zegclip_data::encode_jpeg;
 
 use crate::color::Rgb;
-use crate::noise::Dice;
+use crate::noise::DrawF32;
 use crate::settings::SceneSettings;
 use zegclip_data::transforms::RandomStream;
 

@@ -3,14 +3,14 @@
 use zegclip_data::transforms::{Draw, RandomStream, random_stream};
 
 /// Draws in `f32`.
-pub(crate) trait Dice {
+pub(crate) trait DrawF32 {
     fn range(&mut self, low: f32, high: f32) -> f32;
     fn integer(&mut self, low: usize, high_inclusive: usize) -> usize;
     fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T>;
     fn shuffle<T>(&mut self, list: &mut [T]);
 }
 
-impl Dice for RandomStream {
+impl DrawF32 for RandomStream {
     fn range(&mut self, low: f32, high: f32) -> f32 {
         self.uniform(low.into(), high.into()) as f32
     }

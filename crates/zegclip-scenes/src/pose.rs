@@ -1,6 +1,6 @@
 //! How a picture lies in the scene: size, turn, flip, shear, bending.
 
-use crate::noise::Dice;
+use crate::noise::DrawF32;
 use crate::settings::Augmentation;
 use zegclip_data::transforms::RandomStream;
 

@@ -1,7 +1,7 @@
 //! Imitations of other drawing styles: colors, outlines, flatness.
 
 use crate::color::{ColorShift, Rgb, hsv, luminance, mix};
-use crate::noise::{Dice, step};
+use crate::noise::{DrawF32, step};
 use crate::settings::Augmentation;
 use crate::sprite::Sprite;
 use zegclip_data::transforms::RandomStream;

@@ -2,7 +2,7 @@
 
 use crate::color::{Rgb, hsv, mix, scale};
 use crate::ground::Ground;
-use crate::noise::{Dice, Noise, floor, fraction, step, wave};
+use crate::noise::{DrawF32, Noise, floor, fraction, step, wave};
 use zegclip_data::transforms::RandomStream;
 
 /// A ground with its random looks. Places on it, `(u, v)`, have the unit of a scene's side.

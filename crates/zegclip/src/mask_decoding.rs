@@ -17,18 +17,21 @@ pub struct Decoded {
 }
 
 /// Decodes the masks of all windows on the CPU; [`decode_window_masks`] states the scores.
-pub fn decode(masks: &[WindowMasks], decoding: &MaskDecoding<'_>) -> Decoded {
+///
+/// # Errors
+/// [`Error::Data`] for an output of no label map's size.
+pub fn decode(masks: &[WindowMasks], decoding: &MaskDecoding<'_>) -> Result<Decoded, Error> {
     let decoded = decode_window_masks(masks, decoding);
-    Decoded {
-        labels: label_map(decoding, decoded.labels),
+    Ok(Decoded {
+        labels: label_map(decoding, decoded.labels)?,
         scores: decoded.scores,
-    }
+    })
 }
 
 /// Labels of masks `[windows, classes, height, width]`, decoded on their device.
 ///
 /// # Errors
-/// [`Error::Execution`] if the device fails.
+/// [`Error::Execution`] if the device fails; [`Error::Data`] for an output of no label map's size.
 pub(crate) fn decode_on_gpu(
     masks: Tensor<4>,
     windows: &[Window],
@@ -37,10 +40,10 @@ pub(crate) fn decode_on_gpu(
     let origins = windows.iter().map(|window| [window.top, window.left]).collect();
     let size = windows.first().map_or([0, 0], |window| [window.height, window.width]);
     let labels = decode_on_device(masks, origins, size, decoding).map_err(Error::execution)?;
-    Ok(label_map(decoding, labels))
+    label_map(decoding, labels)
 }
 
-fn label_map(decoding: &MaskDecoding<'_>, labels: Vec<u16>) -> LabelMap {
+fn label_map(decoding: &MaskDecoding<'_>, labels: Vec<u16>) -> Result<LabelMap, Error> {
     let [height, width] = decoding.output.map(|length| length as u32);
-    LabelMap::from_raw(width, height, labels).unwrap_or_else(|_| LabelMap::filled(width, height, None))
+    Ok(LabelMap::from_raw(width, height, labels)?)
 }

@@ -13,10 +13,9 @@ use burn::tensor::{FloatDType, Tensor};
 use zegclip_data::{ImageLimits, RgbImage, TrainingSetting, Vocabulary, read_image};
 use zegclip_model::{ModelOverrides, ZegClip, ZegClipConfig};
 
-use crate::builder::SegmenterBuilder;
 use crate::model::{Model, Sizes};
 use crate::text::TextSource;
-use crate::{DeviceChoice, Error, OpenDevice};
+use crate::{Error, OpenDevice};
 
 /// A model on a device. `Send + Sync`: one segmenter serves any number of threads.
 ///
@@ -74,51 +73,6 @@ pub struct ModelInMemory<'a> {
 }
 
 impl Segmenter {
-    /// Loads the weights of a trained model: a native file or a checkpoint of the authors' code. `device` is a device name
-    /// or a device that the application has already. Further options: [`Segmenter::builder`].
-    ///
-    /// ```no_run
-    /// use zegclip::{Segmenter, Vocabulary, burn::tensor::Device, open_image};
-    ///
-    /// let device = Device::flex();
-    /// let (image, classes) = (open_image("cat.jpg")?, Vocabulary::from_names("cat, grass")?);
-    /// let result = Segmenter::load("zegclip-voc.safetensors", &device)?.segment(&image, &classes)?;
-    /// # Ok::<(), zegclip::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`SegmenterBuilder::build`].
-    pub fn load(weights: impl AsRef<Path>, device: impl Into<DeviceChoice>) -> Result<Self, Error> {
-        Self::builder().weights(weights).device(device).build()
-    }
-
-    /// Options of loading.
-    ///
-    /// ```no_run
-    /// use zegclip::{Precision, Segmenter};
-    ///
-    /// let segmenter = Segmenter::builder()
-    ///     .weights("zegclip-voc.safetensors")
-    ///     .clip("ViT-B-16.pt")
-    ///     .device("vulkan")
-    ///     .precision(Precision::F16)
-    ///     .build()?;
-    /// # Ok::<(), zegclip::Error>(())
-    /// ```
-    pub fn builder() -> SegmenterBuilder {
-        SegmenterBuilder::default()
-    }
-
-    /// Loads the demo model, which is compiled in: it knows only drawings of the 155 things and grounds of the vocabulary
-    /// `demo`.
-    ///
-    /// # Errors
-    /// [`Error::Model`] for a device that this build or machine lacks.
-    #[cfg(feature = "demo")]
-    pub fn demo(device: impl Into<DeviceChoice>) -> Result<Self, Error> {
-        Self::builder().demo().device(device).build()
-    }
-
     pub(crate) fn new(parts: Parts) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);
         Self {

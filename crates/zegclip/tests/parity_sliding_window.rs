@@ -59,7 +59,7 @@ fn parity_sliding_window() {
                     min_score: None,
                     scores: true,
                 };
-                let decoded = decode(&masks, &decoding);
+                let decoded = decode(&masks, &decoding).expect("the size of the output");
                 case.check(name, &decoded.scores.unwrap_or_default());
                 if output == original {
                     let labels: Vec<usize> = decoded.labels.as_raw().iter().copied().map(usize::from).collect();

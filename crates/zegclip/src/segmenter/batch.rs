@@ -9,7 +9,7 @@ use zegclip_data::RgbImage;
 use zegclip_kernels::on_worker;
 
 use super::Segmenter;
-use super::steps::{Prepared, Words};
+use super::steps::{EncodedClasses, Prepared};
 use crate::Error;
 use crate::segmentation::{Segmentation, Timings};
 use crate::windows::Window;
@@ -35,7 +35,7 @@ impl Segmenter {
     pub(super) fn segment_all(
         &self,
         images: &[RgbImage],
-        words: &Words,
+        encoded: &EncodedClasses,
         together: usize,
     ) -> Result<Vec<Segmentation>, Error> {
         let mut jobs = Vec::new();
@@ -60,7 +60,7 @@ impl Segmenter {
                 .filter_map(|job| open.get(&job.image).map(|image| (image, job.window)))
                 .map(|(image, window)| (&*image.prepared.pixels, image.prepared.layout.resized, window))
                 .collect();
-            let masks = on_worker(|| self.masks(self.model.encode(self.cut(&cuts)), &words.text_features))?;
+            let masks = on_worker(|| self.masks(self.model.encode(self.cut(&cuts)), &encoded.text_features))?;
             let time = started.elapsed();
             let mut first = 0;
             for of_image in batch.chunk_by(|a, b| a.image == b.image) {
@@ -82,7 +82,7 @@ impl Segmenter {
                         model: image.time,
                         ..Timings::default()
                     };
-                    *result = Some(self.labels(image.masks, &image.prepared.layout, words, timings)?);
+                    *result = Some(self.labels(image.masks, &image.prepared.layout, encoded, timings)?);
                 }
             }
         }

@@ -39,8 +39,8 @@ impl Segmenter {
         classes: &Vocabulary,
         options: &SegmentOptions,
     ) -> Result<Segmentation, Error> {
-        let words = self.words(classes, options)?;
-        let mut results = self.segment_all(std::slice::from_ref(image), &words, self.window_batch.unwrap_or(1))?;
+        let encoded = self.encode_classes(classes, options)?;
+        let mut results = self.segment_all(std::slice::from_ref(image), &encoded, self.window_batch.unwrap_or(1))?;
         results.pop().ok_or(Error::NoImages)
     }
 
@@ -83,11 +83,11 @@ impl Segmenter {
         if images.is_empty() {
             return Err(Error::NoImages);
         }
-        let words = self.words(classes, options)?;
+        let encoded = self.encode_classes(classes, options)?;
         let together = self
             .window_batch
             .unwrap_or(if self.device.gpu { WINDOWS_ON_GPU } else { 1 });
-        self.segment_all(images, &words, together)
+        self.segment_all(images, &encoded, together)
     }
 
     /// Encodes an image, to segment it with many class lists by [`segment_encoded`](Self::segment_encoded): most of the time
@@ -155,19 +155,19 @@ impl Segmenter {
         if image.segmenter != self.id {
             return Err(Error::ForeignEncoding);
         }
-        let words = self.words(classes, options)?;
+        let encoded = self.encode_classes(classes, options)?;
         let started = Instant::now();
         let masks = on_worker(|| {
             let features = image.features.iter().cloned();
             features
-                .map(|features| self.masks(features, &words.text_features))
+                .map(|features| self.masks(features, &encoded.text_features))
                 .collect::<Result<Vec<_>, _>>()
         })?;
         let timings = Timings {
             model: started.elapsed(),
             ..Timings::default()
         };
-        self.labels(masks, &image.layout, &words, timings)
+        self.labels(masks, &image.layout, &encoded, timings)
     }
 
     /// Masks of all windows over a normalized image `[3, height, width]`, before their activation. `size` is

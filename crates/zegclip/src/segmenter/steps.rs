@@ -28,7 +28,7 @@ pub(super) struct Prepared {
 }
 
 /// The encoded class list of a call, and how scores become labels.
-pub(super) struct Words {
+pub(super) struct EncodedClasses {
     pub(super) text_features: Arc<Tensor<2>>,
     /// Subtracted from the score of each scored class.
     pub(super) bias: Vec<f32>,
@@ -40,11 +40,15 @@ pub(super) struct Words {
 }
 
 impl Segmenter {
-    pub(super) fn words(&self, classes: &Vocabulary, options: &SegmentOptions) -> Result<Words, Error> {
+    pub(super) fn encode_classes(
+        &self,
+        classes: &Vocabulary,
+        options: &SegmentOptions,
+    ) -> Result<EncodedClasses, Error> {
         options.check()?;
         let scored = options.scored_classes(classes)?;
         let background = options.background_classes().iter();
-        Ok(Words {
+        Ok(EncodedClasses {
             text_features: self.text_features(&scored)?,
             bias: self.seen_class_bias(&scored, options),
             listed: classes.len(),
@@ -119,16 +123,16 @@ impl Segmenter {
         &self,
         masks: Vec<Tensor<4>>,
         layout: &Layout,
-        words: &Words,
+        encoded: &EncodedClasses,
         mut timings: Timings,
     ) -> Result<Segmentation, Error> {
         let decoding = MaskDecoding {
             resized: layout.resized,
             output: layout.output,
             activation: self.model.mask_activation(),
-            seen_class_bias: &words.bias,
-            min_score: words.min_score,
-            scores: words.scores,
+            seen_class_bias: &encoded.bias,
+            min_score: encoded.min_score,
+            scores: encoded.scores,
         };
         let started = Instant::now();
         let (mut decoded, decoding_started) = if self.device.gpu && decoding.fits_device() {
@@ -152,17 +156,17 @@ impl Segmenter {
             let masks = read_masks(masks, &layout.windows)?;
             timings.model += started.elapsed();
             let started = Instant::now();
-            (decode(&masks, &decoding), started)
+            (decode(&masks, &decoding)?, started)
         };
-        if !words.background.is_empty() {
-            let background = &words.background;
+        if !encoded.background.is_empty() {
+            let background = &encoded.background;
             decoded.labels = decoded
                 .labels
                 .map(|class| (!background.contains(&class)).then_some(class));
         }
         if let Some(scores) = &mut decoded.scores {
             let [height, width] = layout.output;
-            scores.truncate(words.listed * height * width);
+            scores.truncate(encoded.listed * height * width);
         }
         timings.decoding = decoding_started.elapsed();
         Ok(Segmentation {
@@ -170,7 +174,7 @@ impl Segmenter {
             scores: decoded.scores,
             windows: layout.windows.len(),
             timings,
-            classes: words.listed,
+            classes: encoded.listed,
         })
     }
 }
