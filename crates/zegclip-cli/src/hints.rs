@@ -57,6 +57,40 @@ pub(crate) trait Explain: Error {
     }
 }
 
+#[cfg(feature = "hub")]
+impl Explain for zegclip_hub::HubError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Name { .. } => some(
+                "OpenAI's files are `clip:ViT-B-16` and so on, others `hf:ORG/REPO[@REVISION][:FILE]`; a path may begin with `./`",
+            ),
+            Self::NoCacheFolder => some("set ZEGCLIP_CACHE to a folder"),
+            Self::Offline { path, .. } => Some(format!(
+                "allow the download, or put the file from that address to `{}`",
+                path.display()
+            )),
+            Self::Status { status: 401 | 403, .. } => {
+                some("set HF_TOKEN to a token of an account that may read this repository")
+            }
+            Self::Status { status: 404, .. } => some("check the name, the revision and the file"),
+            Self::Connection { path, .. } | Self::Stalled { path, .. } | Self::Status { path, .. } => Some(format!(
+                "check the network (proxies: HTTPS_PROXY), run the command again to continue, or put the file from that address to `{}`",
+                path.display()
+            )),
+            Self::Checksum { .. } => {
+                some("remove the file and fetch it again; if it stays, the server or a proxy alters it")
+            }
+            Self::NoFile { .. } => some("name the file: `hf:ORG/REPO:FILE`"),
+            Self::Interrupted { .. } => some("run the command again to continue the download"),
+            _ => None,
+        }
+    }
+
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::Name { .. })
+    }
+}
+
 impl Explain for serde_json::Error {}
 impl Explain for ThreadFailed {
     fn hint(&self) -> Option<String> {
@@ -74,6 +108,13 @@ impl Explain for DataError {
             Self::UnknownVocabulary { .. } => some("name a built-in vocabulary, or the path of a file"),
             Self::ImageTooLarge { .. } => some("reduce the size of the image"),
             Self::ImageFormat { .. } => some("convert the image to PNG, JPEG, WebP, BMP, TIFF or GIF"),
+            Self::LabelFile { .. } => {
+                some("label files are 8-bit gray or palette PNGs whose pixel values are class numbers")
+            }
+            Self::Npy { .. } => some(
+                "text features are a matrix `[classes, width]`, written by `numpy.save(path, \
+                 numpy.ascontiguousarray(features, dtype=\"float32\"))`",
+            ),
             Self::ConfusionFile { .. } => some("confusion files are written by `zegclip eval`"),
             _ => None,
         }

@@ -67,9 +67,7 @@ pub fn decode_label_png(
         (ColorType::Grayscale, BitDepth::Sixteen) if depth == LabelDepth::Sixteen => 16,
         (ColorType::Grayscale, BitDepth::Sixteen) => {
             return Err(error(
-                "it has 16 bits a pixel, which are instance ids more often than classes; save classes as 8-bit gray or \
-                 palette PNG"
-                    .to_owned(),
+                "it has 16 bits a pixel, which are instance ids more often than classes".to_owned(),
             ));
         }
         (ColorType::Grayscale, bits) => bits as u8,
@@ -79,9 +77,7 @@ pub fn decode_label_png(
                 ColorType::Rgba => "RGB with alpha",
                 _ => "gray with alpha",
             };
-            return Err(error(format!(
-                "it is {color}, in which class numbers are lost; use the original palette or 8-bit gray PNG"
-            )));
+            return Err(error(format!("it is {color}, in which class numbers are lost")));
         }
     };
     let length = reader

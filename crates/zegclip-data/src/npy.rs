@@ -94,7 +94,7 @@ impl Kind {
             "<f4" => Ok(Self::F32),
             "<f8" => Ok(Self::F64),
             other => Err(format!(
-                "its type is `{other}`; save it as float16, float32 or float64 (little-endian)"
+                "its type is `{other}`, not float16, float32 or float64 (little-endian)"
             )),
         }
     }
@@ -163,7 +163,7 @@ impl Header {
             .map(|(descr, _)| descr);
         let kind = Kind::parse(descr.ok_or("it holds a structured type")?)?;
         if !field("fortran_order")?.starts_with("False") {
-            return Err("it is in Fortran order; save it after numpy.ascontiguousarray".to_owned());
+            return Err("it is in Fortran order".to_owned());
         }
         let shape = field("shape")?
             .strip_prefix('(')
