@@ -80,7 +80,12 @@ fn the_usual_model_file_arrives_with_its_configuration() {
             .all(|request| request.authorization.as_deref() == Some("Bearer secret"))
     );
     // The token is for no other host.
-    assert!(large_files.requests().iter().all(|request| request.authorization.is_none()));
+    assert!(
+        large_files
+            .requests()
+            .iter()
+            .all(|request| request.authorization.is_none())
+    );
 }
 
 #[test]
