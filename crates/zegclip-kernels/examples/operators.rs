@@ -21,7 +21,7 @@ const HEADS: usize = 12;
 const RUNS: usize = 15;
 
 #[global_allocator]
-static ALLOCATOR: zegclip_kernels::CachingAllocator = zegclip_kernels::CachingAllocator;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let only = std::env::args().nth(1).unwrap_or_default();

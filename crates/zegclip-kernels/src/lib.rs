@@ -30,7 +30,6 @@
 
 mod attention;
 mod bilinear;
-mod caching_allocator;
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
@@ -51,7 +50,6 @@ pub use attention::{
     self_attention,
 };
 pub use bilinear::{Tap, bilinear_taps, bilinear_weights};
-pub use caching_allocator::CachingAllocator;
 pub use dropout::{DropoutKernel, DropoutMask, DropoutOperator, dropout, with_dropout_seed};
 pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};
 pub use linear::{Activation, LinearKernel, LinearOperator, linear, linear_add};

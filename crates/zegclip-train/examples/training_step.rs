@@ -24,7 +24,7 @@ const CROP: usize = 512;
 const WARM_UP: usize = 2;
 
 #[global_allocator]
-static ALLOCATOR: zegclip_kernels::CachingAllocator = zegclip_kernels::CachingAllocator;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

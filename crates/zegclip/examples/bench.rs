@@ -36,7 +36,7 @@ const TEMPLATES: [&str; 15] = [
 ];
 
 #[global_allocator]
-static ALLOCATOR: zegclip_kernels::CachingAllocator = zegclip_kernels::CachingAllocator;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
