@@ -2,6 +2,8 @@
 //! `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`. `cargo xtask ablation`: the paper's claims, re-run
 //! on composed scenes. `cargo xtask fuzz`: inputs that are damaged at random, for every parser.
 
+#![forbid(unsafe_code)]
+
 mod ablation;
 mod bench;
 mod checks;

@@ -6,9 +6,11 @@ use crate::arguments::ConvertArguments;
 use crate::failure::Failure;
 use crate::output;
 use crate::segment::model_overrides;
+use crate::weights;
 
 pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
-    let mut conversion = Conversion::new(&options.input, &options.output).overwrite(options.overwrite);
+    let input = weights::located(&options.input)?;
+    let mut conversion = Conversion::new(&input, &options.output).overwrite(options.overwrite);
     conversion.check()?;
     if let Some(name) = &options.vocabulary {
         let vocabulary = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
@@ -18,7 +20,7 @@ pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
         conversion = conversion.model_overrides(model_overrides(path)?);
     }
     if let Some(clip) = &options.clip {
-        conversion = conversion.clip(clip);
+        conversion = conversion.clip(weights::located(clip)?);
     }
     if let Some(precision) = options.precision {
         conversion = conversion.precision(precision.into());

@@ -24,8 +24,9 @@ const SHOWN: u64 = 8;
 pub(crate) fn run(options: &DemoArguments) -> Result<(), Failure> {
     let page_path = options.output.join("index.html");
     prepare(options, &page_path)?;
+    let model = ModelPlan::new(options.weights.clone(), options.device).located()?;
     let stop = interruptible();
-    let segmenter = load(&ModelPlan::new(options.weights.clone(), options.device))?;
+    let segmenter = load(&model)?;
     let settings = DemoSettings {
         scenes: options.count,
         shown: options.count.min(SHOWN) as usize,

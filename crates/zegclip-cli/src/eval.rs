@@ -9,7 +9,7 @@ use zegclip_report::evaluation_page;
 use crate::arguments::MethodName;
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
-use crate::plan::EvalPlan;
+use crate::plan::{EvalPlan, ModelPlan};
 use crate::progress::bar;
 use crate::score_lines::{print, running};
 use crate::scored_dataset::{self, Request, ScoredDataset};
@@ -50,8 +50,9 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
     if !dataset.is_empty() && !dataset.has_images() {
         dataset.image(0)?;
     }
+    let model = options.model.located()?;
     let stop = interruptible();
-    let segmenter = load(&options.model)?;
+    let segmenter = load(&model)?;
     warn_of_unknown_names(&segmenter, &vocabulary)?;
     let setting = match options.setting {
         Some(name) => name.into(),
@@ -59,7 +60,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         None => segmenter.setting_for(&vocabulary),
     };
     let header = report_header(options, &dataset, &vocabulary, &segmenter, setting);
-    let identity = identity(options, &dataset, &vocabulary, setting)?;
+    let identity = identity(options, &model, &dataset, &vocabulary, setting)?;
     let state_path = files.state();
     let evaluation = Evaluation {
         boundary: options.boundary,
@@ -156,6 +157,7 @@ fn report_header(
 /// All that the scores depend on, apart from the device.
 fn identity(
     options: &EvalPlan,
+    model: &ModelPlan,
     dataset: &Dataset,
     vocabulary: &Vocabulary,
     setting: TrainingSetting,
@@ -167,10 +169,10 @@ fn identity(
         .boundary(options.boundary)
         .saved_labels(options.save_labels);
     let files = [
-        (InputFile::Weights, &options.model.weights),
-        (InputFile::Clip, &options.model.clip),
-        (InputFile::TextFeatures, &options.model.text_features),
-        (InputFile::ModelConfig, &options.model.model_config),
+        (InputFile::Weights, &model.weights),
+        (InputFile::Clip, &model.clip),
+        (InputFile::TextFeatures, &model.text_features),
+        (InputFile::ModelConfig, &model.model_config),
         (InputFile::ClassTable, &options.table),
     ];
     for (input, path) in files {

@@ -6,13 +6,14 @@ use zegclip_weights::WeightFile;
 use crate::arguments::InspectArguments;
 use crate::failure::Failure;
 use crate::output;
+use crate::weights;
 
 /// Number of class names that are printed.
 const SHOWN_CLASSES: usize = 12;
 
 pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
     let file = match &options.file {
-        Some(path) => WeightFile::open(path)?,
+        Some(path) => WeightFile::open(&weights::located(path)?)?,
         None => demo_model()?,
     };
     let description = file.describe();

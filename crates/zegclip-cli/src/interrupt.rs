@@ -52,6 +52,12 @@ pub(crate) fn interruptible() -> Arc<AtomicBool> {
     stop
 }
 
+/// A signal ends the program, as at its start.
+#[cfg(feature = "hub")]
+pub(crate) fn end_on_signals() {
+    set(Response::End(None));
+}
+
 /// The first signal stops a training run after the current iteration. The second one ends the program.
 pub(crate) fn stop_on_signals(interrupter: &Interrupter) {
     set(Response::StopRun(interrupter.clone()));

@@ -2,6 +2,8 @@
 //!
 //! Results go to stdout, progress and messages to stderr. Exit code 0: success; 1: failure; 2: wrong usage.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod classes;
 mod convert;
@@ -32,6 +34,11 @@ mod shell;
 mod tokenize;
 mod train;
 mod training_display;
+#[cfg(feature = "hub")]
+mod weights;
+#[cfg(not(feature = "hub"))]
+#[path = "weights_offline.rs"]
+mod weights;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -44,7 +51,7 @@ use plan::{EvalPlan, PretrainPlan, ScorePlan, SegmentPlan, TrainPlan};
 
 /// Reuses freed tensor memory.
 #[global_allocator]
-static ALLOCATOR: zegclip_kernels::CachingAllocator = zegclip_kernels::CachingAllocator;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let listening = interrupt::install();
@@ -76,6 +83,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Scenes(arguments) => scenes::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
+        #[cfg(feature = "hub")]
+        Command::Weights { command } => weights::run(&command),
         Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => generate::completions(&arguments),

@@ -30,7 +30,7 @@ pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
         .overwrite(options.overwrite)
         .overlay_opacity(options.overlay_opacity);
     outputs.prepare(options.inputs.iter().map(Input::name))?;
-    let segmenter = load(&options.model)?;
+    let segmenter = load(&options.model.located()?)?;
     let classes = vocabulary(&options.classes, segmenter.vocabulary())?;
     let decoding = decoding(options);
     // Class names that the text encoder cannot encode are one failure, not one per image.

@@ -16,7 +16,7 @@ use crate::interrupt::{stop_on_signals, undo_on_signals};
 use crate::output::{self, message};
 use crate::plan::{CheckpointName, Task, TrainPlan};
 use crate::run_messages::{ResumeCommand, recorded_config, resume_exactness, resumed_config};
-use crate::training_display;
+use crate::{training_display, weights};
 
 pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
     // Devices and data set are opened before a run directory is created.
@@ -30,8 +30,10 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
             overrides,
             output,
         } => {
-            let config = TrainConfig::from_file(config, overrides).map_err(Failure::usage)?;
+            let mut config = TrainConfig::from_file(config, overrides).map_err(Failure::usage)?;
             config.validate().map_err(Failure::usage)?;
+            let clip = config.model.clip.as_deref().map(weights::located).transpose()?;
+            config.model.clip = clip;
             let data = TrainData::open(&config)?;
             let run = RunDirectory::create(output, &config)?;
             let begun = run.clone();

@@ -250,7 +250,12 @@ impl Client {
         let part = with_suffix(target, ".part");
         let mut resumed = length_of(&part) > 0;
         loop {
-            self.receive(download, &part, observer)?;
+            let result = self.receive(download, &part, observer);
+            if result.is_err() && length_of(&part) == 0 {
+                // Nothing to resume from; the error of the download is the one to report.
+                let _ = std::fs::remove_file(&part);
+            }
+            result?;
             let Some(expected) = download.sha256 else { break };
             if observer(Progress::Checking { file: download.file() }).is_break() {
                 return Err(download.interrupted(&part));

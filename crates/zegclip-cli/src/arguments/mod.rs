@@ -10,6 +10,8 @@ mod scenes;
 mod segment;
 mod training;
 mod values;
+#[cfg(feature = "hub")]
+mod weights;
 
 pub(crate) use dataset::{DatasetCheckArguments, DatasetCommand, DatasetShowArguments};
 pub(crate) use evaluation::{EvalArguments, ScoreArguments};
@@ -23,3 +25,5 @@ pub(crate) use scenes::ScenesArguments;
 pub(crate) use segment::SegmentArguments;
 pub(crate) use training::{DisplayArguments, PretrainArguments, TrainArguments};
 pub(crate) use values::{MethodName, PrecisionName, SettingName, SplitName};
+#[cfg(feature = "hub")]
+pub(crate) use weights::WeightsCommand;

@@ -11,11 +11,11 @@ use super::values::{MethodName, PrecisionName, SettingName, parse_device};
 #[derive(Debug, Args)]
 pub(crate) struct ModelArguments {
     /// Trained model: a native file or a published checkpoint; by default the built-in demo model, which knows only
-    /// drawings of 155 things
-    #[arg(long, value_name = "FILE")]
+    /// drawings of 155 things. CLIP's published weights have names: `clip:ViT-B-16`, `hf:ORG/REPO` (see `zegclip weights`)
+    #[arg(long, value_name = "FILE|NAME")]
     pub(crate) weights: Option<PathBuf>,
-    /// CLIP's own weights, for encoders that the model file lacks
-    #[arg(long, value_name = "FILE")]
+    /// CLIP's own weights, for encoders that the model file lacks: a file, or a name such as `clip:ViT-B-16`
+    #[arg(long, value_name = "FILE|NAME")]
     pub(crate) clip: Option<PathBuf>,
     /// Text features of the class list: `[classes, width]` as .npy or safetensors
     #[arg(long, value_name = "FILE")]

@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "demo")]
 use super::DemoArguments;
+#[cfg(feature = "hub")]
+use super::WeightsCommand;
 use super::{
     CompletionsArguments, ConvertArguments, DatasetCommand, DevicesArguments, EvalArguments, InspectArguments,
     ManArguments, PretrainArguments, ScenesArguments, ScoreArguments, SegmentArguments, TokenizeArguments,
@@ -44,6 +46,12 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Convert weights to a native file, or a native file to the `.pth` of the published code
     Convert(ConvertArguments),
+    /// Download CLIP's weights by name, and check them
+    #[cfg(feature = "hub")]
+    Weights {
+        #[command(subcommand)]
+        command: WeightsCommand,
+    },
     /// Print CLIP's token ids as one JSON array per text
     Tokenize(TokenizeArguments),
     /// List the devices of this machine

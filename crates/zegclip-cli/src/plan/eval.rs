@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::weights;
 use clap::Args;
 use zegclip::DeviceName;
 use zegclip_foundation::{did_you_mean, nearest_name};
@@ -97,7 +98,10 @@ fn read(path: &Path) -> Result<EvalArguments, Failure> {
         return Err(wrong("`batch` is not a number from 1 to 256".to_owned()));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let at_folder = |path: PathBuf| folder.join(path);
+    let at_folder = |path: PathBuf| match weights::is_name(&path) {
+        true => path,
+        false => folder.join(path),
+    };
     Ok(EvalArguments {
         dataset: options.dataset.map(|dataset| match dataset.split_once('=') {
             Some((name, root)) => format!("{name}={}", folder.join(root).display()),

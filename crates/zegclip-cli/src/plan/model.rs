@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use zegclip::DeviceName;
 
 use crate::arguments::{MethodName, ModelArguments, PrecisionName};
+use crate::failure::Failure;
+use crate::weights;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ModelPlan {
@@ -34,6 +36,18 @@ impl ModelPlan {
             method: MethodName::default(),
             batch: 1,
         }
+    }
+}
+
+impl ModelPlan {
+    /// With paths in place of weights that are named, which are downloaded unless they are on this machine.
+    pub(crate) fn located(&self) -> Result<Self, Failure> {
+        let located = |path: &Option<PathBuf>| path.as_deref().map(weights::located).transpose();
+        Ok(Self {
+            weights: located(&self.weights)?,
+            clip: located(&self.clip)?,
+            ..self.clone()
+        })
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::server::{Answer, Server};
 use crate::HubError;
 use crate::download::{Client, Download, Progress};
+use test_support::{Answer, Request, Server};
 
 const STALL: Duration = Duration::from_secs(2);
 
@@ -129,7 +129,7 @@ fn an_interrupted_download_is_continued_by_the_next() {
 fn a_server_without_ranges_sends_the_file_again() {
     let case = Case::new();
     let server = Server::start(|number, request| {
-        let whole = super::server::Request {
+        let whole = Request {
             start: None,
             ..request.clone()
         };

@@ -2,4 +2,3 @@
 
 mod downloads;
 mod repositories;
-mod server;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::server::{Answer, Request, Server};
 use crate::download::Client;
 use crate::hugging_face::{HuggingFace, Location};
 use crate::{HubError, Progress};
+use test_support::{Answer, Request, Server};
 
 const MODEL: &[u8] = &[3; 30_000];
 const CONFIGURATION: &[u8] = b"{}";

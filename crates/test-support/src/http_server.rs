@@ -1,4 +1,4 @@
-//! A small HTTP server whose answers a test chooses.
+//! A small HTTP server on the loopback interface, whose answers a test chooses.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,28 +8,35 @@ use std::time::Duration;
 
 /// A request: its path and the first byte of its range.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) path: String,
-    pub(super) start: Option<usize>,
-    pub(super) authorization: Option<String>,
+pub struct Request {
+    /// Path with query.
+    pub path: String,
+    /// First byte of the requested range.
+    pub start: Option<usize>,
+    /// Value of the header `Authorization`.
+    pub authorization: Option<String>,
 }
 
 /// What is sent for a request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Names and values, beside `Content-Length` and `Connection`.
+    pub headers: Vec<(String, String)>,
+    /// Bytes that are announced.
+    pub body: Vec<u8>,
     /// Bytes of the body after which the connection is cut.
-    pub(super) cut: Option<usize>,
+    pub cut: Option<usize>,
     /// Pause after every 1000 bytes.
-    pub(super) pause: Duration,
+    pub pause: Duration,
     /// Nothing is answered at all.
-    pub(super) silent: bool,
+    pub silent: bool,
 }
 
 impl Answer {
-    pub(super) fn status(status: u16) -> Self {
+    /// An answer without body.
+    pub fn status(status: u16) -> Self {
         Self {
             status,
             ..Self::default()
@@ -37,7 +44,7 @@ impl Answer {
     }
 
     /// `content`, or its end where a range is requested.
-    pub(super) fn file(content: &[u8], request: &Request) -> Self {
+    pub fn file(content: &[u8], request: &Request) -> Self {
         match request.start {
             None => Self {
                 status: 200,
@@ -61,22 +68,29 @@ impl Answer {
         }
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 }
 
 /// Runs until it is dropped.
-pub(super) struct Server {
-    pub(super) address: String,
+#[derive(Debug)]
+pub struct Server {
+    /// `http://127.0.0.1:PORT`
+    pub address: String,
     requests: Arc<Mutex<Vec<Request>>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Server {
     /// `answer` gets the number of the request, from 0.
-    pub(super) fn start(answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub fn start(answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -104,8 +118,9 @@ impl Server {
         }
     }
 
-    pub(super) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no test thread panicked").clone()
     }
 }
 
