@@ -32,7 +32,7 @@ fn real_data_is_sound() {
         "label files, no images",
         "pottedplant",
         "in training ignored",
-        "nothing is wrong",
+        "no problems found",
     ] {
         assert!(outcome.stdout.contains(words), "{words}: {}", outcome.stdout);
     }

@@ -50,12 +50,34 @@ pub struct DecodedLabels {
     /// The labels; a pixel of unknown value is ignored.
     pub labels: LabelMap,
     /// Values that are neither a class nor to be ignored, in order.
-    pub unknown: Vec<UnknownValue>,
+    pub unknown: Vec<ValueCount>,
+    /// Values to be ignored that occur, in order.
+    pub ignored: Vec<ValueCount>,
+    /// Whether unknown values lie at edges only, as in masks that were scaled with interpolation or compressed as JPEG.
+    pub interpolated: bool,
 }
 
-/// A value of a label file that means nothing in its encoding.
+impl Default for DecodedLabels {
+    fn default() -> Self {
+        Self {
+            labels: LabelMap::filled(0, 0, None),
+            unknown: Vec::new(),
+            ignored: Vec::new(),
+            interpolated: false,
+        }
+    }
+}
+
+impl DecodedLabels {
+    /// How many pixels have an unknown value.
+    pub fn unknown_pixels(&self) -> u64 {
+        self.unknown.iter().map(|unknown| unknown.pixels).sum()
+    }
+}
+
+/// How often a value occurs in a label file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownValue {
+pub struct ValueCount {
     /// The value as stored.
     pub value: u16,
     /// How many pixels have it.
@@ -63,12 +85,23 @@ pub struct UnknownValue {
 }
 
 /// Which class, if any, each pixel value of a label file stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LabelEncoding {
     /// Of each value what it means; values beyond the end are [`UNKNOWN`].
     meaning: Vec<u32>,
     rule: Rule,
+    /// Whether the ignored value is the usual one, and not stated.
+    assumes_ignored: bool,
 }
+
+impl PartialEq for LabelEncoding {
+    /// Whether all values mean the same, stated or assumed.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.meaning, &self.rule) == (&other.meaning, &other.rule)
+    }
+}
+
+impl Eq for LabelEncoding {}
 
 /// How an encoding is written down, to write it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +136,7 @@ impl LabelEncoding {
         Ok(Self {
             meaning,
             rule: Rule::Offset { first },
+            assumes_ignored: false,
         })
     }
 
@@ -123,6 +157,7 @@ impl LabelEncoding {
         Self {
             meaning,
             rule: Rule::Offset { first: 0 },
+            assumes_ignored: true,
         }
     }
 
@@ -139,28 +174,86 @@ impl LabelEncoding {
         Ok(Self {
             meaning,
             rule: Rule::Table(pairs.into_iter().collect()),
+            assumes_ignored: false,
         })
+    }
+
+    /// The same encoding, of which it is said whether its ignored value is assumed.
+    #[must_use]
+    pub(crate) fn with_assumed_ignored(self, assumes_ignored: bool) -> Self {
+        Self {
+            assumes_ignored,
+            ..self
+        }
+    }
+
+    /// The value that is ignored although nothing states it: 255, or 65,535 where 255 is a class.
+    pub fn assumed_ignored_value(&self) -> Option<u16> {
+        let usual = [u16::from(u8::MAX), u16::MAX];
+        let mut ignored = self.ignored_values().filter(|value| usual.contains(value));
+        ignored.next().filter(|_| self.assumes_ignored)
     }
 
     /// Gives the pixels of a label file their classes.
     pub fn decode(&self, raw: &RawLabels) -> DecodedLabels {
         let mut unknown = BTreeMap::<u16, u64>::new();
+        // The same value most often follows itself.
+        let (mut ignored, mut run) = (BTreeMap::<u16, u64>::new(), (0, 0));
         let label = |&value: &u16| {
             let code = self.meaning.get(usize::from(value)).copied().unwrap_or(UNKNOWN);
             if code == UNKNOWN {
                 *unknown.entry(value).or_default() += 1;
                 return LabelMap::IGNORE;
             }
+            if code == IGNORED {
+                if run.0 != value {
+                    *ignored.entry(run.0).or_default() += run.1;
+                    run = (value, 0);
+                }
+                run.1 += 1;
+            }
             code as u16
         };
         let labels = raw.values.iter().map(label).collect();
         let labels = LabelMap::from_raw(raw.width, raw.height, labels)
             .unwrap_or_else(|_| LabelMap::filled(raw.width, raw.height, None));
-        let unknown = unknown
-            .into_iter()
-            .map(|(value, pixels)| UnknownValue { value, pixels })
-            .collect();
-        DecodedLabels { labels, unknown }
+        *ignored.entry(run.0).or_default() += run.1;
+        let counts = |values: BTreeMap<u16, u64>| {
+            let counts = values.into_iter().filter(|&(_, pixels)| pixels > 0);
+            counts
+                .map(|(value, pixels)| ValueCount { value, pixels })
+                .collect::<Vec<_>>()
+        };
+        DecodedLabels {
+            labels,
+            interpolated: unknown.len() > 2 && self.are_at_edges(raw, unknown.values().sum()),
+            unknown: counts(unknown),
+            ignored: counts(ignored),
+        }
+    }
+
+    /// Whether most unknown values have a different value beside them in both directions, as at edges that were smoothed;
+    /// areas of a class that a list lacks do not.
+    fn are_at_edges(&self, raw: &RawLabels, unknown: u64) -> bool {
+        let width = raw.width as usize;
+        let value = |position: usize| raw.values.get(position).copied();
+        let is_known = |value: u16| {
+            self.meaning
+                .get(usize::from(value))
+                .is_some_and(|code| *code != UNKNOWN)
+        };
+        let mut inside = 0_u64;
+        for (position, &found) in raw.values.iter().enumerate() {
+            if is_known(found) {
+                continue;
+            }
+            let (column, above) = (position % width.max(1), position.checked_sub(width));
+            let same = |neighbor: Option<usize>| neighbor.and_then(value).is_none_or(|other| other == found);
+            let left = position.checked_sub(1).filter(|_| column > 0);
+            let right = Some(position + 1).filter(|_| column + 1 < width);
+            inside += u64::from(same(left) && same(right) && same(above) && same(Some(position + width)));
+        }
+        2 * inside < unknown && 2 * unknown < raw.values.len() as u64
     }
 
     /// The class that `value` stands for; `None` where it is ignored or unknown.

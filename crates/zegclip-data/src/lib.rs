@@ -53,7 +53,7 @@ pub use error::DataError;
 pub use image::RgbImage;
 pub use image_encoding::{encode_jpeg, encode_png};
 pub use image_file::{ImageLimits, decode_image, decode_rgba_image, read_image, read_image_size, read_rgba_image};
-pub use label_encoding::{DecodedLabels, LabelEncoding, RawLabels, UnknownValue};
+pub use label_encoding::{DecodedLabels, LabelEncoding, RawLabels, ValueCount};
 pub use label_map::LabelMap;
 pub use label_png::{LabelDepth, decode_label_png, encode_label_png, output_encoding, read_label_png, write_label_png};
 pub use loader::{Batch, Loader, LoaderSettings};

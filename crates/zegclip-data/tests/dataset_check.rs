@@ -215,7 +215,7 @@ fn lists_that_lie_are_found() {
         "{findings:?}"
     );
     assert_eq!((report.samples, report.is_ok()), (3, false));
-    assert!(report.to_string().ends_with("2 things are wrong\n"));
+    assert!(report.to_string().ends_with("2 problems found\n"));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{CheckReport, ClassCount, Finding, SampleFinding};
+use super::note::{PixelCounts, notes};
+use super::{CheckReport, ClassCount, Finding, Note, SampleFinding};
 use crate::datasets::{Dataset, PairProblem, Sample};
 use crate::{ClassIndex, DecodedLabels, LabelMap, TrainingSetting};
 
@@ -25,11 +26,7 @@ pub struct CheckOptions {
 /// The report is the same however many threads there are.
 pub fn check(dataset: &Dataset, options: CheckOptions, progress: impl Fn() + Sync) -> CheckReport {
     let mut missing = HashMap::<&str, Vec<Finding>>::new();
-    for problem in dataset
-        .problems()
-        .iter()
-        .filter(|problem| !matches!(problem, PairProblem::ListedTwice { .. }))
-    {
+    for problem in dataset.problems().iter().filter(|problem| !is_of_list(problem)) {
         missing.entry(problem.id()).or_default().push(Finding::of_pair(problem));
     }
     let read = |(index, sample): (usize, &Sample)| {
@@ -59,16 +56,15 @@ pub fn check(dataset: &Dataset, options: CheckOptions, progress: impl Fn() + Syn
         samples: dataset.len(),
         has_images: dataset.has_images(),
         findings: Vec::new(),
+        notes: Vec::new(),
         classes: names.zip(vocabulary.seen().flags()).map(count).collect(),
         ignored_pixels: 0,
         unseen_pixels: 0,
         unseen_in_training: None,
     };
+    let mut counts = PixelCounts::default();
     // Samples that are listed twice are read once, and so named before the others.
-    let pairs = dataset
-        .problems()
-        .iter()
-        .filter(|problem| matches!(problem, PairProblem::ListedTwice { .. }));
+    let pairs = dataset.problems().iter().filter(|problem| is_of_list(problem));
     report.findings.extend(pairs.map(|problem| SampleFinding {
         id: problem.id().to_owned(),
         finding: Finding::of_pair(problem),
@@ -82,12 +78,20 @@ pub fn check(dataset: &Dataset, options: CheckOptions, progress: impl Fn() + Syn
                 finding,
             }));
         report.ignored_pixels += checked.ignored;
+        counts.assumed_ignored += checked.assumed_ignored;
+        counts.all += checked.all;
         for (class, pixels) in checked.classes {
             if let Some(count) = report.classes.get_mut(class.index()) {
                 count.pixels += pixels;
                 count.images += 1;
             }
         }
+    }
+    counts.classes = report.classes.iter().map(|class| class.pixels).collect();
+    report.notes = notes(vocabulary, &counts, |_| true);
+    if !report.has_images && !dataset.is_empty() {
+        let expected = dataset.images_expected().to_owned();
+        report.notes.push(Note::NoImages { expected });
     }
     report.unseen_pixels = report
         .classes
@@ -106,12 +110,19 @@ pub fn check(dataset: &Dataset, options: CheckOptions, progress: impl Fn() + Syn
     report
 }
 
+/// Whether a problem is one of a list, whose line may have no sample.
+fn is_of_list(problem: &PairProblem) -> bool {
+    matches!(problem, PairProblem::ListedTwice { .. } | PairProblem::ListLine { .. })
+}
+
 /// What one sample adds to the report.
 #[derive(Default)]
 struct Checked {
     findings: Vec<Finding>,
     classes: Vec<(ClassIndex, u64)>,
     ignored: u64,
+    assumed_ignored: u64,
+    all: u64,
 }
 
 impl Checked {
@@ -157,9 +168,26 @@ impl Checked {
                 labels: labels.dimensions(),
             });
         }
-        for unknown in &decoded.unknown {
-            let (path, value, pixels) = (path.to_owned(), unknown.value, unknown.pixels);
-            self.findings.push(Finding::UnknownValue { path, value, pixels });
+        self.all = labels.as_raw().len() as u64;
+        let assumed = vocabulary.encoding().assumed_ignored_value();
+        let assumed = decoded.ignored.iter().filter(|count| Some(count.value) == assumed);
+        self.assumed_ignored = assumed.map(|count| count.pixels).sum();
+        match decoded.unknown.as_slice() {
+            [] => {}
+            [unknown] => self.findings.push(Finding::UnknownValue {
+                path: path.to_owned(),
+                value: unknown.value,
+                pixels: unknown.pixels,
+            }),
+            [first, .., last] => self.findings.push(Finding::UnknownValues {
+                path: path.to_owned(),
+                values: decoded.unknown.len(),
+                lowest: first.value,
+                highest: last.value,
+                pixels: decoded.unknown_pixels(),
+                all_pixels: self.all,
+                interpolated: decoded.interpolated,
+            }),
         }
         let counts = labels.histogram(vocabulary.len());
         let classes = (0..).filter_map(ClassIndex::new).zip(counts);

@@ -50,6 +50,32 @@ pub enum Finding {
         /// How many pixels have it.
         pixels: u64,
     },
+    /// Several label values that are neither a class nor to be ignored.
+    UnknownValues {
+        /// The label file.
+        path: PathBuf,
+        /// How many values.
+        values: usize,
+        /// The lowest of them.
+        lowest: u16,
+        /// The highest of them.
+        highest: u16,
+        /// How many pixels have one.
+        pixels: u64,
+        /// All pixels of the file.
+        all_pixels: u64,
+        /// Whether they lie at edges, as in masks that were scaled with interpolation or compressed as JPEG.
+        interpolated: bool,
+    },
+    /// A line of a list whose files do not belong together.
+    ListLine {
+        /// The list.
+        list: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A class that was to be removed from the labels.
     UnseenClass {
         /// The class's name.
@@ -63,6 +89,11 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// The kind of the finding: findings of one kind are shown together.
+    pub(super) fn kind(&self) -> std::mem::Discriminant<Self> {
+        std::mem::discriminant(self)
+    }
+
     /// Whether the data set should not be used before this is mended.
     pub const fn is_error(&self) -> bool {
         !matches!(self, Self::NothingLabeled)
@@ -77,6 +108,13 @@ impl Finding {
                 expected: expected.clone(),
             },
             PairProblem::ListedTwice { list, .. } => Self::ListedTwice { list: list.clone() },
+            PairProblem::ListLine {
+                list, line, problem, ..
+            } => Self::ListLine {
+                list: list.clone(),
+                line: *line,
+                problem: problem.clone(),
+            },
         }
     }
 }
@@ -102,6 +140,32 @@ impl std::fmt::Display for Finding {
                     "`{path}` has the value {value} ({pixels} pixels), neither a class nor ignored"
                 )
             }
+            Self::UnknownValues {
+                path,
+                values,
+                lowest,
+                highest,
+                pixels,
+                all_pixels,
+                interpolated,
+            } => {
+                let (path, percent) = (path.display(), percent(*pixels, *all_pixels));
+                if *interpolated {
+                    return write!(
+                        formatter,
+                        "`{path}` has {values} values between those of the classes, {lowest} to {highest}, in {percent} of the \
+                         pixels; this looks like interpolation, scale masks with nearest neighbor and save them as PNG"
+                    );
+                }
+                write!(
+                    formatter,
+                    "`{path}` has {values} values that are neither a class nor ignored, {lowest} to {highest}, in {percent} of the \
+                     pixels"
+                )
+            }
+            Self::ListLine { list, line, problem } => {
+                write!(formatter, "line {line} of `{}`: {problem}", list.display())
+            }
             Self::UnseenClass { class, pixels } => {
                 write!(
                     formatter,
@@ -121,4 +185,9 @@ pub struct SampleFinding {
     /// What.
     #[serde(flatten)]
     pub finding: Finding,
+}
+
+/// `12.3 %`
+pub(super) fn percent(part: u64, all: u64) -> String {
+    format!("{:.1} %", 100.0 * part as f64 / all.max(1) as f64)
 }

@@ -3,8 +3,10 @@
 mod chart;
 mod check;
 mod finding;
+mod note;
 mod report;
 
 pub use check::{CheckOptions, check};
 pub use finding::{Finding, SampleFinding};
+pub use note::{Note, survey};
 pub use report::{CheckReport, ClassCount};

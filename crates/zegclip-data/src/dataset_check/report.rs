@@ -1,6 +1,11 @@
 //! The result of a check, as data and as a table of text.
 
-use super::SampleFinding;
+use std::collections::HashMap;
+
+use super::{Note, SampleFinding};
+
+/// Findings of one kind that are shown; the others are counted.
+const SHOWN: usize = 10;
 
 /// How often a class occurs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,6 +33,9 @@ pub struct CheckReport {
     pub has_images: bool,
     /// What is wrong, in the order of the samples.
     pub findings: Vec<SampleFinding>,
+    /// What is not wrong but worth knowing.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Each class in order.
     pub classes: Vec<ClassCount>,
     /// Pixels without a class.
@@ -53,14 +61,31 @@ impl std::fmt::Display for CheckReport {
         } else {
             "label files, no images"
         };
+        let kind = if self.samples == 1 {
+            kind.replacen("images", "image", 1).replace("files", "file")
+        } else {
+            kind.to_owned()
+        };
         writeln!(
             formatter,
             "{}, split {}: {} {kind}",
             self.dataset, self.split, self.samples
         )?;
+        let mut shown = HashMap::new();
         for found in &self.findings {
             let level = if found.finding.is_error() { "error" } else { "note" };
-            writeln!(formatter, "  {level}: `{}`: {}", found.id, found.finding)?;
+            let count: &mut usize = shown.entry(found.finding.kind()).or_default();
+            *count += 1;
+            if *count <= SHOWN {
+                writeln!(formatter, "  {level}: `{}`: {}", found.id, found.finding)?;
+            }
+        }
+        let hidden: usize = shown.values().map(|count| count.saturating_sub(SHOWN)).sum();
+        if hidden > 0 {
+            writeln!(formatter, "  … and {hidden} more of these kinds; `--json` lists all")?;
+        }
+        for note in &self.notes {
+            writeln!(formatter, "  note: {note}")?;
         }
         let labeled: u64 = self.classes.iter().map(|class| class.pixels).sum();
         let share = |pixels: u64| 100.0 * pixels as f64 / labeled.max(1) as f64;
@@ -105,9 +130,9 @@ impl std::fmt::Display for CheckReport {
         }
         let errors = self.findings.iter().filter(|found| found.finding.is_error()).count();
         match errors {
-            0 => writeln!(formatter, "nothing is wrong"),
-            1 => writeln!(formatter, "1 thing is wrong"),
-            errors => writeln!(formatter, "{errors} things are wrong"),
+            0 => writeln!(formatter, "no problems found"),
+            1 => writeln!(formatter, "1 problem found"),
+            errors => writeln!(formatter, "{errors} problems found"),
         }
     }
 }

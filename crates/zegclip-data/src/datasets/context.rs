@@ -16,8 +16,9 @@ use std::sync::Arc;
 use super::detail::Detail;
 use super::error::DatasetError;
 use super::file_index::{FileIndex, Files};
-use super::layout::{Place, candidates, read_list};
+use super::layout::{Place, candidates};
 use super::sample::{LabelFile, LabelSource};
+use super::split_list::{Listed, read_list};
 use crate::toml_table::read_text;
 use crate::{ClassIndex, DataError, LabelEncoding, Vocabulary};
 
@@ -58,9 +59,9 @@ pub(super) fn index(place: &Place<'_>, split: &str, vocabulary: Arc<Vocabulary>)
     let labels = labels(place, &vocabulary)?;
     let (ids, list) = match &labels {
         Labels::Detail { path, annotations, .. } if script_list(place, split).is_none() => {
-            let ids: Vec<_> = annotations
+            let ids: Vec<Listed> = annotations
                 .of_split(split)
-                .map(|(_, image)| image.id().to_owned())
+                .map(|(_, image)| image.id().to_owned().into())
                 .collect();
             if ids.is_empty() {
                 return Err(DatasetError::EmptyList {
@@ -176,7 +177,7 @@ fn script_list(place: &Place<'_>, split: &str) -> Option<PathBuf> {
     Some(lists.join(format!("{split}.txt"))).filter(|path| path.is_file())
 }
 
-fn listed(place: &Place<'_>, split: &str, labels: &Labels) -> Result<(Vec<String>, PathBuf), DatasetError> {
+fn listed(place: &Place<'_>, split: &str, labels: &Labels) -> Result<(Vec<Listed>, PathBuf), DatasetError> {
     if let Some(path) = script_list(place, split) {
         return Ok((read_list(&path)?, path));
     }
@@ -191,7 +192,7 @@ fn listed(place: &Place<'_>, split: &str, labels: &Labels) -> Result<(Vec<String
     let path = place.require("list", &candidates(&ROOTS, &names.each_ref().map(String::as_str)))?;
     let ids = read_list(&path)?
         .into_iter()
-        .filter(|id| labels.files().by_id.contains_key(id))
+        .filter(|listed| labels.files().by_id.contains_key(&listed.id))
         .collect::<Vec<_>>();
     if ids.is_empty() {
         Err(DatasetError::EmptyList { path })

@@ -93,6 +93,11 @@ impl Dataset {
             .any(|sample| sample.image.is_some() || sample.is_computed())
     }
 
+    /// Where images are or would be.
+    pub(crate) fn images_expected(&self) -> &str {
+        &self.images
+    }
+
     /// The same data set, if nothing is missing from it.
     ///
     /// # Errors
@@ -196,15 +201,8 @@ impl Dataset {
     pub fn labels(&self, index: usize) -> Result<LabelMap, DatasetError> {
         let decoded = self.decode(index)?;
         let sample = self.sample(index)?;
-        match decoded.unknown.first() {
-            None => Ok(decoded.labels),
-            Some(unknown) => Err(DatasetError::UnknownValue {
-                dataset: self.name.clone(),
-                path: sample.label_path().unwrap_or(Path::new("")).to_owned(),
-                value: unknown.value,
-                pixels: unknown.pixels,
-            }),
-        }
+        let path = sample.label_path().unwrap_or(Path::new(""));
+        DatasetError::unknown_values(&self.name, path, &decoded).map_or(Ok(decoded.labels), Err)
     }
 
     /// Reads an image and its labels, which have the same size.
@@ -236,7 +234,7 @@ impl Dataset {
         if let Some(computed) = &sample.computed {
             return Ok(DecodedLabels {
                 labels: self.matched(computed.load().1),
-                unknown: Vec::new(),
+                ..DecodedLabels::default()
             });
         }
         let source = sample.labels.as_ref().ok_or_else(|| DatasetError::NoLabels {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::detail::DetailError;
 use zegclip_codecs::Mat5Error;
 
-use crate::{DataError, ThreadFailed};
+use crate::{DataError, DecodedLabels, ThreadFailed};
 
 /// Why a data set or one of its samples cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,19 @@ pub enum DatasetError {
         split: String,
         /// What was looked for.
         patterns: String,
+    },
+
+    /// Patterns of a data set's TOML that no file matches.
+    #[error("{origin}: nothing matches {patterns}{}", no_match(missing_folder.as_deref(), *has_braces))]
+    NoMatch {
+        /// The TOML and its split.
+        origin: String,
+        /// Keys and patterns.
+        patterns: String,
+        /// The folder in which the first pattern begins, where there is none.
+        missing_folder: Option<PathBuf>,
+        /// Whether a pattern has braces, which patterns do not know.
+        has_braces: bool,
     },
 
     /// Images without labels, labels without images, or names in a list without either.
@@ -183,6 +196,32 @@ pub enum DatasetError {
         label_size: (u32, u32),
     },
 
+    /// Several label values that are neither a class nor to be ignored.
+    #[error(
+        "`{}` has {values} label values from {lowest} to {highest} that are neither a class nor ignored in {dataset}, in {:.1} % \
+         of the pixels{}",
+        path.display(), 100.0 * *pixels as f64 / (*all_pixels).max(1) as f64,
+        if *interpolated { "; this looks like interpolation" } else { "" }
+    )]
+    UnknownValues {
+        /// The data set's name.
+        dataset: String,
+        /// The label file.
+        path: PathBuf,
+        /// How many values.
+        values: usize,
+        /// The lowest of them.
+        lowest: u16,
+        /// The highest of them.
+        highest: u16,
+        /// How many pixels have one.
+        pixels: u64,
+        /// All pixels of the file.
+        all_pixels: u64,
+        /// Whether they lie at edges, as in masks that were scaled with interpolation or compressed as JPEG.
+        interpolated: bool,
+    },
+
     /// A MATLAB label file that cannot be read.
     #[error("cannot read the labels in `{}`: {source}", path.display())]
     Mat5 {
@@ -241,6 +280,40 @@ pub enum DatasetError {
     /// A thread that reads samples ended without a result.
     #[error(transparent)]
     Thread(#[from] ThreadFailed),
+}
+
+impl DatasetError {
+    /// What is wrong with the values of a label file.
+    pub(super) fn unknown_values(dataset: &str, path: &std::path::Path, decoded: &DecodedLabels) -> Option<Self> {
+        let (first, last) = (decoded.unknown.first()?, decoded.unknown.last()?);
+        let (dataset, path) = (dataset.to_owned(), path.to_owned());
+        Some(match decoded.unknown.len() {
+            1 => Self::UnknownValue {
+                dataset,
+                path,
+                value: first.value,
+                pixels: first.pixels,
+            },
+            values => Self::UnknownValues {
+                dataset,
+                path,
+                values,
+                lowest: first.value,
+                highest: last.value,
+                pixels: decoded.unknown_pixels(),
+                all_pixels: decoded.labels.as_raw().len() as u64,
+                interpolated: decoded.interpolated,
+            },
+        })
+    }
+}
+
+fn no_match(missing_folder: Option<&std::path::Path>, has_braces: bool) -> String {
+    match missing_folder {
+        Some(folder) => format!("; there is no folder `{}`", folder.display()),
+        None if has_braces => "; patterns have no braces".to_owned(),
+        None => String::new(),
+    }
 }
 
 fn and_others(others: usize) -> String {

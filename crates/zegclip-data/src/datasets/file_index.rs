@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::error::DatasetError;
 use super::layout::files_by_id;
 use super::sample::{LabelFile, LabelSource, Sample};
+use super::split_list::Listed;
 use crate::{LabelDepth, LabelEncoding, Vocabulary};
 
 /// An inconsistency between the files of a data set.
@@ -34,13 +35,27 @@ pub enum PairProblem {
         /// The list file.
         list: PathBuf,
     },
+    /// A line of a list whose files do not belong together.
+    ListLine {
+        /// The line.
+        id: String,
+        /// The list file.
+        list: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl PairProblem {
     /// The sample.
     pub fn id(&self) -> &str {
         match self {
-            Self::MissingImage { id, .. } | Self::MissingLabels { id, .. } | Self::ListedTwice { id, .. } => id,
+            Self::MissingImage { id, .. }
+            | Self::MissingLabels { id, .. }
+            | Self::ListedTwice { id, .. }
+            | Self::ListLine { id, .. } => id,
         }
     }
 }
@@ -51,6 +66,11 @@ impl std::fmt::Display for PairProblem {
             Self::MissingImage { id, expected } => write!(formatter, "`{id}` has no image, expected {expected}"),
             Self::MissingLabels { id, expected } => write!(formatter, "`{id}` has no label file, expected {expected}"),
             Self::ListedTwice { id, list } => write!(formatter, "`{id}` occurs twice in `{}`", list.display()),
+            Self::ListLine {
+                list, line, problem, ..
+            } => {
+                write!(formatter, "line {line} of `{}`: {problem}", list.display())
+            }
         }
     }
 }
@@ -122,18 +142,19 @@ impl FileIndex {
     /// Pairs the names in a list with images (if the data set has any) and label files.
     pub(super) fn of_list(
         vocabulary: Arc<Vocabulary>,
-        ids: Vec<String>,
+        names: Vec<Listed>,
         list: &Path,
         images: &Files<PathBuf>,
         labels: &Files<LabelSource>,
     ) -> Self {
         let mut problems = Vec::new();
         let mut met = BTreeSet::new();
-        let mut unique = Vec::with_capacity(ids.len());
-        for id in ids {
-            if met.insert(id.clone()) {
-                unique.push(id);
+        let mut unique = Vec::with_capacity(names.len());
+        for listed in names {
+            if met.insert(listed.id.clone()) {
+                unique.push(listed);
             } else {
+                let id = listed.id;
                 problems.push(PairProblem::ListedTwice { id, list: list.into() });
             }
         }
@@ -146,32 +167,35 @@ impl FileIndex {
         for id in repetitions(&ids, images, labels) {
             ids.remove(&id);
         }
-        Self::pair(vocabulary, ids.into_iter().collect(), images, labels, Vec::new())
+        let ids = ids.into_iter().map(Listed::from).collect();
+        Self::pair(vocabulary, ids, images, labels, Vec::new())
     }
 
     fn pair(
         vocabulary: Arc<Vocabulary>,
-        ids: Vec<String>,
+        names: Vec<Listed>,
         images: &Files<PathBuf>,
         labels: &Files<LabelSource>,
         mut problems: Vec<PairProblem>,
     ) -> Self {
         // A data set without any image is one of label files, which can be scored; one that lacks some is incomplete.
         let has_images = !images.by_id.is_empty();
-        let mut samples = Vec::with_capacity(ids.len());
-        for id in ids {
+        let mut samples = Vec::with_capacity(names.len());
+        for listed in names {
+            let place = listed.place();
+            let Listed { id, label, .. } = listed;
             let image = images.by_id.get(&id).cloned();
-            let label = labels.by_id.get(&id).cloned();
+            let label = labels.by_id.get(label.as_ref().unwrap_or(&id)).cloned();
             if image.is_none() && has_images {
                 problems.push(PairProblem::MissingImage {
                     id: id.clone(),
-                    expected: images.expected(&id),
+                    expected: images.expected(&id) + &place,
                 });
             }
             if label.is_none() {
                 problems.push(PairProblem::MissingLabels {
                     id: id.clone(),
-                    expected: labels.expected(&id),
+                    expected: labels.expected(&id) + &place,
                 });
             }
             samples.push(Sample {

@@ -12,7 +12,7 @@
 //! images = "photos/train/**/*.jpg"    # patterns of file names, from the TOML's folder
 //! labels = "masks/train/**/*.png"     # 8-bit PNG: gray values or palette indices
 //! label_suffix = "_mask"              # `a/b_mask.png` belongs to `a/b.jpg`; default: none
-//! list = "lists/train.txt"            # only these, `a/b` a line; default: all
+//! list = "lists/train.txt"            # only these, a line each: `a/b`, a file, or image and label file; default: all
 //! ```
 //!
 //! Image and label file belong together when their paths below the fixed start of their patterns (`photos/train`,
@@ -29,6 +29,7 @@ use zegclip_foundation::{FilePattern, FoundFile, text_of};
 use super::error::DatasetError;
 use super::file_index::{FileIndex, Files};
 use super::layout::Place;
+use super::split_list::SplitFiles;
 use crate::result_names::is_result;
 use crate::toml_table::{check_keys, parse, read_text};
 use crate::vocabulary::VOCABULARY_KEYS;
@@ -113,17 +114,10 @@ impl FolderDescription {
             None => Files::new(BTreeMap::new(), "`images` of the split".to_owned()),
         };
         let labels = self.files(&entry.labels, &entry.label_suffix, "label file", &origin)?;
-        if images.by_id.is_empty() && labels.by_id.is_empty() {
-            let patterns = entry
-                .images
-                .iter()
-                .chain([&entry.labels])
-                .map(|pattern| format!("`{pattern}`"));
-            return Err(DatasetError::NoSamples {
-                dataset: place.dataset.to_owned(),
-                split: split.to_owned(),
-                patterns: patterns.collect::<Vec<_>>().join(" or "),
-            });
+        let no_images = entry.images.as_ref().filter(|_| images.by_id.is_empty());
+        let no_labels = Some(&entry.labels).filter(|_| labels.by_id.is_empty());
+        if no_images.is_some() || no_labels.is_some() {
+            return Err(self.no_match(entry, no_images, no_labels, origin));
         }
         let labels = labels.into_label_pngs(self.vocabulary.encoding().clone());
         let vocabulary = self.vocabulary.clone();
@@ -131,18 +125,49 @@ impl FolderDescription {
             None => Ok(FileIndex::of_files(vocabulary, &images, &labels)),
             Some(list) => {
                 let path = self.folder.join(list);
-                let text = read_text(&path)?;
-                let ids: Vec<_> = text
-                    .lines()
-                    .map(str::trim)
-                    .filter(|id| !id.is_empty())
-                    .map(str::to_owned)
-                    .collect();
-                if ids.is_empty() {
-                    return Err(DatasetError::EmptyList { path });
-                }
-                Ok(FileIndex::of_list(vocabulary, ids, &path, &images, &labels))
+                let files = SplitFiles {
+                    folder: &self.folder,
+                    images: &images,
+                    labels: &labels,
+                    label_suffix: &entry.label_suffix,
+                };
+                let (names, problems) = files.read(&path)?;
+                let mut index = FileIndex::of_list(vocabulary, names, &path, &images, &labels);
+                index.problems.splice(..0, problems);
+                Ok(index)
             }
+        }
+    }
+
+    /// The error for patterns without a file.
+    fn no_match(
+        &self,
+        entry: &Split,
+        images: Option<&String>,
+        labels: Option<&String>,
+        origin: String,
+    ) -> DatasetError {
+        let mut patterns = Vec::new();
+        if let Some(pattern) = images {
+            patterns.push(format!("`images = {}`", toml::Value::from(pattern.as_str())));
+        }
+        if let Some(pattern) = labels {
+            let suffix = match entry.label_suffix.as_str() {
+                "" => String::new(),
+                suffix => format!(" with `label_suffix = {}`", toml::Value::from(suffix)),
+            };
+            patterns.push(format!("`labels = {}`{suffix}", toml::Value::from(pattern.as_str())));
+        }
+        let given = images.into_iter().chain(labels);
+        let folder = given.clone().find_map(|pattern| {
+            let pattern = FilePattern::new(pattern).ok()?;
+            Some(self.folder.join(pattern.start())).filter(|folder| !folder.is_dir())
+        });
+        DatasetError::NoMatch {
+            origin,
+            patterns: patterns.join(" or "),
+            missing_folder: folder,
+            has_braces: given.into_iter().any(|pattern| pattern.contains('{')),
         }
     }
 
@@ -367,7 +392,7 @@ mod tests {
         assert!(error("9 = \"sheep\"", "9 = \"shep\"").contains("did you mean `sheep`?"));
         let nothing = error("_mask", "");
         assert!(
-            nothing.ends_with("nothing matches `photos/**/*.jpg` or `masks/**/*.png`"),
+            nothing.contains("nothing matches `images = \"photos/**/*.jpg\"` or `labels = \"masks/**/*.png\"`"),
             "{nothing}"
         );
         let (_folder, description) = farm("classes = [\"a\"]", &[]);

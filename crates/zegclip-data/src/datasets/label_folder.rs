@@ -89,15 +89,7 @@ impl LabelFolder {
         let path = self.path(id)?;
         let raw = read_label_png(path, &ImageLimits::default(), self.depth)?;
         let decoded = self.encoding.decode(&raw);
-        match decoded.unknown.first() {
-            None => Ok(decoded.labels),
-            Some(unknown) => Err(DatasetError::UnknownValue {
-                dataset: "this vocabulary".to_owned(),
-                path: path.to_owned(),
-                value: unknown.value,
-                pixels: unknown.pixels,
-            }),
-        }
+        DatasetError::unknown_values("this vocabulary", path, &decoded).map_or(Ok(decoded.labels), Err)
     }
 }
 

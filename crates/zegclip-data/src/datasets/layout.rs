@@ -8,7 +8,6 @@ use zegclip_foundation::{files_in, quoted, text_of};
 use super::error::DatasetError;
 use crate::DataError;
 use crate::suggestion::hint;
-use crate::toml_table::read_text;
 
 /// A folder that was given for a data set, and the data set's name for messages.
 pub(super) struct Place<'a> {
@@ -107,54 +106,9 @@ pub(super) fn files_by_id(folder: &Path, suffix: &str) -> Result<BTreeMap<String
     Ok(files)
 }
 
-/// The names in a list file, in order: one a line, blank lines aside.
-///
-/// A line may also be a path, or a path of an image and one of its labels as DeepLab's lists have: the name is that of
-/// the first file, without folder and extension.
-///
-/// # Errors
-/// [`DatasetError::EmptyList`], and [`DataError`] for an unreadable file.
-pub(super) fn read_list(path: &Path) -> Result<Vec<String>, DatasetError> {
-    let text = read_text(path)?;
-    let names = text
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(|name| {
-            let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-            let stem = [".jpg", ".jpeg", ".png", ".mat"]
-                .iter()
-                .find_map(|extension| file.strip_suffix(extension));
-            stem.unwrap_or(file).to_owned()
-        });
-    let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-    if names.is_empty() {
-        Err(DatasetError::EmptyList { path: path.into() })
-    } else {
-        Ok(names)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_hold_names_or_paths() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("list.txt");
-        std::fs::write(
-            &path,
-            "2007_000032\r\n\n /JPEGImages/2007_000039.jpg /Seg/2007_000039.png\nv1.2_a\n",
-        )
-        .unwrap();
-        assert_eq!(read_list(&path).unwrap(), ["2007_000032", "2007_000039", "v1.2_a"]);
-        std::fs::write(&path, "\n \n").unwrap();
-        let error = read_list(&path).unwrap_err().to_string();
-        assert!(
-            error.starts_with("the list `") && error.ends_with("` names no image"),
-            "{error}"
-        );
-    }
 
     #[test]
     fn what_is_missing_is_said_with_what_is_there() {

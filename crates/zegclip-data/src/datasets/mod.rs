@@ -17,6 +17,7 @@ mod label_folder;
 mod layout;
 mod sample;
 mod spec;
+mod split_list;
 mod training_set;
 mod voc;
 

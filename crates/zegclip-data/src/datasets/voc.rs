@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::error::DatasetError;
 use super::file_index::{FileIndex, Files};
-use super::layout::{Place, candidates, files_by_id, read_list};
+use super::layout::{Place, candidates, files_by_id};
 use super::sample::{LabelFile, LabelSource};
+use super::split_list::{Listed, read_list};
 use crate::{LabelDepth, Vocabulary};
 
 const ROOTS: [&str; 3] = ["VOCdevkit/VOC2012", "VOC2012", ""];
@@ -97,7 +98,7 @@ fn ids(
     lists: &Path,
     sbd: Option<&Path>,
     split: &str,
-) -> Result<(Vec<String>, PathBuf), DatasetError> {
+) -> Result<(Vec<Listed>, PathBuf), DatasetError> {
     let augmented = matches!(split, TRAIN_AUG | TRAINAUG);
     let names: &[&str] = if augmented { &[TRAIN_AUG, TRAINAUG] } else { &[split] };
     let mut files = names.iter().map(|name| lists.join(format!("{name}.txt")));
@@ -132,12 +133,13 @@ fn ids(
         let root = lists.ancestors().nth(2).unwrap_or(place.root);
         return Err(Place { root, ..*place }.missing("list of the split `train_aug`", &expected));
     }
-    let validation: BTreeSet<_> = read_list(&lists.join("val.txt"))?.into_iter().collect();
+    let validation = read_list(&lists.join("val.txt"))?;
+    let validation: BTreeSet<_> = validation.into_iter().map(|listed| listed.id).collect();
     let train = read_list(&lists.join("train.txt"))?;
-    let all: BTreeSet<_> = train
-        .into_iter()
-        .chain(further)
-        .filter(|id| !validation.contains(id))
+    let all = train.into_iter().chain(further);
+    let all: BTreeMap<_, _> = all
+        .filter(|listed| !validation.contains(&listed.id))
+        .map(|listed| (listed.id.clone(), listed))
         .collect();
-    Ok((all.into_iter().collect(), lists.to_owned()))
+    Ok((all.into_values().collect(), lists.to_owned()))
 }

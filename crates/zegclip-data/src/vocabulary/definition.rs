@@ -50,7 +50,11 @@ impl Vocabulary {
     /// [`DataError::UnknownVocabulary`], which lists all and names the nearest.
     pub fn built_in(name: &str) -> Result<Self, DataError> {
         match built_in::text(name) {
-            Some(text) => toml_format::parse(text, &format!("built-in vocabulary `{name}`")),
+            Some(text) => {
+                let vocabulary = toml_format::parse(text, &format!("built-in vocabulary `{name}`"))?;
+                let encoding = vocabulary.encoding.clone().with_assumed_ignored(false);
+                Ok(Self { encoding, ..vocabulary })
+            }
             None => Err(DataError::UnknownVocabulary {
                 name: name.to_owned(),
                 hint: hint(name, built_in::NAMES.iter().copied()),

@@ -403,6 +403,7 @@ impl Reading {
             } else {
                 LabelEncoding::table(values.into_iter().zip((0..).filter_map(ClassIndex::new)), ignored)
             };
+            let encoding = encoding.map(|encoding| encoding.with_assumed_ignored(true));
             vocabulary.encoding = encoding.map_err(|error| DataError::Toml {
                 origin: origin.to_owned(),
                 message: error.to_string(),

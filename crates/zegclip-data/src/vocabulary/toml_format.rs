@@ -274,7 +274,8 @@ fn encoding(labels: Labels, vocabulary: &Vocabulary, origin: &str) -> Result<Lab
     let Some(values) = &labels.values else {
         let first = labels.first.unwrap_or_default();
         let ignore = ignore(usize::from(first) + vocabulary.len() > 255);
-        return LabelEncoding::offset(vocabulary.len(), first, ignore).map_err(named);
+        let encoding = LabelEncoding::offset(vocabulary.len(), first, ignore).map_err(named)?;
+        return Ok(encoding.with_assumed_ignored(labels.ignore.is_none()));
     };
     if labels.first.is_some() {
         return Err(mistake(origin, "`first` and `values` exclude each other"));
@@ -289,7 +290,8 @@ fn encoding(labels: Labels, vocabulary: &Vocabulary, origin: &str) -> Result<Lab
     });
     let pairs = pairs.collect::<Result<Vec<_>, DataError>>()?;
     let ignore = ignore(pairs.iter().any(|&(value, _)| value == 255));
-    LabelEncoding::table(pairs, ignore).map_err(named)
+    let encoding = LabelEncoding::table(pairs, ignore).map_err(named)?;
+    Ok(encoding.with_assumed_ignored(labels.ignore.is_none()))
 }
 
 fn mistake(origin: &str, message: &str) -> DataError {
