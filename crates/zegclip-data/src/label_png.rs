@@ -56,10 +56,9 @@ pub fn decode_label_png(
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
     let damaged = |problem: png::DecodingError| match problem {
-        png::DecodingError::Format(_) if bytes.starts_with(b"\xFF\xD8") => error(
-            "it is not a PNG file but a JPEG, whose compression changes class numbers; save label maps as PNG"
-                .to_owned(),
-        ),
+        png::DecodingError::Format(_) if bytes.starts_with(b"\xFF\xD8") => {
+            error("it is not a PNG file but a JPEG, whose compression changes class numbers".to_owned())
+        }
         png::DecodingError::Format(_) if !bytes.starts_with(b"\x89PNG") => error("it is not a PNG file".to_owned()),
         problem => error(format!("it cannot be decoded: {problem}")),
     };

@@ -288,7 +288,7 @@ impl DatasetError {
         let (first, last) = (decoded.unknown.first()?, decoded.unknown.last()?);
         let (dataset, path) = (dataset.to_owned(), path.to_owned());
         Some(match decoded.unknown.len() {
-            1 => Self::UnknownValue {
+            1 | 2 => Self::UnknownValue {
                 dataset,
                 path,
                 value: first.value,
