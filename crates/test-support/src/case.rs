@@ -23,11 +23,21 @@ pub struct Recorded {
     pub values: Vec<f32>,
 }
 
-/// Every case of every root, ordered by name within its root. A further root may hold the very cases of the repository, which
+/// Folders of a root that hold cases of other methods.
+const GROUPS: [&str; 2] = ["family", "comparators"];
+
+/// Every case of every root and of its folders `family` and `comparators`, ordered by name within its folder. A further root may hold the very cases of the repository, which
 /// then count once.
 pub fn all_cases() -> Vec<Case> {
     let mut found: Vec<Case> = Vec::new();
-    for case in roots().iter().flat_map(|root| cases_of(root)) {
+    let folders = roots().into_iter().flat_map(|root| {
+        let groups = GROUPS
+            .map(|group| root.join(group))
+            .into_iter()
+            .filter(|group| group.is_dir());
+        std::iter::once(root).chain(groups).collect::<Vec<_>>()
+    });
+    for case in folders.flat_map(|folder| cases_of(&folder)) {
         if !found.iter().any(|known| known.is_copy_of(&case)) {
             found.push(case);
         }
@@ -85,7 +95,23 @@ impl Case {
 
     /// The root that it lies in.
     pub fn root(&self) -> &Path {
-        self.folder.parent().expect("a case lies in a root")
+        let parent = self.folder.parent().expect("a case lies in a folder");
+        let grouped = parent
+            .file_name()
+            .is_some_and(|name| GROUPS.iter().any(|group| name == *group));
+        match parent.parent() {
+            Some(root) if grouped => root,
+            _ => parent,
+        }
+    }
+
+    /// The names of its tensors.
+    pub fn tensor_names(&self) -> Vec<String> {
+        let file = SafeTensors::deserialize(&self.bytes)
+            .unwrap_or_else(|error| panic!("{}: reference.safetensors: {error}", self.folder.display()));
+        let mut names: Vec<String> = file.names().into_iter().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The path of the checkpoint or other file that `case.json` names under `key`.

@@ -54,8 +54,8 @@ pub use dropout::{DropoutKernel, DropoutMask, DropoutOperator, dropout, with_dro
 pub use layer_norm::{LayerNormGradients, LayerNormKernel, LayerNormOperator, layer_norm};
 pub use linear::{Activation, LinearKernel, LinearOperator, linear, linear_add};
 pub use mask_decoding::{
-    DecodedMasks, MaskActivation, MaskDecoding, MaskDecodingOperator, MaskLayout, NO_CLASS, WindowMasks, decode_masks,
-    decode_on_device, decode_window_masks,
+    DecodedMasks, MaskActivation, MaskDecoding, MaskDecodingOperator, MaskLayout, NO_CLASS, NameDecoding, NamePlanes,
+    NameSoftmax, WindowCosines, WindowMasks, decode_masks, decode_names, decode_on_device, decode_window_masks,
 };
 pub use mask_loss::{LabelMaps, MaskLossKernel, MaskLossOperator, MaskLossResult, mask_losses};
 pub use optional::{OptionalPair, OptionalTensor};

@@ -13,6 +13,9 @@ mod composed;
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+mod names;
+
+pub use names::{NameDecoding, NamePlanes, NameSoftmax, WindowCosines, decode_names};
 
 /// Label of a pixel without a class.
 pub const NO_CLASS: u16 = u16::MAX;

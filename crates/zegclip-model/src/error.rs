@@ -176,6 +176,28 @@ pub enum ModelError {
         /// Width inside the perceptrons.
         mlp_width: usize,
     },
+    /// A window with too few patches for a method that compares a patch with its nearest neighbors.
+    #[error("a window of {} × {} patches has fewer than the {needed} that the method needs", .patches[0], .patches[1])]
+    TooFewPatches {
+        /// Patches `[height, width]`.
+        patches: [usize; 2],
+        /// Patches that a window needs at least.
+        needed: usize,
+    },
+    /// An image encoder with fewer blocks than a method reads.
+    #[error("the method reads an image encoder of at least {needed} blocks, but this one has {blocks}")]
+    BlockCount {
+        /// Blocks that are needed.
+        needed: usize,
+        /// Blocks of the image encoder.
+        blocks: usize,
+    },
+    /// The device failed while it computed.
+    #[error("the device failed while computing: {reason}")]
+    Execution {
+        /// The device's message.
+        reason: String,
+    },
     /// A class name with more tokens than the text encoder takes.
     #[error("class name `{name}` is too long: with its template it has more than {context} tokens")]
     NameTooLong {
@@ -184,4 +206,13 @@ pub enum ModelError {
         /// Longest token sequence of the text encoder.
         context: usize,
     },
+}
+
+impl ModelError {
+    /// A failure of a device, in its own words.
+    pub(crate) fn execution(error: impl std::fmt::Display) -> Self {
+        Self::Execution {
+            reason: error.to_string(),
+        }
+    }
 }

@@ -15,7 +15,7 @@
 pub mod clip;
 pub mod config;
 pub mod decoder;
-mod dense_clip;
+pub mod dense_clip;
 pub mod device;
 mod dropout;
 mod error;
@@ -32,7 +32,6 @@ mod zegclip;
 
 pub use burn;
 pub use config::{ClipConfig, ZegClipConfig};
-pub use dense_clip::PatchFeatures;
 pub use dropout::Dropout;
 pub use error::{ModelError, ModelPart};
 pub use load::{

@@ -3,6 +3,7 @@
 //! - [`fix_text`]: repair of mojibake, ligatures, full-width forms, curly quotes, control characters (ftfy 6.3, defaults);
 //! - [`unescape`]: HTML character references (Python 3's `html.unescape`);
 //! - [`clean`]: what CLIP does to a text before its tokenizer: both, then single spaces and lower case;
+//! - [`templates`]: published prompt templates;
 //! - [`tokenizer`]: CLIP's byte-pair encoding (feature `tokenizer`, on by default).
 //!
 //! A class name typed with curly quotes, copied from a web page or decoded with the wrong code page gets the same token ids
@@ -30,6 +31,7 @@ mod clean;
 mod code_page;
 mod html;
 mod mojibake;
+pub mod templates;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;
 mod utf8_bytes;

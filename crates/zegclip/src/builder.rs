@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::FloatDType;
 use zegclip_data::{TrainingSetting, Vocabulary};
+use zegclip_model::clip::PositionResize;
+use zegclip_model::dense_clip::{DenseMethod, LastLayer};
 use zegclip_model::{
     ModelOverrides, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config,
 };
@@ -203,7 +205,12 @@ impl SegmenterBuilder {
                     stride,
                     embed_dim,
                 };
-                (Model::MaskClip(Box::new(encoder)), sizes)
+                let method = DenseMethod::LastLayer {
+                    layer: LastLayer::maskclip(),
+                    positions: PositionResize::Bilinear,
+                };
+                let encoder = Box::new(encoder);
+                (Model::Dense { encoder, method }, sizes)
             }
         };
         let metadata = metadata.unwrap_or_default();

@@ -3,8 +3,11 @@
 use burn::tensor::Tensor;
 use zegclip_model::clip::ImageEncoder;
 use zegclip_model::config::MaskActivation;
+use zegclip_model::dense_clip::{DenseEncoding, DenseMethod};
 use zegclip_model::prompt::{ImageFeatures, PromptKvCache};
-use zegclip_model::{PatchFeatures, ZegClip, ZegClipConfig};
+use zegclip_model::{ZegClip, ZegClipConfig};
+
+use crate::Error;
 
 /// What makes masks.
 #[derive(Debug)]
@@ -14,7 +17,10 @@ pub(crate) enum Model {
         prompts: PromptKvCache,
         activation: MaskActivation,
     },
-    MaskClip(Box<ImageEncoder>),
+    Dense {
+        encoder: Box<ImageEncoder>,
+        method: DenseMethod,
+    },
 }
 
 /// Features of a batch of windows, independent of words.
@@ -25,7 +31,7 @@ pub(crate) enum Model {
 )]
 pub(crate) enum Features {
     ZegClip(ImageFeatures),
-    MaskClip(PatchFeatures),
+    Dense(DenseEncoding),
 }
 
 /// The sizes that windows and text features depend on.
@@ -52,25 +58,24 @@ impl Model {
     pub(crate) fn mask_activation(&self) -> MaskActivation {
         match self {
             Self::ZegClip { activation, .. } => *activation,
-            Self::MaskClip(_) => MaskActivation::Sigmoid,
+            Self::Dense { .. } => MaskActivation::Sigmoid,
         }
     }
 
     /// Features of normalized windows `[batch, 3, rows, columns]`.
-    pub(crate) fn encode(&self, image: Tensor<4>) -> Features {
+    pub(crate) fn encode(&self, image: Tensor<4>) -> Result<Features, Error> {
         match self {
-            Self::ZegClip { model, prompts, .. } => Features::ZegClip(model.encode_image(image, Some(prompts))),
-            Self::MaskClip(encoder) => Features::MaskClip(encoder.maskclip_features(image)),
+            Self::ZegClip { model, prompts, .. } => Ok(Features::ZegClip(model.encode_image(image, Some(prompts)))),
+            Self::Dense { encoder, method } => Ok(Features::Dense(method.encode(encoder, image)?)),
         }
     }
 
-    /// Masks `[batch, classes, height, width]` at patch grid from text features `[classes, embed_dim]`. `None` for features of
-    /// the other model.
-    pub(crate) fn decode(&self, features: Features, text_features: Tensor<2>) -> Option<Tensor<4>> {
+    /// Masks `[batch, classes, height, width]` at patch grid from text features `[classes, embed_dim]`.
+    pub(crate) fn decode(&self, features: Features, text_features: Tensor<2>) -> Result<Tensor<4>, Error> {
         match (self, features) {
-            (Self::ZegClip { model, .. }, Features::ZegClip(features)) => Some(model.decode(features, text_features)),
-            (Self::MaskClip(_), Features::MaskClip(features)) => Some(features.logits(text_features)),
-            _ => None,
+            (Self::ZegClip { model, .. }, Features::ZegClip(features)) => Ok(model.decode(features, text_features)),
+            (Self::Dense { encoder, .. }, Features::Dense(features)) => Ok(features.cosines(encoder, text_features)?),
+            _ => Err(Error::ForeignEncoding),
         }
     }
 }

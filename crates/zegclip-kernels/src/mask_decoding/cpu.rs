@@ -7,6 +7,7 @@
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
+use super::names::{NameDecoding, NamePlanes, NameSoftmax, WindowCosines};
 use super::{DecodedMasks, MaskActivation, MaskDecoding, NO_CLASS, WindowMasks};
 use crate::bilinear::{Tap, bilinear_taps};
 
@@ -23,49 +24,83 @@ type Lanes = [f32; LANES];
 
 /// [`decode_window_masks`](super::decode_window_masks)
 pub(super) fn decode(masks: &[WindowMasks], decoding: &MaskDecoding<'_>) -> DecodedMasks {
-    let [height, width] = decoding.output;
     let classes = decoding.seen_class_bias.len();
-    let plan = Plan::new(masks, decoding);
-    let arch = Arch::new();
-    let decode_rows = |chunk: usize, labels: &mut [u16], planes: Vec<&mut [f32]>| {
-        arch.dispatch(Rows {
-            plan: &plan,
-            first: chunk * CHUNK_ROWS,
-            labels,
-            planes,
-        });
+    let plan = Plan {
+        accumulation: match decoding.activation {
+            MaskActivation::Sigmoid => Accumulation::Sigmoid,
+            MaskActivation::Softmax => Accumulation::Softmax,
+        },
+        finish: Finish::Best {
+            min_score: decoding.min_score,
+        },
+        output: decoding.output,
+        resized_columns: decoding.resized[1],
+        scored: classes,
+        groups: classes.div_ceil(LANES),
+        seen_class_bias: in_lanes(decoding.seen_class_bias, classes, -PADDING),
+        windows: masks
+            .iter()
+            .map(|mask| WindowPlan::new(mask, mask.size, [0; 2], classes))
+            .collect(),
+        rows: bilinear_taps(decoding.resized[0], decoding.output[0]).collect(),
+        columns: bilinear_taps(decoding.resized[1], decoding.output[1]).collect(),
     };
-    let mut labels = vec![NO_CLASS; height * width];
-    let scores = if decoding.scores {
-        let mut scores = vec![0f32; classes * height * width];
-        // Rows of one class are contiguous: every chunk has its own slice of each class.
-        let mut by_chunk: Vec<Vec<&mut [f32]>> = Vec::new();
-        by_chunk.resize_with(height.div_ceil(CHUNK_ROWS), Vec::new);
-        for plane in scores.chunks_exact_mut(height * width) {
-            for (chunk, rows) in by_chunk.iter_mut().zip(plane.chunks_mut(CHUNK_ROWS * width)) {
-                chunk.push(rows);
-            }
-        }
-        labels
-            .par_chunks_mut(CHUNK_ROWS * width)
-            .zip(by_chunk)
-            .enumerate()
-            .for_each(|(chunk, (labels, planes))| decode_rows(chunk, labels, planes));
-        Some(scores)
-    } else {
-        labels
-            .par_chunks_mut(CHUNK_ROWS * width)
-            .enumerate()
-            .for_each(|(chunk, labels)| decode_rows(chunk, labels, Vec::new()));
-        None
+    plan.decode(if decoding.scores { classes } else { 0 })
+}
+
+/// [`decode_names`](super::decode_names) without the pass that counts pixels; `dropped` are the classes that have none.
+pub(super) fn decode_names(windows: &[WindowCosines], decoding: &NameDecoding<'_>, dropped: &[bool]) -> DecodedMasks {
+    let (names, classes) = (decoding.class_of_name.len(), decoding.classes());
+    let plan = Plan {
+        accumulation: Accumulation::Plain,
+        finish: Finish::Names { decoding, dropped },
+        output: decoding.output,
+        resized_columns: decoding.resized[1],
+        scored: names,
+        groups: names.div_ceil(LANES),
+        seen_class_bias: vec![[0.0; LANES]; names.div_ceil(LANES)],
+        windows: windows
+            .iter()
+            .map(|window| WindowPlan::new(&window.masks, window.spanned, window.offset, names))
+            .collect(),
+        rows: bilinear_taps(decoding.resized[0], decoding.output[0]).collect(),
+        columns: bilinear_taps(decoding.resized[1], decoding.output[1]).collect(),
     };
-    DecodedMasks { labels, scores }
+    plan.decode(match decoding.planes {
+        NamePlanes::None => 0,
+        NamePlanes::Cosines => names,
+        NamePlanes::Probabilities => classes,
+    })
+}
+
+/// What a window adds to the sum of a pixel.
+#[derive(Debug, Clone, Copy)]
+enum Accumulation {
+    Sigmoid,
+    Softmax,
+    Plain,
+}
+
+/// What becomes of the scores of a pixel of the output.
+enum Finish<'a> {
+    /// The class with the best score, if it reaches the minimum.
+    Best { min_score: Option<f32> },
+    /// The class with the best name.
+    Names {
+        decoding: &'a NameDecoding<'a>,
+        dropped: &'a [bool],
+    },
 }
 
 /// What all rows share.
 struct Plan<'a> {
-    decoding: &'a MaskDecoding<'a>,
-    /// Groups of classes.
+    accumulation: Accumulation,
+    finish: Finish<'a>,
+    output: [usize; 2],
+    resized_columns: usize,
+    /// Classes or names that are scored.
+    scored: usize,
+    /// Groups of them.
     groups: usize,
     /// Bias of each class; so large in padding lanes that they never win.
     seen_class_bias: Vec<Lanes>,
@@ -87,6 +122,13 @@ struct WindowPlan {
     columns: Vec<Tap>,
 }
 
+/// Scratch space for the names of a pixel.
+#[derive(Default)]
+struct NameScratch {
+    exponentials: Vec<Lanes>,
+    by_class: Vec<f32>,
+}
+
 /// A row of the resized image: `[columns, groups]`.
 #[derive(Default)]
 struct ScoreRow {
@@ -94,40 +136,77 @@ struct ScoreRow {
     values: Vec<Lanes>,
 }
 
-impl<'a> Plan<'a> {
-    fn new(masks: &[WindowMasks], decoding: &'a MaskDecoding<'a>) -> Self {
-        let taps = |input: usize, output: usize| bilinear_taps(input, output).collect::<Vec<_>>();
-        let classes = decoding.seen_class_bias.len();
+impl WindowPlan {
+    /// The grid spans `spanned` pixels, and the window starts at `offset` in them.
+    fn new(mask: &WindowMasks, spanned: [usize; 2], offset: [usize; 2], scored: usize) -> Self {
+        let taps = |axis: usize| {
+            bilinear_taps(mask.grid[axis], spanned[axis])
+                .skip(offset[axis])
+                .take(mask.size[axis])
+                .collect()
+        };
         Self {
-            decoding,
-            groups: classes.div_ceil(LANES),
-            seen_class_bias: in_lanes(decoding.seen_class_bias, classes, -PADDING),
-            windows: masks
-                .iter()
-                .map(|mask| WindowPlan {
-                    origin: mask.origin,
-                    size: mask.size,
-                    grid_columns: mask.grid[1],
-                    values: in_lanes(&mask.values, classes, PADDING),
-                    rows: taps(mask.grid[0], mask.size[0]),
-                    columns: taps(mask.grid[1], mask.size[1]),
-                })
-                .collect(),
-            rows: taps(decoding.resized[0], decoding.output[0]),
-            columns: taps(decoding.resized[1], decoding.output[1]),
+            origin: mask.origin,
+            size: mask.size,
+            grid_columns: mask.grid[1],
+            values: in_lanes(&mask.values, scored, PADDING),
+            rows: taps(0),
+            columns: taps(1),
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// Decodes all rows, with that many planes beside the labels.
+    fn decode(&self, planes: usize) -> DecodedMasks {
+        let [height, width] = self.output;
+        let arch = Arch::new();
+        let decode_rows = |chunk: usize, labels: &mut [u16], planes: Vec<&mut [f32]>| {
+            arch.dispatch(Rows {
+                plan: self,
+                first: chunk * CHUNK_ROWS,
+                labels,
+                planes,
+            });
+        };
+        let mut labels = vec![NO_CLASS; height * width];
+        if planes == 0 {
+            labels
+                .par_chunks_mut(CHUNK_ROWS * width)
+                .enumerate()
+                .for_each(|(chunk, labels)| decode_rows(chunk, labels, Vec::new()));
+            return DecodedMasks { labels, scores: None };
+        }
+        let mut scores = vec![0f32; planes * height * width];
+        // Rows of one plane are contiguous: every chunk has its own slice of each plane.
+        let mut by_chunk: Vec<Vec<&mut [f32]>> = Vec::new();
+        by_chunk.resize_with(height.div_ceil(CHUNK_ROWS), Vec::new);
+        for plane in scores.chunks_exact_mut(height * width) {
+            for (chunk, rows) in by_chunk.iter_mut().zip(plane.chunks_mut(CHUNK_ROWS * width)) {
+                chunk.push(rows);
+            }
+        }
+        labels
+            .par_chunks_mut(CHUNK_ROWS * width)
+            .zip(by_chunk)
+            .enumerate()
+            .for_each(|(chunk, (labels, planes))| decode_rows(chunk, labels, planes));
+        DecodedMasks {
+            labels,
+            scores: Some(scores),
         }
     }
 
     /// Decodes the rows of `labels`, the first of which is `first`.
     #[inline(always)]
     fn decode_rows(&self, first: usize, labels: &mut [u16], mut planes: Vec<&mut [f32]>) {
-        let width = self.decoding.output[1];
-        let classes = self.decoding.seen_class_bias.len();
+        let width = self.output[1];
         let groups = self.groups;
         let (mut low, mut high) = (ScoreRow::default(), ScoreRow::default());
         let mut line = Vec::new();
         let mut blended = Vec::new();
         let mut pixel = vec![[0f32; LANES]; groups];
+        let mut scratch = NameScratch::default();
         for (index, labels) in labels.chunks_exact_mut(width).enumerate() {
             let tap = self.rows[first + index];
             if low.row != Some(tap.low) {
@@ -155,14 +234,20 @@ impl<'a> Plan<'a> {
                     blend(&mut pixel, left, &row[tap.high * groups..][..groups], tap.fraction);
                     &pixel
                 };
-                let (class, best) = first_maximum(scores);
-                // If every score is NaN, a padding lane is the best.
-                let class = if class < classes { class } else { 0 };
-                let kept = self.decoding.min_score.is_none_or(|minimum| best >= minimum);
-                *label = if kept { class as u16 } else { NO_CLASS };
-                for (plane, score) in planes.iter_mut().zip(scores.as_flattened()) {
-                    plane[index * width + x] = *score;
-                }
+                let place = index * width + x;
+                *label = match self.finish {
+                    Finish::Best { min_score } => {
+                        write_planes(&mut planes, place, scores.as_flattened());
+                        let (class, best) = first_maximum(scores);
+                        // If every score is NaN, a padding lane is the best.
+                        let class = if class < self.scored { class } else { 0 };
+                        let kept = min_score.is_none_or(|minimum| best >= minimum);
+                        if kept { class as u16 } else { NO_CLASS }
+                    }
+                    Finish::Names { decoding, dropped } => {
+                        label_of_names(scores, decoding, dropped, &mut scratch, &mut planes, place)
+                    }
+                };
             }
         }
     }
@@ -170,7 +255,7 @@ impl<'a> Plan<'a> {
     /// Computes the scores of one row of the resized image.
     #[inline(always)]
     fn fill(&self, row: usize, into: &mut ScoreRow, line: &mut Vec<Lanes>) {
-        let (columns, groups) = (self.decoding.resized[1], self.groups);
+        let (columns, groups) = (self.resized_columns, self.groups);
         into.row = Some(row);
         into.values.clear();
         into.values.resize(columns * groups, [0.0; LANES]);
@@ -191,8 +276,8 @@ impl<'a> Plan<'a> {
                 let scores = &mut into.values[(left + x) * groups..][..groups];
                 let low = &line[tap.low * groups..][..groups];
                 let high = &line[tap.high * groups..][..groups];
-                match self.decoding.activation {
-                    MaskActivation::Sigmoid => {
+                match self.accumulation {
+                    Accumulation::Sigmoid => {
                         for (scores, (low, high)) in scores.iter_mut().zip(low.iter().zip(high)) {
                             let mut sum = *scores;
                             let logits = between(*low, *high, tap.fraction);
@@ -202,7 +287,13 @@ impl<'a> Plan<'a> {
                             *scores = sum;
                         }
                     }
-                    MaskActivation::Softmax => {
+                    Accumulation::Plain => {
+                        blend(&mut pixel, low, high, tap.fraction);
+                        for (sum, value) in scores.as_flattened_mut().iter_mut().zip(pixel.as_flattened()) {
+                            *sum += *value;
+                        }
+                    }
+                    Accumulation::Softmax => {
                         blend(&mut pixel, low, high, tap.fraction);
                         add_softmax(scores, &mut pixel);
                     }
@@ -236,6 +327,73 @@ impl NullaryFnOnce for Rows<'_> {
     #[inline(always)]
     fn call(self) {
         self.plan.decode_rows(self.first, self.labels, self.planes);
+    }
+}
+
+/// The first values of one pixel into as many planes.
+#[inline(always)]
+fn write_planes(planes: &mut [&mut [f32]], place: usize, values: &[f32]) {
+    for (plane, value) in planes.iter_mut().zip(values) {
+        plane[place] = *value;
+    }
+}
+
+/// The class of a pixel from the cosines of its names, and its planes.
+#[inline(always)]
+fn label_of_names(
+    cosines: &[Lanes],
+    decoding: &NameDecoding<'_>,
+    dropped: &[bool],
+    scratch: &mut NameScratch,
+    planes: &mut [&mut [f32]],
+    place: usize,
+) -> u16 {
+    let class_of = decoding.class_of_name;
+    let is_dropped = |class: u16| dropped.get(usize::from(class)).copied().unwrap_or(false);
+    let (best, largest) = first_maximum(cosines);
+    let values = cosines.as_flattened();
+    let mut winner = if best < class_of.len() { best } else { 0 };
+    if class_of.get(winner).is_some_and(|class| is_dropped(*class)) {
+        // Class 0 is never dropped.
+        let kept = (0..class_of.len()).filter(|name| !is_dropped(class_of[*name]));
+        winner = kept.fold(0, |best, name| if values[name] > values[best] { name } else { best });
+    }
+    let Some(label) = class_of.get(winner).copied() else {
+        return NO_CLASS;
+    };
+    if decoding.planes == NamePlanes::Cosines {
+        write_planes(planes, place, values);
+    }
+    let with_planes = decoding.planes == NamePlanes::Probabilities;
+    if decoding.min_probability.is_none() && !with_planes {
+        return label;
+    }
+    scratch.exponentials.resize(cosines.len(), [0.0; LANES]);
+    for (exponentials, cosines) in scratch.exponentials.iter_mut().zip(cosines) {
+        for lane in 0..LANES {
+            exponentials[lane] = exponential((cosines[lane] - largest) * decoding.logit_scale);
+        }
+    }
+    let exponentials = &scratch.exponentials.as_flattened()[..class_of.len()];
+    scratch.by_class.clear();
+    scratch.by_class.resize(decoding.classes(), 0.0);
+    for (class, exponential) in class_of.iter().zip(exponentials) {
+        let of_class = &mut scratch.by_class[usize::from(*class)];
+        *of_class = of_class.max(*exponential);
+    }
+    let sum: f32 = match decoding.softmax {
+        NameSoftmax::OverNames => exponentials.iter().sum(),
+        NameSoftmax::OverClasses => scratch.by_class.iter().sum(),
+    };
+    let probability = scratch.by_class[usize::from(label)] / sum;
+    if with_planes {
+        for (class, (plane, value)) in (0..).zip(planes.iter_mut().zip(&scratch.by_class)) {
+            plane[place] = if is_dropped(class) { 0.0 } else { *value / sum };
+        }
+    }
+    match decoding.min_probability {
+        Some(minimum) if probability < minimum => decoding.below,
+        _ => label,
     }
 }
 

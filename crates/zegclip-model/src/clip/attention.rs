@@ -16,6 +16,17 @@ pub struct KeyValue {
     pub value: Tensor<4>,
 }
 
+/// Queries, keys and values of tokens, split by heads: each `[batch, heads, tokens, head_dim]`.
+#[derive(Debug, Clone)]
+pub struct QueryKeyValue {
+    /// What a token looks for.
+    pub query: Tensor<4>,
+    /// What a token is found by.
+    pub key: Tensor<4>,
+    /// What a token hands out.
+    pub value: Tensor<4>,
+}
+
 /// The tokens that each token of a block attends to.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum AttentionScope<'a> {
@@ -63,6 +74,34 @@ impl SelfAttention {
         self_attention(qkv, self.heads, extra, causal)
     }
 
+    /// Queries, keys and values of all tokens, for attention of another form.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    pub fn query_key_value(&self, tokens: Tensor<3>) -> QueryKeyValue {
+        let [batch, count, width] = tokens.dims();
+        let heads = apply_linear(&self.qkv, tokens, Activation::None)
+            .reshape([batch, count, 3, self.heads, width / self.heads])
+            .permute([2, 0, 3, 1, 4]); // [3, batch, heads, tokens, head_dim]
+        let part = |index| heads.clone().narrow(0, index, 1).squeeze_dim::<4>(0);
+        QueryKeyValue {
+            query: part(0),
+            key: part(1),
+            value: part(2),
+        }
+    }
+
+    /// Merges heads and projects: the output of attention of another form.
+    ///
+    /// # Shapes
+    /// - `heads`: `[batch, heads, tokens, head_dim]`
+    /// - output: `[batch, tokens, width]`
+    pub fn project_heads(&self, heads: Tensor<4>) -> Tensor<3> {
+        let [batch, count, tokens, head_dim] = heads.dims();
+        let merged = heads.swap_dims(1, 2).reshape([batch, tokens, count * head_dim]);
+        apply_linear(&self.out, merged, Activation::None)
+    }
+
     /// Attention from the first token to all tokens.
     ///
     /// # Shapes
@@ -79,26 +118,6 @@ impl SelfAttention {
         attention(query, key, value, None, false)
             .swap_dims(1, 2) // [batch, 1, heads, head_dim]
             .reshape([batch, 1, width])
-    }
-
-    /// The output of tokens that attend to themselves alone: their values after the output projection.
-    ///
-    /// # Shapes
-    /// - `tokens`: `[batch, tokens, width]`
-    /// - output: `[batch, tokens, width]`
-    pub fn values(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let [_, _, width] = tokens.dims();
-        let weight = self.qkv.weight.val().narrow(1, 2 * width, width);
-        let bias = self
-            .qkv
-            .bias
-            .as_ref()
-            .map(|bias| bias.val().narrow(0, 2 * width, width));
-        apply_linear(
-            &self.out,
-            linear(tokens, weight, bias, Activation::None),
-            Activation::None,
-        )
     }
 
     /// Keys and values of tokens that others attend to but whose own output is not needed.

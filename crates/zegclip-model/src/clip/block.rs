@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::gelu;
+use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Device, Tensor};
 use zegclip_kernels::Activation as FusedActivation;
 
-use super::attention::{AttentionScope, KeyValue, SelfAttention};
+use super::attention::{AttentionScope, KeyValue, QueryKeyValue, SelfAttention};
 use crate::config::Activation;
 use crate::layer_norm::LayerNorm;
 use crate::linear::{add_linear, apply_linear};
@@ -44,6 +44,22 @@ impl ResidualAttentionBlock {
         }
     }
 
+    /// The block with another non-linearity.
+    #[must_use]
+    pub fn with_activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// The block with another epsilon of its norms.
+    #[must_use]
+    pub fn with_layer_norm_epsilon(self, epsilon: f64) -> Self {
+        Self {
+            ln_1: self.ln_1.with_epsilon(epsilon),
+            ln_2: self.ln_2.with_epsilon(epsilon),
+            ..self
+        }
+    }
+
     /// Output tokens of the block. Attention and perceptron compute in the element type of their weights, norms and residual
     /// sums in that of the tokens.
     ///
@@ -53,6 +69,20 @@ impl ResidualAttentionBlock {
     pub fn forward(&self, tokens: Tensor<3>, scope: AttentionScope<'_>) -> Tensor<3> {
         let attended = self.attention.attend(self.ln_1.forward(tokens.clone()), scope);
         self.perceptron(add_linear(tokens, &self.attention.out, attended))
+    }
+
+    /// As [`forward`](Self::forward) with [`AttentionScope::All`], and the attention weights, `[batch, heads, tokens, tokens]`.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, width]`
+    pub fn forward_weights(&self, tokens: Tensor<3>) -> (Tensor<3>, Tensor<4>) {
+        let QueryKeyValue { query, key, value } = self.attention.query_key_value(self.ln_1.forward(tokens.clone()));
+        let [_, _, _, head_dim] = query.dims();
+        let products = (query * (head_dim as f64).powf(-0.5)).matmul(key.swap_dims(2, 3));
+        let weights = softmax(products, 3);
+        let attended = self.attention.project_heads(weights.clone().matmul(value));
+        (self.perceptron(tokens + attended), weights)
     }
 
     /// The first output token of [`forward`](Self::forward) with [`AttentionScope::All`], which is all that a class feature
@@ -66,17 +96,12 @@ impl ResidualAttentionBlock {
         self.perceptron(add_linear(tokens.narrow(1, 0, 1), &self.attention.out, attended))
     }
 
-    /// As [`forward`](Self::forward), but every token attends to itself alone.
+    /// `tokens + mlp(ln_2(tokens))`, the second half of the block.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, width]`
-    pub fn forward_values(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let own = self.attention.values(self.ln_1.forward(tokens.clone()));
-        self.perceptron(tokens + own)
-    }
-
-    fn perceptron(&self, tokens: Tensor<3>) -> Tensor<3> {
+    pub fn perceptron(&self, tokens: Tensor<3>) -> Tensor<3> {
         let normed = self.ln_2.forward(tokens.clone());
         let hidden = match self.activation {
             Activation::QuickGelu => apply_linear(&self.mlp_fc, normed, FusedActivation::QuickGelu),

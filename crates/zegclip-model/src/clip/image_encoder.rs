@@ -7,8 +7,8 @@ use zegclip_kernels::{Activation as FusedActivation, linear};
 
 use super::attention::AttentionScope;
 use super::block::ResidualAttentionBlock;
-use crate::config::VisionConfig;
-use crate::interpolate::resize_bilinear;
+use crate::config::{Activation, VisionConfig};
+use crate::interpolate::{bicubic_matrix, resize_bilinear};
 use crate::layer_norm::LayerNorm;
 
 /// How often the class embedding is added to the class token: the release differs from CLIP.
@@ -19,6 +19,22 @@ pub enum ClassToken {
     /// Twice, as the token and again with its position. The published ZegCLIP does so with and without prompts, and its
     /// checkpoints were trained so.
     Twice,
+}
+
+/// How positions are resized to grids other than the stored one.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum PositionResize {
+    /// Bilinearly, wherever the grids differ: ZegCLIP.
+    #[default]
+    Bilinear,
+    /// Bicubically (a = −0.75, no antialiasing), wherever the *numbers* of patches differ: dense methods on plain CLIP.
+    ///
+    /// `excess` is added to the length of a side in the scale only: sample `i` of `n` lies at `(i + ½) · stored / (n + excess) − ½`.
+    /// DINO introduced 0.1 against rounding errors; most releases keep it.
+    Bicubic {
+        /// In patches, 0 or 0.1.
+        excess: f64,
+    },
 }
 
 /// Tokens before the first block and their patch grid.
@@ -116,23 +132,54 @@ impl ImageEncoder {
         self.patch_embedding.weight.dims()[2]
     }
 
+    /// The encoder with another non-linearity in all blocks.
+    #[must_use]
+    pub fn with_activation(self, activation: Activation) -> Self {
+        let blocks = self.blocks.into_iter();
+        Self {
+            blocks: blocks.map(|block| block.with_activation(activation)).collect(),
+            ..self
+        }
+    }
+
+    /// The encoder with another epsilon of all norms; CLIP's is 1e-5.
+    #[must_use]
+    pub fn with_layer_norm_epsilon(self, epsilon: f64) -> Self {
+        let blocks = self.blocks.into_iter();
+        Self {
+            ln_pre: self.ln_pre.with_epsilon(epsilon),
+            blocks: blocks.map(|block| block.with_layer_norm_epsilon(epsilon)).collect(),
+            ln_post: self.ln_post.with_epsilon(epsilon),
+            ..self
+        }
+    }
+
     /// Tokens with their positions, after `ln_pre`.
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
     /// - output: `[batch, 1 + height · width, width]`
     pub fn embed(&self, image: Tensor<4>, class_token: ClassToken) -> Tokens {
+        self.embed_resized(image, class_token, PositionResize::Bilinear)
+    }
+
+    /// As [`embed`](Self::embed) with another resize of positions.
+    ///
+    /// # Shapes
+    /// - `image`: `[batch, 3, rows, columns]`, normalized, each side at least one patch
+    /// - output: `[batch, 1 + height · width, width]`
+    pub fn embed_resized(&self, image: Tensor<4>, class_token: ClassToken, resize: PositionResize) -> Tokens {
         let (patches, grid) = self.patch_embedding.forward(image);
         let [batch, count, width] = patches.dims();
-        let position = self.positional_embedding.val();
+        let positions = self.positions(grid, resize);
         let class_embedding = self.class_embedding.val().reshape([1, 1, width]);
         let class_embedding = match class_token {
             ClassToken::Once => class_embedding,
             ClassToken::Twice => class_embedding * 2.0,
         };
-        let class_position = position.clone().narrow(0, 0, 1).unsqueeze::<3>();
+        let class_position = positions.clone().narrow(0, 0, 1).unsqueeze::<3>();
         let class = (class_embedding + class_position).expand([batch, 1, width]);
-        let patches = patches + self.patch_positions(position, grid).reshape([1, count, width]);
+        let patches = patches + positions.narrow(0, 1, count).reshape([1, count, width]);
         let tokens = self.ln_pre.forward(Tensor::cat(vec![class, patches], 1));
         Tokens { tokens, grid }
     }
@@ -175,18 +222,32 @@ impl ImageEncoder {
         self.project(blocks.fold(tokens, |tokens, block| block.forward(tokens, AttentionScope::All)))
     }
 
-    /// Positions of the patches on `grid`: `[height · width, width]`.
-    fn patch_positions(&self, position: Tensor<2>, grid: [usize; 2]) -> Tensor<2> {
-        let [rows, width] = position.dims();
-        let side = (rows - 1).isqrt();
-        let patches = position.narrow(0, 1, rows - 1);
-        if grid == [side, side] {
-            return patches;
+    /// Positions of the class token and of the patches on `grid`: `[1 + height · width, width]`.
+    pub fn positions(&self, grid: [usize; 2], resize: PositionResize) -> Tensor<2> {
+        let stored = self.positional_embedding.val();
+        let [rows, width] = stored.dims();
+        let (side, count) = ((rows - 1).isqrt(), grid[0] * grid[1]);
+        let kept = match resize {
+            PositionResize::Bilinear => grid == [side, side],
+            PositionResize::Bicubic { .. } => count == rows - 1,
+        };
+        if kept {
+            return stored;
         }
-        let map = patches.reshape([1, side, side, width]).permute([0, 3, 1, 2]); // [1, width, side, side]
-        resize_bilinear(map, grid)
-            .permute([0, 2, 3, 1])
-            .reshape([grid[0] * grid[1], width])
+        let map = stored.clone().narrow(0, 1, rows - 1);
+        let map = map.reshape([1, side, side, width]).permute([0, 3, 1, 2]); // [1, width, side, side]
+        let resized = match resize {
+            PositionResize::Bilinear => resize_bilinear(map, grid),
+            PositionResize::Bicubic { excess } => {
+                let (device, dtype) = (map.device(), map.dtype());
+                let [down, right] = grid.map(|length| bicubic_matrix(side, length, excess, &device).cast(dtype));
+                down.unsqueeze::<4>()
+                    .matmul(map)
+                    .matmul(right.transpose().unsqueeze::<4>())
+            }
+        };
+        let patches = resized.permute([0, 2, 3, 1]).reshape([count, width]);
+        Tensor::cat(vec![stored.narrow(0, 0, 1), patches], 0)
     }
 }
 

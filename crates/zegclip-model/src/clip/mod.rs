@@ -7,9 +7,9 @@ mod text_encoder;
 mod text_features;
 mod zero_shot;
 
-pub use attention::{AttentionScope, KeyValue, SelfAttention};
+pub use attention::{AttentionScope, KeyValue, QueryKeyValue, SelfAttention};
 pub use block::ResidualAttentionBlock;
-pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, Tokens, l2_normalize};
+pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, PositionResize, Tokens, l2_normalize};
 pub use text_encoder::TextEncoder;
 pub use text_features::text_features;
 pub use zegclip_text::tokenizer::{TokenSequence, Tokenizer};

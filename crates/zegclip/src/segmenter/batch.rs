@@ -60,7 +60,7 @@ impl Segmenter {
                 .filter_map(|job| open.get(&job.image).map(|image| (image, job.window)))
                 .map(|(image, window)| (&*image.prepared.pixels, image.prepared.layout.resized, window))
                 .collect();
-            let masks = on_worker(|| self.masks(self.model.encode(self.cut(&cuts)), &encoded.text_features))?;
+            let masks = on_worker(|| self.masks(self.model.encode(self.cut(&cuts))?, &encoded.text_features))?;
             let time = started.elapsed();
             let mut first = 0;
             for of_image in batch.chunk_by(|a, b| a.image == b.image) {

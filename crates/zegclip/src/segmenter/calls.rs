@@ -119,8 +119,8 @@ impl Segmenter {
                 let cuts: Vec<_> = batch.iter().map(|window| (&*pixels, layout.resized, *window)).collect();
                 self.model.encode(self.cut(&cuts))
             };
-            batches.map(encode).collect()
-        });
+            batches.map(encode).collect::<Result<Vec<_>, _>>()
+        })?;
         if self.device.gpu {
             self.device.device.sync().map_err(Error::execution)?;
         }
@@ -191,7 +191,7 @@ impl Segmenter {
         let masks = on_worker(|| {
             let predict = |batch: &[Window]| {
                 let cuts: Vec<_> = batch.iter().map(|window| (pixels, size, *window)).collect();
-                self.masks(self.model.encode(self.cut(&cuts)), text_features)
+                self.masks(self.model.encode(self.cut(&cuts))?, text_features)
             };
             let batches = windows.chunks(self.window_batch.unwrap_or(1));
             batches.map(predict).collect::<Result<Vec<_>, _>>()

@@ -66,7 +66,7 @@ impl Segmenter {
         };
         let bias = match self.model {
             Model::ZegClip { .. } => options.seen_class_bias().unwrap_or(trained),
-            Model::MaskClip(_) => 0.0,
+            Model::Dense { .. } => 0.0,
         };
         let flags = classes.seen().flags();
         flags.map(|seen| if seen { bias } else { 0.0 }).collect()
@@ -114,8 +114,10 @@ impl Segmenter {
 
     /// Masks `[windows, classes, height, width]` at patch grid.
     pub(super) fn masks(&self, features: Features, text_features: &Tensor<2>) -> Result<Tensor<4>, Error> {
-        let masks = self.model.decode(features, text_features.clone());
-        Ok(masks.ok_or(Error::ForeignEncoding)?.cast(FloatDType::F32))
+        Ok(self
+            .model
+            .decode(features, text_features.clone())?
+            .cast(FloatDType::F32))
     }
 
     /// Labels from the masks `[windows, classes, height, width]` of one batch of windows after the other.
