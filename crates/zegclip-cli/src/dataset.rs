@@ -1,8 +1,10 @@
 //! `zegclip dataset check` and `zegclip dataset show`
 
-use zegclip_data::TrainingSetting;
+use std::ffi::OsStr;
+
 use zegclip_data::dataset_check::{CheckOptions, check};
 use zegclip_data::datasets::DatasetSpec;
+use zegclip_data::{TrainingSetting, remove_if_there};
 
 use crate::arguments::{DatasetCheckArguments, DatasetCommand, DatasetShowArguments};
 use crate::failure::Failure;
@@ -18,13 +20,16 @@ pub(crate) fn run(command: &DatasetCommand) -> Result<(), Failure> {
 }
 
 /// The data set of `NAME=DIR` or of a TOML.
-pub(crate) fn spec(text: &str) -> Result<DatasetSpec, Failure> {
+pub(crate) fn spec(text: &OsStr) -> Result<DatasetSpec, Failure> {
     Ok(zegclip_scenes::dataset_spec(text)?)
 }
 
 fn run_check(options: &DatasetCheckArguments) -> Result<(), Failure> {
     if let Some(path) = options.chart.as_ref().filter(|path| path.exists()) {
         return Err(Failure::usage(format!("`{}` already exists", path.display())).hint(hints::CHOOSE_CHART));
+    }
+    if let Some(path) = &options.chart {
+        output::check_file(path)?;
     }
     let spec = spec(&options.dataset)?;
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
@@ -56,6 +61,16 @@ fn run_show(options: &DatasetShowArguments) -> Result<(), Failure> {
     if options.output.exists() && !options.overwrite {
         return Err(Failure::usage(format!("`{}` already exists", options.output.display())).hint(hints::CHOOSE_FILE));
     }
+    output::check_file(&options.output)?;
+    draw(options).inspect_err(|_| {
+        // An earlier drawing is not that of this sample.
+        if options.overwrite {
+            let _ = remove_if_there(&options.output);
+        }
+    })
+}
+
+fn draw(options: &DatasetShowArguments) -> Result<(), Failure> {
     let spec = spec(&options.dataset)?;
     let split = options.split.as_deref().unwrap_or_else(|| spec.validation_split());
     // Missing files of other samples do not matter.

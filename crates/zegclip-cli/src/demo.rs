@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use zegclip::demo::{DemoResult, DemoScene, DemoSettings, run as run_split};
 use zegclip::{Segmenter, TrainingSetting};
 use zegclip_data::metrics::Scores;
-use zegclip_data::write_atomically;
+use zegclip_data::{remove_if_there, write_atomically};
 use zegclip_report::{EvaluationPage, Example, ExampleFigure, ExampleGroup, evaluation_collection};
 use zegclip_scenes::TestSplit;
 
@@ -27,6 +27,9 @@ pub(crate) fn run(options: &DemoArguments) -> Result<(), Failure> {
     let model = ModelPlan::new(options.weights.clone(), options.device).located()?;
     let stop = interruptible();
     let segmenter = load(&model)?;
+    if options.overwrite {
+        remove_results(options, &page_path)?;
+    }
     let settings = DemoSettings {
         scenes: options.count,
         shown: options.count.min(SHOWN) as usize,
@@ -66,14 +69,28 @@ fn prepare(options: &DemoArguments, page: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Removes what an earlier demo wrote.
+fn remove_results(options: &DemoArguments, page: &Path) -> Result<(), Failure> {
+    remove_if_there(page)?;
+    for split in TestSplit::ALL {
+        let folder = options.output.join(split.name());
+        remove_if_there(&folder.join("evaluation.json"))?;
+        for index in 0..SHOWN as usize {
+            remove_if_there(&folder.join(drawing(index)))?;
+        }
+    }
+    Ok(())
+}
+
+fn drawing(index: usize) -> String {
+    format!("scene-{index:02}.png")
+}
+
 /// The scores of a split as JSON, and a drawing of each shown scene.
 fn write_split(options: &DemoArguments, split: TestSplit, model: &str, result: &DemoResult) -> Result<(), Failure> {
     let folder = options.output.join(split.name());
     for (index, shown) in result.shown.iter().enumerate() {
-        save_png(
-            &folder.join(format!("scene-{index:02}.png")),
-            &shown.drawing(&result.vocabulary)?,
-        )?;
+        save_png(&folder.join(drawing(index)), &shown.drawing(&result.vocabulary)?)?;
     }
     let text = serde_json::to_string_pretty(&result.json(split, model)).map_err(Failure::failed)?;
     write_atomically(&folder.join("evaluation.json"), |file| writeln!(file, "{text}"))?;

@@ -3,7 +3,7 @@
 use zegclip::evaluation::{Evaluation, EvaluationFiles, EvaluationIdentity, EvaluationState, InputFile, Scored, Shard};
 use zegclip::{Method, Precision, SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
-use zegclip_data::{TrainingSetting, Vocabulary};
+use zegclip_data::{TrainingSetting, Vocabulary, remove_if_there};
 use zegclip_report::evaluation_page;
 
 use crate::arguments::MethodName;
@@ -44,9 +44,6 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         &options.shard.map_or("evaluation".to_owned(), Shard::stem),
     );
     files.prepare(options.overwrite)?;
-    if options.overwrite {
-        files.remove_state()?;
-    }
     if !dataset.is_empty() && !dataset.has_images() {
         dataset.image(0)?;
     }
@@ -62,6 +59,17 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
     let header = report_header(options, &dataset, &vocabulary, &segmenter, setting);
     let identity = identity(options, &model, &dataset, &vocabulary, setting)?;
     let state_path = files.state();
+    let labels = options.output.join("labels");
+    if options.overwrite {
+        files.remove()?;
+        if labels.is_dir() {
+            let earlier = dataset
+                .samples()
+                .iter()
+                .map(|sample| labels.join(format!("{}.png", sample.id())));
+            earlier.into_iter().try_for_each(|path| remove_if_there(&path))?;
+        }
+    }
     let evaluation = Evaluation {
         boundary: options.boundary,
         state: Some(&state_path),
@@ -75,7 +83,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         progress.set_position(done);
         progress.reset_eta();
     }
-    let labels = options.save_labels.then(|| options.output.join("labels"));
+    let labels = options.save_labels.then_some(labels);
     let scored = |image: &Scored| {
         if let Some(folder) = &labels {
             image.save_prediction(folder, dataset.id(image.index), &vocabulary)?;
@@ -98,11 +106,8 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
                 state_path.display()
             ),
         };
-        let arguments = std::env::args_os()
-            .skip(1)
-            .filter(|argument| argument != "--overwrite")
-            .map(|argument| argument.to_string_lossy().into_owned());
-        let arguments = std::iter::once("zegclip".to_owned()).chain(arguments);
+        let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--overwrite");
+        let arguments = std::iter::once("zegclip".into()).chain(arguments);
         return Err(Failure::failed(interrupted).hint(hints::resume(&shell::command(arguments))));
     }
     let image = |index: usize| {

@@ -32,9 +32,8 @@ pub(crate) fn man(arguments: &ManArguments) -> Result<(), Failure> {
     output::create_folder(folder)?;
     for (man, path) in pages.iter().zip(&paths) {
         write(man, path)?;
-        output::line(path.display())?;
     }
-    Ok(())
+    paths.iter().try_for_each(|path| output::line(path.display()))
 }
 
 /// The pages of a command and of those below it.

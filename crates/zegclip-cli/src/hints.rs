@@ -18,6 +18,8 @@ pub(crate) const CHOOSE_FILE: &str = "choose another name, or replace the file w
 pub(crate) const CHOOSE_CHART: &str = "choose another file with `--chart`";
 pub(crate) const CHOOSE_EXPORT: &str = "choose another file with `--output`";
 pub(crate) const CHOOSE_EXPORTED_FILE: &str = "choose another file name";
+pub(crate) const FEWER_THREADS: &str =
+    "allow more threads (`ulimit -u`, or the limit of the container), or ask for fewer with `RAYON_NUM_THREADS=1`";
 pub(crate) const LIST_CLASSES: &str = "list the classes with `--classes`, or name a class list with `--vocabulary`";
 pub(crate) const NAME_CHECKPOINT: &str = "a checkpoint is `best`, `half-way`, `latest`, an iteration, or a folder";
 pub(crate) const NAME_DATASET: &str = "name one with `--dataset NAME=DIR`, or as `dataset` in the TOML";
@@ -107,6 +109,10 @@ impl Explain for DataError {
             Self::DuplicateClass { .. } => some("remove one of the two names"),
             Self::UnknownVocabulary { .. } => some("name a built-in vocabulary, or the path of a file"),
             Self::ImageTooLarge { .. } => some("reduce the size of the image"),
+            Self::Io { action: "start", .. } => some(FEWER_THREADS),
+            Self::Io {
+                action: "read", source, ..
+            } if source.to_string().ends_with("a pipe, not a file") => some("`-` reads an image from stdin"),
             Self::ImageFormat { .. } => some("convert the image to PNG, JPEG, WebP, BMP, TIFF or GIF"),
             Self::LabelFile { .. } => {
                 some("label files are 8-bit gray or palette PNGs whose pixel values are class numbers")
@@ -319,6 +325,11 @@ impl Explain for zegclip::Error {
             Self::NoWeights => some(NAME_WEIGHTS),
             Self::NoF16 { .. } => some("use `--precision f32`, or another device"),
             Self::NoTextEncoder { .. } => some(NAME_TEXT_SOURCE),
+            Self::OfImage { source, .. } => source.hint(),
+            Self::Proportions { short, limit, .. } => Some(format!(
+                "cut the image into pieces of at most {}:1",
+                limit / (*short).max(1)
+            )),
             Self::Execution { .. } => some("reduce `--batch`, or use `--device cpu`"),
             Self::NotFinite => some("use weights of before a number overflowed in training, or `--precision f32`"),
             _ => None,
@@ -330,6 +341,7 @@ impl Explain for zegclip::Error {
             Self::NoWeights | Self::ResultExists { .. } | Self::OutputFormat { .. } => true,
             Self::Dataset(error) => error.is_usage(),
             Self::Evaluation(error) => error.is_usage(),
+            Self::OfImage { source, .. } => source.is_usage(),
             #[cfg(feature = "demo")]
             Self::Scenes(error) => error.is_usage(),
             _ => false,
@@ -368,6 +380,7 @@ impl Explain for TrainError {
                 _ => None,
             },
             Self::LoaderThread(error) => error.hint(),
+            Self::Thread { .. } => some(FEWER_THREADS),
             Self::DamagedCheckpoint { intact, .. } => some(match intact {
                 Some(_) => {
                     "move the damaged checkpoint out of the run's folder; `--resume` then continues from the intact one"

@@ -8,7 +8,7 @@ use burn::train::Interrupter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::failure::Failure;
-use crate::training_display;
+use crate::{threads, training_display};
 
 /// Ctrl-C, and what job schedulers send.
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
@@ -42,7 +42,10 @@ pub(crate) fn install() -> Result<(), Failure> {
             thread.spawn(move || listen(signals))
         })
         .map(drop)
-        .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => threads::none(&error),
+            _ => Failure::failed(format!("cannot listen for signals: {error}")),
+        })
 }
 
 /// A flag that the first signal sets. The second signal ends the program.

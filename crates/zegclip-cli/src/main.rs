@@ -31,6 +31,7 @@ mod score_lines;
 mod scored_dataset;
 mod segment;
 mod shell;
+mod threads;
 mod tokenize;
 mod train;
 mod training_display;
@@ -43,9 +44,7 @@ mod weights;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use arguments::{Arguments, Command};
+use arguments::Command;
 use failure::Failure;
 use plan::{EvalPlan, PretrainPlan, ScorePlan, SegmentPlan, TrainPlan};
 
@@ -55,12 +54,27 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let listening = interrupt::install();
-    let arguments = Arguments::parse();
+    let arguments = match arguments::parse(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(failure) => {
+            failure.report();
+            return failure.exit_code();
+        }
+    };
     notices::install();
-    let work = || training_display::closed_after(|| listening.and_then(|()| run(arguments.command)));
+    threads::hide_refusals();
+    let work = || {
+        training_display::closed_after(|| {
+            listening?;
+            threads::start()?;
+            run(arguments.command)
+        })
+    };
     // The panic's own message is on stderr already.
-    let result = catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::failed("internal error: the program panicked").hint(hints::REPORT_BUG)));
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(threads::refused()
+            .unwrap_or_else(|| Failure::failed("internal error: the program panicked").hint(hints::REPORT_BUG)))
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use zegclip_data::DataError;
+use zegclip_foundation::AtomicFile;
 
 use crate::failure::Failure;
 
@@ -34,8 +36,16 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(serde_json::to_string(value)?)
 }
 
-/// Creates a folder of results and those above it.
+/// Creates a folder of results and those above it, and finds out whether files can be written there.
 pub(crate) fn create_folder(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Failure::failed(format!("cannot create the folder `{}`: {error}", folder.display())))
+    let cannot = |what: &str| format!("cannot {what} the folder `{}`", folder.display());
+    zegclip_foundation::create_folder(folder)
+        .map_err(|error| Failure::failed(format!("{}: {error}", cannot("create"))))?;
+    zegclip_foundation::check_folder(folder)
+        .map_err(|error| Failure::failed(format!("{}: {error}", cannot("write to"))))
+}
+
+/// Finds out whether a file can be written, before the work for it is done.
+pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
+    Ok(AtomicFile::check(path).map_err(DataError::io("write", path))?)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use zegclip::OpenDevice;
+use zegclip_foundation::text_of;
 use zegclip_model::device;
 use zegclip_train::pretrain::{ContrastiveTraining, PairSource, PretrainConfig};
 use zegclip_train::{Configuration, Outcome, RunDirectory};
@@ -66,9 +67,9 @@ pub(crate) fn run(plan: &PretrainPlan) -> Result<(), Failure> {
     let outcome = training.with_renderer(renderer).run();
     match outcome.map_err(|error| resume.failed(error))? {
         Outcome::Finished if plan.display.json => output::json(&json!({
-            "model": run.model_path(),
+            "model": text_of(run.model_path()),
             "iterations": config.iterations(),
-            "report": run.report_path(),
+            "report": text_of(run.report_path()),
         })),
         Outcome::Finished => output::line(run.model_path().display()),
         Outcome::Interrupted { iteration } => Err(resume.interrupted(iteration)),
@@ -81,11 +82,12 @@ fn export(run: &Path, path: &Path, device: &OpenDevice, json: bool) -> Result<()
     if path.exists() {
         return Err(Failure::failed(format!("`{}` already exists", path.display())).hint(hints::CHOOSE_EXPORTED_FILE));
     }
+    output::check_file(path)?;
     let source = PairSource::open(&config)?;
     let training = ContrastiveTraining::new(config, source, run, &device.device)?;
     training.write_model(path)?;
     if json {
-        return output::json(&json!({ "model": path }));
+        return output::json(&json!({ "model": text_of(path) }));
     }
     output::line(path.display())
 }

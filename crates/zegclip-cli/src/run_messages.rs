@@ -1,5 +1,7 @@
 //! What `zegclip train` and `zegclip pretrain` report of a run that can be resumed.
 
+use std::ffi::OsStr;
+
 use zegclip::{DeviceName, OpenDevice};
 use zegclip_train::{Configuration, RunDirectory, TrainError};
 
@@ -39,18 +41,11 @@ impl ResumeCommand<'_> {
 
     fn line(&self) -> String {
         let devices: Vec<String> = self.devices.iter().map(DeviceName::to_string).collect();
-        let run = self.run.path().display().to_string();
-        shell::command(
-            [
-                "zegclip",
-                self.command,
-                "--resume",
-                &run,
-                "--device",
-                &devices.join(","),
-            ]
-            .map(str::to_owned),
-        )
+        let devices = devices.join(",");
+        let run = self.run.path().as_os_str();
+        let arguments = ["zegclip", self.command, "--resume"].map(OsStr::new).into_iter();
+        let arguments = arguments.chain([run, OsStr::new("--device"), OsStr::new(&devices)]);
+        shell::command(arguments.map(OsStr::to_owned))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zegclip_data::Vocabulary;
 use zegclip_data::evaluation::{EvaluationFiles, LabelComparison, Scored, TrueLabels, merge_confusion_files};
+use zegclip_foundation::text_of;
 use zegclip_report::evaluation_page;
 
 use crate::failure::Failure;
@@ -20,7 +21,12 @@ pub(crate) fn run(plan: &ScorePlan) -> Result<(), Failure> {
             output,
             overwrite,
             json,
-        } => merge(shards, prepared(output.as_deref(), *overwrite)?.as_ref(), *json),
+        } => merge(
+            shards,
+            prepared(output.as_deref(), *overwrite)?.as_ref(),
+            *overwrite,
+            *json,
+        ),
     }
 }
 
@@ -37,6 +43,9 @@ fn compare(options: &Comparison) -> Result<(), Failure> {
     let files = prepared(options.output.as_deref(), options.overwrite)?;
     let (truth, vocabulary) = truth(options)?;
     let comparison = LabelComparison::open(&options.predictions, truth, vocabulary)?;
+    if let Some(files) = files.as_ref().filter(|_| options.overwrite) {
+        files.remove()?;
+    }
     let progress = bar(comparison.len() as u64);
     let scored = |image: &Scored| {
         progress.inc(1);
@@ -50,7 +59,7 @@ fn compare(options: &Comparison) -> Result<(), Failure> {
     if let Some(files) = &files {
         let labels = match &options.truth {
             plan::Truth::Folder { labels, .. } => labels.display().to_string(),
-            plan::Truth::Dataset { dataset, .. } => dataset.clone(),
+            plan::Truth::Dataset { dataset, .. } => text_of(dataset),
         };
         let vocabulary = comparison.vocabulary();
         let header = [
@@ -98,10 +107,13 @@ fn truth(options: &Comparison) -> Result<(TrueLabels, Vocabulary), Failure> {
 }
 
 /// `score --merge`
-fn merge(shards: &[PathBuf], files: Option<&EvaluationFiles>, json: bool) -> Result<(), Failure> {
+fn merge(shards: &[PathBuf], files: Option<&EvaluationFiles>, overwrite: bool, json: bool) -> Result<(), Failure> {
     let Some(total) = merge_confusion_files(shards)? else {
         return Err(Failure::usage("`--merge` names no file"));
     };
+    if let Some(files) = files.filter(|_| overwrite) {
+        files.remove()?;
+    }
     if let Some(files) = files {
         files.write_scores(&[("shards".to_owned(), shards.len().to_string())], &total)?;
     }

@@ -1,18 +1,20 @@
 //! Images and classes of `eval` and `score`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use zegclip_data::Vocabulary;
 use zegclip_data::datasets::{ClassMatching, Dataset, Unmatched};
+use zegclip_foundation::text_of;
 
 use crate::dataset::spec;
 use crate::failure::Failure;
 
 /// The data set and the classes to score.
 pub(crate) struct Request<'a> {
-    pub(crate) dataset: &'a str,
+    pub(crate) dataset: &'a OsStr,
     pub(crate) split: Option<&'a str>,
-    pub(crate) vocabulary: Option<&'a str>,
+    pub(crate) vocabulary: Option<&'a OsStr>,
     pub(crate) table: Option<&'a Path>,
     pub(crate) unmatched: Option<&'a str>,
     pub(crate) seen: Option<&'a str>,
@@ -51,9 +53,10 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
                 _ => "are ignored".to_owned(),
             };
             crate::output::message(format_args!(
-                "note: {} classes of {} have no counterpart in {name} and {treatment}: {}",
+                "note: {} classes of {} have no counterpart in {} and {treatment}: {}",
                 matching.unmatched().len(),
                 dataset.name(),
+                text_of(name),
                 shortened(matching.unmatched()),
             ));
         }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use zegclip::{ImageOutputs, ImageReport, ModelOverrides, RgbImage, SegmentOptions, Segmenter, Vocabulary};
+use zegclip::{ImageReport, ModelOverrides, RgbImage, SegmentOptions, Segmenter, Vocabulary};
 use zegclip_data::write_atomically;
+use zegclip_foundation::text_of;
 
 use crate::arguments::SettingName;
 use crate::classes::vocabulary;
@@ -20,16 +21,12 @@ struct Run<'a> {
     segmenter: Segmenter,
     classes: Vocabulary,
     decoding: SegmentOptions,
-    outputs: ImageOutputs,
 }
 
 pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
     // Before the weights are read, so that a wrong class list is reported at once.
     vocabulary(&options.classes, None)?;
-    let outputs = ImageOutputs::new(&options.output)
-        .overwrite(options.overwrite)
-        .overlay_opacity(options.overlay_opacity);
-    outputs.prepare(options.inputs.iter().map(Input::name))?;
+    options.outputs.prepare(options.inputs.iter().map(Input::name))?;
     let segmenter = load(&options.model.located()?)?;
     let classes = vocabulary(&options.classes, segmenter.vocabulary())?;
     let decoding = decoding(options);
@@ -42,8 +39,9 @@ pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
         segmenter,
         classes,
         decoding,
-        outputs,
     };
+    // Once nothing but single images can fail.
+    options.outputs.clear(options.inputs.iter().map(Input::name))?;
     run.all(&options.inputs)
 }
 
@@ -124,11 +122,16 @@ impl Run<'_> {
             0 | 1 => ProgressBar::hidden(),
             images => bar(images as u64),
         };
-        let mut failed = 0;
+        let (mut failed, mut has_reader) = (0, true);
         for input in inputs {
-            progress.set_message(input.name());
+            progress.set_message(text_of(input.name()));
             match self.one(input) {
-                Ok(result) => progress.suspend(|| self.print(&result))?,
+                // The files are wanted also where stdout has no reader any more.
+                Ok(result) if has_reader => match progress.suspend(|| self.print(&result)) {
+                    Err(Failure::ClosedPipe) => has_reader = false,
+                    printed => printed?,
+                },
+                Ok(_) => {}
                 Err(failure) if inputs.len() == 1 => return Err(failure),
                 Err(failure) => {
                     failed += 1;
@@ -149,9 +152,11 @@ impl Run<'_> {
 
     fn one(&self, input: &Input) -> Result<ImageReport, Failure> {
         let image = input.read()?;
-        let result = self.segmenter.segment_with(&image, &self.classes, &self.decoding)?;
         let (name, origin) = (input.name(), input.origin());
+        let result = self.segmenter.segment_with(&image, &self.classes, &self.decoding);
+        let result = result.map_err(|error| error.of_image(&origin))?;
         let written = self
+            .options
             .outputs
             .write(&name, &origin, &image, &result, &self.classes, &self.segmenter);
         Ok(written?)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use zegclip::{DeviceName, OpenDevice};
+use zegclip_foundation::text_of;
 use zegclip_model::device;
 use zegclip_train::{
     Checkpoint, CheckpointExport, Configuration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData,
@@ -80,9 +81,9 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
     let outcome = training.with_renderer(renderer).run();
     match outcome.map_err(|error| resume.failed(error))? {
         Outcome::Finished if plan.display.json => output::json(&json!({
-            "model": run.model_path(),
+            "model": text_of(run.model_path()),
             "iterations": iterations,
-            "report": run.report_path(),
+            "report": text_of(run.report_path()),
         })),
         Outcome::Finished => output::line(run.model_path().display()),
         Outcome::Interrupted { iteration } => Err(resume.interrupted(iteration)),
@@ -112,6 +113,7 @@ fn export(
     if output.exists() {
         return Err(Failure::failed(format!("`{}` already exists", output.display())).hint(hints::CHOOSE_EXPORT));
     }
+    crate::output::check_file(&output)?;
     let export = CheckpointExport {
         config: &config,
         data: &data,
@@ -120,7 +122,7 @@ fn export(
     };
     export.write(&path, &output)?;
     if json {
-        return output::json(&json!({ "model": output }));
+        return output::json(&json!({ "model": text_of(output) }));
     }
     output::line(output.display())
 }

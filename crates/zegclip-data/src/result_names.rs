@@ -7,7 +7,8 @@ pub(crate) const LABELS: &str = ".labels";
 /// Before the extension of an overlay.
 pub(crate) const OVERLAY: &str = ".overlay";
 
-/// Whether a file is a result of an image: `NAME.labels.png` or `NAME.overlay.png` beside `NAME.json`.
+/// Whether a file is a result of an image: `NAME.labels.png`, `NAME.overlay.png` or `NAME.scores.safetensors` beside `NAME.json`, or
+/// that file itself beside a label map.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -23,9 +24,13 @@ pub fn is_result(path: &Path) -> bool {
         .file_name()
         .map(std::ffi::OsStr::as_encoded_bytes)
         .unwrap_or_default();
-    let is_ours = [".labels.png", ".overlay.png"]
-        .iter()
-        .any(|ending| name.ends_with(ending.as_bytes()));
-    // Without both extensions.
-    is_ours && path.with_extension("").with_extension("json").is_file()
+    let ends = |ending: &str| name.ends_with(ending.as_bytes());
+    if [".labels.png", ".overlay.png", ".scores.safetensors"]
+        .into_iter()
+        .any(ends)
+    {
+        // Without both extensions.
+        return path.with_extension("").with_extension("json").is_file();
+    }
+    ends(".json") && path.with_extension("labels.png").is_file()
 }

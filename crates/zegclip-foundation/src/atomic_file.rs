@@ -199,8 +199,8 @@ fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// The rename has happened; a file system that cannot sync folders does not undo it.
-fn sync_folder(folder: &Path) {
+/// Writes the names in a folder to disk, where system and file system can: a rename that has happened is not undone.
+pub fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }

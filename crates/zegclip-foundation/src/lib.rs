@@ -14,7 +14,9 @@ mod fingerprint;
 mod names;
 mod random;
 
-pub use atomic_file::{AtomicFile, IfExists, check_folder, create_folder, persist, require_file, write_atomically};
+pub use atomic_file::{
+    AtomicFile, IfExists, check_folder, create_folder, persist, require_file, sync_folder, write_atomically,
+};
 pub use files::{FilePattern, FoundFile, ListError, PatternError, files_in, split_at_equals, text_of};
 pub use fingerprint::Fingerprint;
 pub use names::{did_you_mean, nearest_name, quoted};

@@ -1,5 +1,7 @@
 //! Scenes as a data set on disk, for this program and any other.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +13,7 @@ use crate::error::SceneError;
 use crate::scene::Scene;
 use crate::settings::{Artists, SceneSplit};
 use zegclip_data::{DataError, encode_label_png, encode_png, write_atomically};
+use zegclip_foundation::sync_folder;
 
 /// The description of the data set within its folder.
 pub const DATASET_FILE: &str = "dataset.toml";
@@ -77,7 +80,10 @@ impl Scenes {
                 format!("labels/{index:0digits$}.png"),
             );
             let save = |name: &str, bytes: Vec<u8>| {
-                std::fs::write(path(name), bytes).map_err(DataError::io("write", path(name)))
+                let write = |mut file: File| file.write_all(&bytes).and_then(|()| file.sync_all());
+                File::create(path(name))
+                    .and_then(write)
+                    .map_err(DataError::io("write", path(name)))
             };
             save(&image, encode_png(&scene.image)?)?;
             save(&labels, encode_label_png(&scene.labels, &palette)?)?;
@@ -104,13 +110,18 @@ impl Scenes {
             file.write_all(self.description(count).as_bytes())
         })?;
         readable(growing.path())?;
+        for folder in [path("photos"), path("labels"), growing.path().to_owned()] {
+            sync_folder(&folder);
+        }
         // An empty folder gives way; one that was filled meanwhile does not.
         let grown = growing.keep();
         std::fs::rename(&grown, folder).map_err(|error| {
             // The next attempt makes another one.
             let _ = std::fs::remove_dir_all(&grown);
-            DataError::io("make the folder", folder)(error).into()
-        })
+            DataError::io("make the folder", folder)(error)
+        })?;
+        sync_folder(parent);
+        Ok(())
     }
 
     fn line<'a>(&'a self, scene: &'a Scene, image: String, labels: String) -> Line<'a> {

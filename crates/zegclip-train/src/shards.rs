@@ -50,11 +50,24 @@ pub(crate) fn compute(
         return Ok(Sums::default());
     };
     let (first_sums, further) = std::thread::scope(|scope| {
+        let work = &work;
         let further: Vec<_> = groups
-            .map(|(group, shard)| scope.spawn(move || work(shard, group)))
+            .map(|(group, shard)| {
+                let thread = std::thread::Builder::new().name("shard".to_owned());
+                // Without a thread of its own, a shard is computed after the first.
+                thread
+                    .spawn_scoped(scope, move || work(shard, group))
+                    .map_err(|_| (group, shard))
+            })
             .collect();
         let first_sums = work(first, first_group);
-        let further: Vec<_> = further.into_iter().map(|thread| thread.join()).collect();
+        let further: Vec<_> = further
+            .into_iter()
+            .map(|thread| match thread {
+                Ok(thread) => thread.join(),
+                Err((group, shard)) => Ok(work(shard, group)),
+            })
+            .collect();
         (first_sums, further)
     });
     let mut sums = first_sums?;

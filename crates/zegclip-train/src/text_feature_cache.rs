@@ -1,4 +1,6 @@
 //! Text features on disk, so that the text encoder runs once per class list, and a resumed run has the same values.
+//!
+//! A run has one folder of them with a file for its training classes and one for those that it scores, which do not change.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
 use zegclip_data::Vocabulary;
+use zegclip_foundation::AtomicFile;
 use zegclip_model::config::MaskActivation;
 use zegclip_model::{ModelOverrides, NativeMetadata, expand_token_embedding, text_config, zegclip_config};
-use zegclip_weights::{Dtype, Format, IfExists, OutputTensor, WeightFile, write_mmseg, write_native, write_open_clip};
+use zegclip_weights::{
+    Dtype, Format, IfExists, OutputTensor, WeightError, WeightFile, write_mmseg, write_native, write_open_clip,
+};
 
 use crate::{Error, Precision};
 
@@ -95,12 +98,28 @@ impl Conversion {
         self
     }
 
-    /// Checks that the extension of the output states a format, before files are read.
+    /// Checks that the extension of the output states a format and that the output can be written, before files are read.
     ///
     /// # Errors
-    /// [`Error::OutputFormat`].
+    /// [`Error::OutputFormat`]; [`Error::Model`] for an output that exists or cannot be written.
     pub fn check(&self) -> Result<(), Error> {
-        self.is_for_pytorch().map(|_| ())
+        self.is_for_pytorch()?;
+        let output = AtomicFile::create(&self.output, self.if_exists()).map(drop);
+        output.map_err(|source| {
+            let path = self.output.clone();
+            Error::from(match source.kind() {
+                std::io::ErrorKind::AlreadyExists => WeightError::Exists { path },
+                _ => WeightError::Write { path, source },
+            })
+        })
+    }
+
+    fn if_exists(&self) -> IfExists {
+        if self.overwrite {
+            IfExists::Replace
+        } else {
+            IfExists::Fail
+        }
     }
 
     /// Converts.
@@ -112,11 +131,7 @@ impl Conversion {
         let for_pytorch = self.is_for_pytorch()?;
         let input = WeightFile::open(&self.input)?;
         let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
-        let if_exists = if self.overwrite {
-            IfExists::Replace
-        } else {
-            IfExists::Fail
-        };
+        let if_exists = self.if_exists();
         let dtype = self.precision.map(|precision| match precision {
             Precision::F32 => Dtype::F32,
             Precision::F16 => Dtype::F16,

@@ -106,6 +106,30 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
+    /// An image so long that it is too large at the model's size.
+    #[error(
+        "an image of {}×{} pixels has proportions of {}:1; the model scales its short side to {short} pixels, and its long side \
+         would have {long}, where at most {limit} are allowed",
+        .size.0, .size.1, .size.0.max(.size.1) / .size.0.min(.size.1).max(1)
+    )]
+    Proportions {
+        /// Width and height.
+        size: (u32, u32),
+        /// Pixels of its short side at the model's size.
+        short: u32,
+        /// Pixels of its long side at the model's size.
+        long: u32,
+        /// What the long side may be.
+        limit: u32,
+    },
+    /// What went wrong with one image of several.
+    #[error("`{image}`: {source}")]
+    OfImage {
+        /// The image's file or name.
+        image: String,
+        /// What went wrong.
+        source: Box<Error>,
+    },
     /// The masks of an image are NaN or infinite, as those of weights that overflowed in training.
     #[error("the model gives masks that are not finite numbers")]
     NotFinite,
@@ -151,6 +175,15 @@ pub enum TextFeatureProblem {
 }
 
 impl Error {
+    /// The same error with the image that it is about.
+    #[must_use]
+    pub fn of_image(self, image: impl Into<String>) -> Self {
+        Self::OfImage {
+            image: image.into(),
+            source: Box::new(self),
+        }
+    }
+
     /// A failure of a device, in its own words.
     pub(crate) fn execution(error: impl std::fmt::Display) -> Self {
         Self::Execution {

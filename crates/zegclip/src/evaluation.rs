@@ -41,9 +41,13 @@ pub fn evaluate(
     scored: impl FnMut(&Scored) -> Result<(), EvaluationError> + Send,
 ) -> Result<EvaluationState, Error> {
     let images = Arc::new(dataset.clone());
-    let load = move |index: usize| images.load(index);
-    let predict = |image| {
-        let result = segmenter.segment_with(&image, evaluation.vocabulary, options)?;
+    let load = move |index: usize| {
+        let (image, labels) = images.load(index)?;
+        Ok(((index, image), labels))
+    };
+    let predict = |(index, image)| {
+        let result = segmenter.segment_with(&image, evaluation.vocabulary, options);
+        let result = result.map_err(|error| error.of_image(dataset.id(index)))?;
         Ok::<_, Error>(result.into_labels())
     };
     evaluation.run(load, predict, scored)

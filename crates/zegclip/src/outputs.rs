@@ -1,12 +1,14 @@
 //! The files of a segmented image: label map, overlay, scores and a description.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use zegclip_data::draw::{DEFAULT_OPACITY, overlay};
-use zegclip_data::{DataError, RgbImage, Vocabulary, encode_png, write_atomically};
+use zegclip_data::{DataError, RgbImage, Vocabulary, encode_png, remove_if_there, write_atomically};
+use zegclip_foundation::{check_folder, create_folder};
 
 use crate::{Error, Segmentation, Segmenter, Timings};
 
@@ -128,21 +130,26 @@ impl ImageOutputs {
     }
 
     /// The path of a file.
-    pub fn path(&self, name: &str, file: OutputFile) -> PathBuf {
-        self.folder.join(format!("{name}.{}", file.suffix()))
+    pub fn path(&self, name: impl AsRef<OsStr>, file: OutputFile) -> PathBuf {
+        let mut name = name.as_ref().to_owned();
+        name.push(".");
+        name.push(file.suffix());
+        self.folder.join(name)
     }
 
-    /// Creates the folder and checks that it has no results of these names.
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Creates the folder and checks that files can be written there and that it has no results of these names.
     ///
     /// # Errors
     /// [`Error::ResultExists`] for the first file that exists, unless results are overwritten; [`Error::Data`] if the folder
-    /// cannot be created.
-    pub fn prepare<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
-        std::fs::create_dir_all(&self.folder).map_err(|source| DataError::Io {
-            action: "create",
-            path: self.folder.clone(),
-            source,
-        })?;
+    /// cannot be created or written to.
+    pub fn prepare<N: AsRef<OsStr>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
+        create_folder(&self.folder).map_err(DataError::io("create", &self.folder))?;
+        check_folder(&self.folder).map_err(DataError::io("write to", &self.folder))?;
         if self.overwrite {
             return Ok(());
         }
@@ -157,14 +164,57 @@ impl ImageOutputs {
         Ok(())
     }
 
-    /// Writes the files of one image and returns its description. `name` begins the names of the files, `origin` is what the
+    /// Removes all results of these names where results are overwritten, so that none stands beside a new one.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if a file cannot be removed.
+    pub fn clear<N: AsRef<OsStr>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
+        if self.overwrite {
+            for name in names {
+                self.remove(name.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The report first: without it the others are not results.
+    fn remove(&self, name: &OsStr) -> Result<(), DataError> {
+        let files = [
+            OutputFile::Report,
+            OutputFile::Labels,
+            OutputFile::Overlay,
+            OutputFile::Scores,
+        ];
+        files
+            .into_iter()
+            .try_for_each(|file| remove_if_there(&self.path(name, file)))
+    }
+
+    /// Writes the files of one image and returns its description. If one cannot be written, none is left. `name` begins the names of the files, `origin` is what the
     /// description states as the image, `classes` the list that it was segmented with.
     ///
     /// # Errors
     /// [`Error::Data`] if a file cannot be written or image and labels have different sizes.
     pub fn write(
         &self,
-        name: &str,
+        name: impl AsRef<OsStr>,
+        origin: &str,
+        image: &RgbImage,
+        result: &Segmentation,
+        classes: &Vocabulary,
+        segmenter: &Segmenter,
+    ) -> Result<ImageReport, Error> {
+        let name = name.as_ref();
+        self.write_all(name, origin, image, result, classes, segmenter)
+            .inspect_err(|_| {
+                // The first error is the one that matters.
+                let _ = self.remove(name);
+            })
+    }
+
+    fn write_all(
+        &self,
+        name: &OsStr,
         origin: &str,
         image: &RgbImage,
         result: &Segmentation,
@@ -285,6 +335,23 @@ mod tests {
             "{refused:?}"
         );
         outputs.overwrite(true).prepare(["a", "b"]).unwrap();
+    }
+
+    #[test]
+    fn results_are_removed_only_where_they_are_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = ImageOutputs::new(folder.path());
+        let paths = OutputFile::ALL.map(|file| outputs.path("a", file));
+        let other = folder.path().join("a.txt");
+        for path in paths.iter().chain([&other, &outputs.path("b", OutputFile::Report)]) {
+            std::fs::write(path, "").unwrap();
+        }
+        outputs.clear(["a"]).unwrap();
+        assert!(paths.iter().all(|path| path.exists()));
+        let outputs = outputs.overwrite(true);
+        outputs.clear(["a", "c"]).unwrap();
+        assert!(!paths.iter().any(|path| path.exists()));
+        assert!(other.exists() && outputs.path("b", OutputFile::Report).exists());
     }
 
     #[test]

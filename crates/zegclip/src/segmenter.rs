@@ -4,7 +4,7 @@ mod batch;
 mod calls;
 mod steps;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -42,7 +42,7 @@ pub struct Segmenter {
     setting: Option<TrainingSetting>,
     window_batch: Option<usize>,
     /// Text features by class list.
-    encoded: Mutex<HashMap<String, Arc<Tensor<2>>>>,
+    encoded: Mutex<Encoded>,
 }
 
 /// What a [`Segmenter`] is made of.
@@ -163,13 +163,13 @@ impl Segmenter {
         }
     }
 
-    /// Text features `[classes, embed_dim]`, computed once for a class list.
+    /// Text features `[classes, embed_dim]`, computed once for a class list; those of the last 64 lists are kept.
     ///
     /// # Errors
     /// [`Error::NoTextEncoder`], [`Error::TextFeatureShape`] and [`Error::Model`] for class lists that the model cannot encode.
     pub fn text_features(&self, classes: &Vocabulary) -> Result<Arc<Tensor<2>>, Error> {
         let key = key_of(classes);
-        if let Some(features) = self.encoded().get(&key) {
+        if let Some(features) = self.encoded().features.get(&key) {
             return Ok(features.clone());
         }
         // Without the lock: a thread that waits for its tasks may take up another call of this very function.
@@ -187,12 +187,35 @@ impl Segmenter {
         self.text.unknown_names(classes)
     }
 
-    fn encoded(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Tensor<2>>>> {
+    fn encoded(&self) -> std::sync::MutexGuard<'_, Encoded> {
         self.encoded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn remember(&self, key: String, features: Arc<Tensor<2>>) {
         self.encoded().insert(key, features);
+    }
+}
+
+/// Class lists whose text features a segmenter keeps; of further ones, the oldest is forgotten.
+const KEPT_LISTS: usize = 64;
+
+/// Text features of the last class lists.
+#[derive(Debug, Default)]
+struct Encoded {
+    features: HashMap<String, Arc<Tensor<2>>>,
+    order: VecDeque<String>,
+}
+
+impl Encoded {
+    fn insert(&mut self, key: String, features: Arc<Tensor<2>>) {
+        if self.features.insert(key.clone(), features).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > KEPT_LISTS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.features.remove(&oldest);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `zegclip dataset`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -18,7 +19,7 @@ pub(crate) enum DatasetCommand {
 pub(crate) struct DatasetCheckArguments {
     /// Data set: NAME=DIR, or a TOML that describes one
     #[arg(value_name = "DATASET")]
-    pub(crate) dataset: String,
+    pub(crate) dataset: OsString,
     /// Split [default: the one of published results]
     #[arg(long, value_name = "NAME")]
     pub(crate) split: Option<String>,
@@ -40,7 +41,7 @@ pub(crate) struct DatasetCheckArguments {
 pub(crate) struct DatasetShowArguments {
     /// Data set: NAME=DIR, or a TOML that describes one
     #[arg(value_name = "DATASET")]
-    pub(crate) dataset: String,
+    pub(crate) dataset: OsString,
     /// Image to write
     #[arg(value_name = "OUT.png")]
     pub(crate) output: PathBuf,

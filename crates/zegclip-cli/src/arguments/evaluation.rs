@@ -1,5 +1,6 @@
 //! `zegclip eval` and `zegclip score`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use zegclip::DeviceName;
 use zegclip::evaluation::Shard;
 
-use super::values::{MethodName, PrecisionName, SettingName, deserialize_device, parse_device};
+use super::values::{MethodName, PrecisionName, SettingName, deserialize_device, deserialize_text, parse_device};
 
 /// Each option may be a key of a TOML: its name with `_` for `-`. Paths in the TOML are relative to its folder.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -19,7 +20,8 @@ pub(crate) struct EvalArguments {
     pub(crate) config: Option<PathBuf>,
     /// Data set in its published layout (voc2012, coco-stuff, context59, context60, …), or a TOML that describes one
     #[arg(long, value_name = "NAME=DIR|FILE.toml")]
-    pub(crate) dataset: Option<String>,
+    #[serde(deserialize_with = "deserialize_text")]
+    pub(crate) dataset: Option<OsString>,
     /// Split of the data set [default: the one of published results]
     #[arg(long, value_name = "NAME")]
     pub(crate) split: Option<String>,
@@ -50,7 +52,8 @@ pub(crate) struct EvalArguments {
     pub(crate) batch: Option<u16>,
     /// Score the classes of another vocabulary: a built-in one, a list of names or a TOML
     #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) vocabulary: Option<String>,
+    #[serde(deserialize_with = "deserialize_text")]
+    pub(crate) vocabulary: Option<OsString>,
     /// TOML that maps classes of the data set to classes of the vocabulary, such as `"wall-brick" = "wall"`; others are
     /// matched by name
     #[arg(long, value_name = "FILE", requires = "vocabulary")]
@@ -106,13 +109,13 @@ pub(crate) struct ScoreArguments {
     pub(crate) labels: Option<PathBuf>,
     /// Data set with the true labels, instead of `--labels`
     #[arg(long, value_name = "NAME=DIR|FILE.toml", conflicts_with = "merge")]
-    pub(crate) dataset: Option<String>,
+    pub(crate) dataset: Option<OsString>,
     /// Split of the data set
     #[arg(long, value_name = "NAME", requires = "dataset")]
     pub(crate) split: Option<String>,
     /// Classes of the predictions: a built-in vocabulary, a list of names or a TOML [default: those of the data set]
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "merge")]
-    pub(crate) vocabulary: Option<String>,
+    pub(crate) vocabulary: Option<OsString>,
     /// TOML that maps classes of the data set to classes of the vocabulary; others are matched by name
     #[arg(long, value_name = "FILE", requires_all = ["dataset", "vocabulary"])]
     pub(crate) table: Option<PathBuf>,

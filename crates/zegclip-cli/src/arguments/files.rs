@@ -1,5 +1,6 @@
 //! `zegclip inspect`, `convert`, `tokenize` and `devices`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -26,7 +27,7 @@ pub(crate) struct ConvertArguments {
     pub(crate) clip: Option<PathBuf>,
     /// Class list to store in the native file: a built-in vocabulary or a file
     #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) vocabulary: Option<String>,
+    pub(crate) vocabulary: Option<OsString>,
     /// TOML with sizes that the weights do not determine
     #[arg(long, value_name = "FILE")]
     pub(crate) model_config: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! Arguments of several commands: the model and the classes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -52,7 +53,7 @@ pub(crate) struct ClassArguments {
     /// A built-in vocabulary (voc20, coco171, context59, context60, …), a file with one name per line, or a TOML of a
     /// vocabulary
     #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) vocabulary: Option<String>,
+    pub(crate) vocabulary: Option<OsString>,
     /// Classes with pixel labels in training, separated by commas; all others are unseen
     #[arg(long, value_name = "NAMES")]
     pub(crate) seen: Option<String>,

@@ -1,5 +1,6 @@
 //! `zegclip demo` and `zegclip scenes`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -62,5 +63,5 @@ pub(crate) struct ScenesArguments {
     pub(crate) pictures: Option<PathBuf>,
     /// Draw and label only classes of this vocabulary (voc-pictures, …, or a file); other grounds are ignored
     #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) vocabulary: Option<String>,
+    pub(crate) vocabulary: Option<OsString>,
 }

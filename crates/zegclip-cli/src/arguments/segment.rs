@@ -1,5 +1,6 @@
 //! `zegclip segment`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use super::values::{parse_class_name, parse_opacity, parse_score};
 pub(crate) struct SegmentArguments {
     /// Image files, folders, patterns such as "images/*.jpg", or `-` for an image on stdin
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<OsString>,
     #[command(flatten)]
     pub(crate) classes: ClassArguments,
     #[command(flatten)]
@@ -19,7 +20,7 @@ pub(crate) struct SegmentArguments {
     /// Folder of the results
     #[arg(long, default_value = "zegclip-output", value_name = "DIR")]
     pub(crate) output: PathBuf,
-    /// Replace existing results
+    /// Remove existing results of the images, and write new ones
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Also write NAME.scores.safetensors: `scores` [classes, height, width] and `labels` [height, width]

@@ -1,5 +1,6 @@
 //! `zegclip train` and `zegclip pretrain`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -24,7 +25,7 @@ pub(crate) struct TrainArguments {
     pub(crate) resume: Option<PathBuf>,
     /// Only write the model of a checkpoint of the run: best, half-way, latest, an iteration, or a folder
     #[arg(long, value_name = "CHECKPOINT", requires = "resume")]
-    pub(crate) export: Option<String>,
+    pub(crate) export: Option<OsString>,
     /// Device; several, separated by commas, share each batch
     #[arg(long, default_value = "auto", value_parser = parse_device, value_delimiter = ',', value_name = "NAME,…")]
     pub(crate) device: Vec<DeviceName>,

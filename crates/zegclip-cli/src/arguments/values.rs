@@ -1,5 +1,7 @@
 //! Values of arguments.
 
+use std::ffi::OsString;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 use zegclip::{DeviceName, Method, Precision};
@@ -76,6 +78,11 @@ pub(super) fn parse_device(text: &str) -> Result<DeviceName, String> {
 pub(super) fn deserialize_device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DeviceName>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_device(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// A path in a TOML.
+pub(super) fn deserialize_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OsString>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(text.into()))
 }
 
 pub(super) fn parse_opacity(text: &str) -> Result<f32, String> {

@@ -1,11 +1,12 @@
 //! `zegclip eval`: the command line, and the TOML behind it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::weights;
 use clap::Args;
 use zegclip::DeviceName;
-use zegclip_foundation::{did_you_mean, nearest_name};
+use zegclip_foundation::{did_you_mean, nearest_name, split_at_equals};
 
 use super::ModelPlan;
 use zegclip::evaluation::Shard;
@@ -18,10 +19,10 @@ const DEFAULT_OUTPUT: &str = "zegclip-evaluation";
 
 #[derive(Debug)]
 pub(crate) struct EvalPlan {
-    pub(crate) dataset: String,
+    pub(crate) dataset: OsString,
     pub(crate) split: Option<String>,
     pub(crate) model: ModelPlan,
-    pub(crate) vocabulary: Option<String>,
+    pub(crate) vocabulary: Option<OsString>,
     pub(crate) table: Option<PathBuf>,
     pub(crate) unmatched: Option<String>,
     pub(crate) seen: Option<String>,
@@ -103,9 +104,13 @@ fn read(path: &Path) -> Result<EvalArguments, Failure> {
         false => folder.join(path),
     };
     Ok(EvalArguments {
-        dataset: options.dataset.map(|dataset| match dataset.split_once('=') {
-            Some((name, root)) => format!("{name}={}", folder.join(root).display()),
-            None => folder.join(dataset).display().to_string(),
+        dataset: options.dataset.map(|dataset| match split_at_equals(&dataset) {
+            Some((mut name, root)) => {
+                name.push("=");
+                name.push(folder.join(root));
+                name
+            }
+            None => folder.join(dataset).into(),
         }),
         weights: options.weights.map(at_folder),
         clip: options.clip.map(at_folder),
@@ -115,11 +120,7 @@ fn read(path: &Path) -> Result<EvalArguments, Failure> {
         output: options.output.map(at_folder),
         vocabulary: options.vocabulary.map(|name| {
             let file = folder.join(&name);
-            if file.is_file() {
-                file.display().to_string()
-            } else {
-                name
-            }
+            if file.is_file() { file.into() } else { name }
         }),
         ..options
     })

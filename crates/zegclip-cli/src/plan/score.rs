@@ -1,5 +1,6 @@
 //! `zegclip score`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::arguments::ScoreArguments;
@@ -36,15 +37,15 @@ pub(crate) struct Comparison {
 #[derive(Debug)]
 pub(crate) enum Truth {
     Dataset {
-        dataset: String,
+        dataset: OsString,
         split: Option<String>,
-        vocabulary: Option<String>,
+        vocabulary: Option<OsString>,
         table: Option<PathBuf>,
         unmatched: Option<String>,
     },
     Folder {
         labels: PathBuf,
-        vocabulary: String,
+        vocabulary: OsString,
     },
 }
 

@@ -1,6 +1,6 @@
 //! `zegclip segment`
 
-use std::path::PathBuf;
+use zegclip::ImageOutputs;
 
 use super::ModelPlan;
 use crate::arguments::{ClassArguments, SegmentArguments};
@@ -12,29 +12,28 @@ pub(crate) struct SegmentPlan {
     pub(crate) inputs: Vec<Input>,
     pub(crate) classes: ClassArguments,
     pub(crate) model: ModelPlan,
-    pub(crate) output: PathBuf,
-    pub(crate) overwrite: bool,
+    pub(crate) outputs: ImageOutputs,
     pub(crate) scores: bool,
     /// Classes whose pixels have no label.
     pub(crate) background_classes: Vec<String>,
     /// Pixels whose best score is lower have no label.
     pub(crate) min_score: Option<f32>,
-    pub(crate) overlay_opacity: f32,
     pub(crate) json: bool,
 }
 
 impl SegmentPlan {
     pub(crate) fn new(arguments: SegmentArguments) -> Result<Self, Failure> {
+        let outputs = ImageOutputs::new(&arguments.output)
+            .overwrite(arguments.overwrite)
+            .overlay_opacity(arguments.overlay_opacity);
         let mut plan = Self {
-            inputs: expand(&arguments.inputs)?,
+            inputs: expand(&arguments.inputs, &outputs)?,
+            outputs,
             classes: arguments.classes,
             model: arguments.model.into(),
-            output: arguments.output,
-            overwrite: arguments.overwrite,
             scores: arguments.scores,
             background_classes: arguments.background_class,
             min_score: arguments.min_score,
-            overlay_opacity: arguments.overlay_opacity,
             json: arguments.json,
         };
         for value in &arguments.background {

@@ -1,5 +1,6 @@
 //! `zegclip train` and `zegclip pretrain`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use zegclip::DeviceName;
@@ -56,15 +57,15 @@ pub(crate) enum CheckpointName {
     Folder(PathBuf),
 }
 
-impl From<String> for CheckpointName {
-    fn from(name: String) -> Self {
-        match name.as_str() {
-            "best" => Self::Best,
-            "half-way" => Self::HalfWay,
-            "latest" => Self::Latest,
-            other => other
-                .parse()
-                .map_or_else(|_| Self::Folder(PathBuf::from(other)), Self::Iteration),
+impl From<OsString> for CheckpointName {
+    fn from(name: OsString) -> Self {
+        match name.to_str() {
+            Some("best") => Self::Best,
+            Some("half-way") => Self::HalfWay,
+            Some("latest") => Self::Latest,
+            text => text
+                .and_then(|text| text.parse().ok())
+                .map_or_else(|| Self::Folder(name.into()), Self::Iteration),
         }
     }
 }

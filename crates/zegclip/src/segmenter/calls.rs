@@ -30,7 +30,7 @@ impl Segmenter {
     /// Segments an image: short side to the side of the model's window, sliding windows, labels at the image's own size.
     ///
     /// # Errors
-    /// [`Error::Data`] for an image without pixels, or of such proportions that it is too large at the model's size;
+    /// [`Error::Data`] for an image without pixels, [`Error::Proportions`] for a strip that is too long at the model's size;
     /// [`Error::OptionRange`]; [`Error::NoTextEncoder`], [`Error::TextFeatureShape`] and [`Error::Model`] for class lists that
     /// the model cannot encode; [`Error::Execution`] if the device fails.
     pub fn segment_with(
@@ -108,7 +108,7 @@ impl Segmenter {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Data`] for an image without pixels, or of such proportions that it is too large at the model's size;
+    /// [`Error::Data`] for an image without pixels, [`Error::Proportions`] for a strip that is too long at the model's size;
     /// [`Error::Execution`] if the device fails.
     pub fn encode(&self, image: &RgbImage) -> Result<EncodedImage, Error> {
         let Prepared { pixels, layout, time } = self.prepare(image)?;

@@ -78,6 +78,14 @@ impl Segmenter {
         let limits = ImageLimits::default();
         limits.check(image.dimensions(), "the image")?;
         // An image of one row would become a strip of millions of columns.
+        if width.max(height) > limits.max_side {
+            return Err(Error::Proportions {
+                size: image.dimensions(),
+                short: width.min(height),
+                long: width.max(height),
+                limit: limits.max_side,
+            });
+        }
         limits.check((width, height), "the image at the model's size")?;
         let resized = [height as usize, width as usize];
         Ok(Layout {
