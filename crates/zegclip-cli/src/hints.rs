@@ -12,6 +12,8 @@ use zegclip_scenes::SceneError;
 use zegclip_train::TrainError;
 use zegclip_weights::{ForeignFile, PickleError, Unsupported, WeightError};
 
+use crate::shell::quoted;
+
 pub(crate) const CHOOSE_OUTPUT: &str =
     "choose another folder with `--output`, or replace the results with `--overwrite`";
 pub(crate) const CHOOSE_FILE: &str = "choose another name, or replace the file with `--overwrite`";
@@ -404,7 +406,7 @@ impl Explain for TrainError {
             Self::ChangedInput { .. } => some("restore the former input, or start a new run"),
             Self::RunExists { path } => Some(format!(
                 "resume it with `--resume {}`, or choose another folder with `--output`",
-                path.display()
+                quoted(path.as_os_str())
             )),
             Self::OtherConfig { .. } => some("resume with the recorded value, or start a new run"),
             Self::NoRun { .. } => some("`--resume` takes the folder of a run"),
