@@ -382,8 +382,9 @@ fn opened(file: Result<WeightFile, WeightError>) -> u64 {
     let mut results = vec![hash(&format!("{:?} {:?}", file.format(), file.parts()))];
     results.push(match file.architecture() {
         Ok(sizes) => hash(&(
-            sizes.activation.map(|activation| activation as u8),
-            sizes.vision.and_then(|vision| vision.heads).is_some(),
+            sizes.vision.map(|vision| vision.activation as u8),
+            sizes.text.map(|text| text.activation as u8),
+            sizes.assumed,
         )),
         Err(error) => outcome::<()>(Err(error)),
     });

@@ -1,17 +1,15 @@
 //! `zegclip convert`
 
-use std::path::Path;
-
 use zegclip::{Conversion, Vocabulary};
-use zegclip_data::remove_if_there;
+use zegclip_weights::set_memory_mapping;
 
 use crate::arguments::ConvertArguments;
 use crate::failure::Failure;
-use crate::output;
 use crate::segment::model_overrides;
-use crate::weights;
+use crate::{assumptions, hints, output, weights};
 
 pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
+    set_memory_mapping(!options.no_mmap);
     let input = weights::located(&options.input)?;
     let mut conversion = Conversion::new(&input, &options.output).overwrite(options.overwrite);
     conversion.check()?;
@@ -28,25 +26,12 @@ pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
     if let Some(precision) = options.precision {
         conversion = conversion.precision(precision.into());
     }
-    let converted = conversion.run().inspect_err(|_| {
-        let inputs = [Some(&options.input), options.clip.as_ref()].into_iter().flatten();
-        // Earlier weights are not those of this input, unless they are the input.
-        if options.overwrite && !inputs.into_iter().any(|input| is_same(input, &options.output)) {
-            let _ = remove_if_there(&options.output);
-        }
-    })?;
+    let converted = conversion.run()?;
+    assumptions::report(&converted.assumptions, hints::state);
     output::line(format!(
         "{}: {} tensors from {}",
         options.output.display(),
         converted.tensors,
         converted.format
     ))
-}
-
-/// Whether two paths are one file, or one has the other in it.
-fn is_same(input: &Path, output: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().ok();
-    real(input)
-        .zip(real(output))
-        .is_none_or(|(input, output)| output.starts_with(input))
 }

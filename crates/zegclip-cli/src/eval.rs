@@ -1,6 +1,8 @@
 //! `zegclip eval`
 
-use zegclip::evaluation::{Evaluation, EvaluationFiles, EvaluationIdentity, EvaluationState, InputFile, Scored, Shard};
+use zegclip::evaluation::{
+    ASSUMED, Evaluation, EvaluationFiles, EvaluationIdentity, EvaluationState, InputFile, Scored, Shard,
+};
 use zegclip::{Method, Precision, SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
 use zegclip_data::{TrainingSetting, Vocabulary, remove_if_there};
@@ -14,7 +16,7 @@ use crate::progress::bar;
 use crate::score_lines::{print, running};
 use crate::scored_dataset::{self, Request, ScoredDataset};
 use crate::segment::{load, warn_of_unknown_names};
-use crate::{hints, output, shell};
+use crate::{assumptions, hints, output, shell};
 
 /// Number of images between two saved states.
 const SAVE_EVERY: u64 = 20;
@@ -117,7 +119,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
     let html = evaluation_page(&header, &state, &vocabulary, image)?;
     files.write(&header, state.confusion(), &html)?;
     files.remove_state()?;
-    print(state.confusion(), options.json)
+    print(state.confusion(), &header, options.json)
 }
 
 /// The header of a report.
@@ -153,6 +155,11 @@ fn report_header(
     if let Some(limit) = options.limit {
         header.push(("images", format!("the first {limit}")));
     }
+    header.extend(
+        assumptions::lines(segmenter.assumptions())
+            .into_iter()
+            .map(|line| (ASSUMED, line)),
+    );
     header
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

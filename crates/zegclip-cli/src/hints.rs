@@ -10,7 +10,7 @@ use zegclip_model::device::DeviceError;
 use zegclip_model::{ModelError, ModelPart};
 use zegclip_scenes::SceneError;
 use zegclip_train::TrainError;
-use zegclip_weights::{ForeignFile, PickleError, Unsupported, WeightError};
+use zegclip_weights::{ArchitectureDefect, Dtype, ForeignFile, PickleError, Unsupported, WeightError};
 
 use crate::shell::quoted;
 
@@ -37,6 +37,33 @@ pub(crate) const RESTORE_CONFIG: &str = "restore the file from a copy, or start 
 pub(crate) const TO_SAFETENSORS: &str = "convert to `.safetensors`, which stores any part of a model";
 pub(crate) const IMAGE_EXTENSIONS: &str = "images in a folder are recognized by their extension: \
      jpg, jpeg, jfif, png, webp, bmp, tif, tiff or gif";
+
+const CONFIGURATION_BESIDE: &str =
+    "put the model's configuration (`config.json` or `open_clip_config.json`) beside the weights";
+
+/// How to state what is assumed of a model that is used. `keys` are those of `--model-config`.
+pub(crate) fn state(keys: &[&str]) -> String {
+    format!(
+        "state {} in the file of `--model-config`, or {CONFIGURATION_BESIDE}",
+        in_words(keys)
+    )
+}
+
+/// How to state what is assumed of the CLIP that a model is trained on.
+pub(crate) fn state_before_training(keys: &[&str]) -> String {
+    format!(
+        "{CONFIGURATION_BESIDE}, or train on a native file that `zegclip convert --model-config` writes, with {} stated",
+        in_words(keys)
+    )
+}
+
+fn in_words(keys: &[&str]) -> String {
+    let keys = keys.iter().map(|key| match *key {
+        "activation" => "`activation = \"gelu\"` or `\"quick_gelu\"`".to_owned(),
+        key => format!("`{key}`"),
+    });
+    keys.collect::<Vec<_>>().join(", ")
+}
 
 /// The command that resumes an interrupted run.
 pub(crate) fn resume(command: &str) -> String {
@@ -224,6 +251,20 @@ impl Explain for WeightError {
             Self::MissingInShard { .. } => some("download index and shards of the same model"),
             Self::NotWeights { found, .. } => for_foreign_file(found),
             Self::Unsupported { source, .. } => for_unsupported(source),
+            Self::NotFinite { .. } => some("use weights of before a number overflowed in training"),
+            Self::OutOfRange { dtype, .. } if *dtype != Dtype::F32 => some("use `--precision f32`"),
+            Self::Changed { .. } => {
+                some("run the command again; `--no-mmap` reads weights completely, so that they may change")
+            }
+            Self::Duplicate { .. } => some("save one copy of the weights in a file of its own"),
+            Self::Architecture { source, .. } => match source {
+                ArchitectureDefect::Activation { .. }
+                | ArchitectureDefect::ConfigurationHeads { .. }
+                | ArchitectureDefect::ConfigurationWidth { .. } => {
+                    some("put the weights beside their own configuration, or into a folder without one")
+                }
+                _ => None,
+            },
             Self::Pickle {
                 source: PickleError::Forbidden { .. },
                 ..
@@ -301,6 +342,9 @@ impl Explain for ModelError {
             Self::NameTooLong { .. } => some("shorten the name"),
             Self::Header { .. } | Self::UnsortedVocabulary { .. } => {
                 some("the file is of another version of zegclip: convert the original weights again")
+            }
+            Self::ImageSize { .. } | Self::LargeImageSize { .. } | Self::Stride { .. } => {
+                some("set `image_size` and `stride` in the file of `--model-config`")
             }
             Self::FeatureWidth { .. } => some("use the CLIP that the decoder was trained on"),
             Self::Heads { part, .. } => Some(format!("set `{}` in the file of `--model-config`", part.heads_key())),

@@ -1,23 +1,28 @@
 //! `zegclip inspect`
 
-use serde_json::Value;
-use zegclip_weights::WeightFile;
+use serde_json::{Value, json};
+use zegclip_weights::{FoundValues, WeightFile, set_memory_mapping};
 
 use crate::arguments::InspectArguments;
 use crate::failure::Failure;
 use crate::output;
 use crate::weights;
 
+/// The entry of a description with what is assumed.
+const ASSUMED: &str = "assumed";
 /// Number of class names that are printed.
 const SHOWN_CLASSES: usize = 12;
 
 pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
+    set_memory_mapping(!options.no_mmap);
     let file = match &options.file {
         Some(path) => WeightFile::open(&weights::located(path)?)?,
         None => demo_model()?,
     };
-    let description = file.describe();
+    let mut description = file.describe();
+    let not_finite = file.not_finite();
     if options.json {
+        description["not_finite"] = not_finite?.iter().map(not_finite_json).collect();
         return output::json(&description);
     }
     let number = |key: &str| description[key].as_u64().unwrap_or(0);
@@ -38,8 +43,23 @@ pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
         .collect();
     output::line(format!("types         {}", dtypes.join(", ")))?;
     if let Some(architecture) = description["architecture"].as_object() {
-        for (part, sizes) in architecture.iter().filter(|(_, sizes)| !sizes.is_null()) {
-            output::line(format!("{part:<13} {}", sizes_line(sizes)))?;
+        let assumed: Vec<&str> = architecture[ASSUMED]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let parts = architecture
+            .iter()
+            .filter(|(part, sizes)| *part != ASSUMED && !sizes.is_null());
+        for (part, sizes) in parts {
+            output::line(format!("{part:<13} {}", sizes_line(part, sizes, &assumed)))?;
+        }
+        if !assumed.is_empty() {
+            output::line(format!(
+                "{ASSUMED:<13} {}: stated neither by the file nor by a configuration beside it, but `--model-config` can",
+                assumed.join(", ")
+            ))?;
         }
     }
     if let Some(error) = description["architecture_error"].as_str() {
@@ -55,7 +75,7 @@ pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
         let rest = if classes.len() > SHOWN_CLASSES { ", …" } else { "" };
         output::line(format!("classes       {}: {shown}{rest}", classes.len()))?;
     }
-    for key in ["config", "text", "setting", "provenance"] {
+    for key in ["config", "vision", "text", "setting", "provenance"] {
         if let Some(value) = description["meta"][key].as_str() {
             output::line(format!("{key:<13} {value}"))?;
         }
@@ -67,15 +87,39 @@ pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
             unknown[0]
         ))?;
     }
+    for values in not_finite? {
+        output::line(format!("not finite    {}: {values}", values.name()))?;
+    }
     Ok(())
 }
 
-fn sizes_line(sizes: &Value) -> String {
+/// JSON has no NaN, so the value is text.
+fn not_finite_json(values: &FoundValues) -> Value {
+    json!({
+        "tensor": values.key,
+        "name_in_file": values.raw,
+        "first": format!("{:?}", values.first),
+        "place": values.place,
+        "count": values.count,
+        "elements": values.elements,
+    })
+}
+
+fn sizes_line(part: &str, sizes: &Value, assumed: &[&str]) -> String {
+    let mark = |name: &str| {
+        let property = format!("{part}.{name}");
+        if assumed.contains(&property.as_str()) {
+            " (assumed)"
+        } else {
+            ""
+        }
+    };
     match sizes {
         Value::Object(sizes) => {
             let stated = sizes.iter().filter(|(_, value)| !value.is_null());
+            let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             stated
-                .map(|(name, value)| format!("{name} {value}"))
+                .map(|(name, value)| format!("{name} {}{}", shown(value), mark(name)))
                 .collect::<Vec<_>>()
                 .join(", ")
         }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod assumptions;
 mod classes;
 mod convert;
 mod dataset;

@@ -8,6 +8,7 @@ use zegclip_foundation::text_of;
 use zegclip_model::device;
 use zegclip_train::pretrain::{ContrastiveTraining, PairSource, PretrainConfig};
 use zegclip_train::{Configuration, Outcome, RunDirectory};
+use zegclip_weights::set_memory_mapping;
 
 use crate::device_choice;
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ use crate::run_messages::{ResumeCommand, recorded_config, resume_exactness, resu
 use crate::training_display;
 
 pub(crate) fn run(plan: &PretrainPlan) -> Result<(), Failure> {
+    set_memory_mapping(!plan.no_mmap);
     // Device and images are opened before a run directory is created.
     let device = device::open(plan.device)?;
     let (run, config, source) = match &plan.task {

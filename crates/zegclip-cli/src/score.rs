@@ -74,7 +74,7 @@ fn compare(options: &Comparison) -> Result<(), Failure> {
         let html = evaluation_page(&header, &state, vocabulary, |index| comparison.shown(index))?;
         files.write(&header, state.confusion(), &html)?;
     }
-    print(state.confusion(), options.json)
+    print(state.confusion(), &[], options.json)
 }
 
 /// The true labels and the classes.
@@ -117,5 +117,5 @@ fn merge(shards: &[PathBuf], files: Option<&EvaluationFiles>, overwrite: bool, j
     if let Some(files) = files {
         files.write_scores(&[("shards".to_owned(), shards.len().to_string())], &total)?;
     }
-    print(&total, json)
+    print(&total, &[], json)
 }

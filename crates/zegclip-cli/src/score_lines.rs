@@ -1,15 +1,18 @@
 //! Scores on stdout and in progress bars.
 
+use zegclip_data::evaluation::{ReportHeader, add_assumptions};
 use zegclip_data::metrics::{Confusion, Scores, evaluation_json, markdown_table};
 
 use crate::failure::Failure;
 use crate::output;
 
-/// Prints scores to stdout: JSON on one line, or tables.
-pub(crate) fn print(confusion: &Confusion, json: bool) -> Result<(), Failure> {
+/// Prints scores to stdout: JSON on one line, with the assumptions of the header, or tables.
+pub(crate) fn print(confusion: &Confusion, header: &ReportHeader, json: bool) -> Result<(), Failure> {
     let scores = Scores::of(confusion);
     if json {
-        output::json(&evaluation_json(&scores))
+        let mut evaluation = evaluation_json(&scores);
+        add_assumptions(&mut evaluation, header);
+        output::json(&evaluation)
     } else {
         output::line(markdown_table(&scores).trim_end())
     }

@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use zegclip::{ImageReport, ModelOverrides, RgbImage, SegmentOptions, Segmenter, Vocabulary};
 use zegclip_data::write_atomically;
 use zegclip_foundation::text_of;
+use zegclip_weights::set_memory_mapping;
 
 use crate::arguments::SettingName;
 use crate::classes::vocabulary;
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::plan::{ModelPlan, SegmentPlan};
 use crate::progress::bar;
-use crate::{device_choice, output};
+use crate::{assumptions, device_choice, hints, output};
 
 /// What all images share.
 struct Run<'a> {
@@ -64,6 +65,7 @@ fn decoding(options: &SegmentPlan) -> SegmentOptions {
 
 /// Loads a model and reports where it runs.
 pub(crate) fn load(options: &ModelPlan) -> Result<Segmenter, Failure> {
+    set_memory_mapping(!options.no_mmap);
     let mut builder = Segmenter::builder()
         .device(options.device)
         .window_batch(options.batch)
@@ -93,6 +95,7 @@ pub(crate) fn load(options: &ModelPlan) -> Result<Segmenter, Failure> {
         ));
     }
     device_choice::report(options.device, segmenter.device());
+    assumptions::report(segmenter.assumptions(), hints::state);
     Ok(segmenter)
 }
 
@@ -109,11 +112,14 @@ pub(crate) fn warn_of_unknown_names(segmenter: &Segmenter, classes: &Vocabulary)
     Ok(())
 }
 
-/// The sizes that a TOML file states instead of the weights.
+/// What a TOML file states of a model instead of the weights.
 pub(crate) fn model_overrides(path: &Path) -> Result<ModelOverrides, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::failed(format!("cannot read `{}`: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| Failure::failed(format!("`{}`: {}", path.display(), error.message())))
+    let wrong = |reason: &str| Failure::usage(format!("`{}`: {}", path.display(), reason.replace('\n', ", ")));
+    let overrides: ModelOverrides = toml::from_str(&text).map_err(|error| wrong(error.message()))?;
+    overrides.check().map_err(|error| wrong(&error.to_string()))?;
+    Ok(overrides)
 }
 
 impl Run<'_> {

@@ -9,7 +9,9 @@ use zegclip_model::device;
 use zegclip_train::{
     Checkpoint, CheckpointExport, Configuration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData,
 };
+use zegclip_weights::set_memory_mapping;
 
+use crate::assumptions;
 use crate::device_choice;
 use crate::failure::Failure;
 use crate::hints;
@@ -20,6 +22,7 @@ use crate::run_messages::{ResumeCommand, recorded_config, resume_exactness, resu
 use crate::{training_display, weights};
 
 pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
+    set_memory_mapping(!plan.no_mmap);
     // Devices and data set are opened before a run directory is created.
     let devices = open(&plan.devices)?;
     let Some((first, further)) = devices.split_first() else {
@@ -69,6 +72,7 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
                 run.discard_unstarted();
             }
         })?;
+    assumptions::report(training.assumptions(), hints::state_before_training);
     if let Task::Resume { overrides, .. } = &plan.task
         && !overrides.is_empty()
     {

@@ -118,6 +118,52 @@ pub enum ModelError {
         /// Positions without the class token's.
         positions: usize,
     },
+    /// A value of [`ModelOverrides`](crate::ModelOverrides) that no model has.
+    #[error("`{key}` is 0, but must be at least 1")]
+    Override {
+        /// The field.
+        key: &'static str,
+    },
+    /// A token embedding with fewer rows than there are tokens.
+    #[error("`{}`: the token embedding has {found} rows, but the tokenizer has {needed} tokens", .file.display())]
+    VocabularySize {
+        /// The weight file.
+        file: PathBuf,
+        /// Rows of the embedding.
+        found: usize,
+        /// Tokens.
+        needed: usize,
+    },
+    /// A native file whose header states another patch size than its tensors have.
+    #[error("`{}`: the header states patches of {stated} pixels, but the tensors have {found}", .file.display())]
+    PatchSize {
+        /// The weight file.
+        file: PathBuf,
+        /// Side of a patch in the header.
+        stated: usize,
+        /// Side of a patch in the tensors.
+        found: usize,
+    },
+    /// A probability of dropout that is none.
+    #[error("`{}`: the header's `config.{key}` is {value}, which is not in 0..1", .file.display())]
+    DropoutProbability {
+        /// The weight file.
+        file: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: f64,
+    },
+    /// A window with more patches than any model has.
+    #[error("`{}`: image_size {image_size} is above the limit of {limit}", .file.display())]
+    LargeImageSize {
+        /// The weight file.
+        file: PathBuf,
+        /// Side of a window in pixels.
+        image_size: usize,
+        /// The limit in pixels.
+        limit: usize,
+    },
     /// A window that is smaller than a patch.
     #[error("`{}`: image_size {image_size} is smaller than a patch of {patch_size} pixels", .file.display())]
     ImageSize {

@@ -35,8 +35,8 @@ pub use config::{ClipConfig, ZegClipConfig};
 pub use dropout::Dropout;
 pub use error::{ModelError, ModelPart};
 pub use load::{
-    ModelOverrides, NativeMetadata, clip_config, load_clip, load_image_encoder, load_text_encoder, load_zegclip,
-    text_config, zegclip_config,
+    Assumption, ModelOverrides, NativeMetadata, assumptions, clip_config, load_clip, load_image_encoder,
+    load_text_encoder, load_zegclip, text_config, vision_config, window_size, zegclip_config,
 };
 pub use pruned_vocabulary::expand_token_embedding;
 pub use zegclip::{SEEN_CLASS_BIAS, ZegClip};

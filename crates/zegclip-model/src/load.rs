@@ -1,5 +1,7 @@
 //! Weight files to models: sizes from the files, sizes that files do not determine, models from two files.
 
+use std::path::PathBuf;
+
 use burn::tensor::{Device, FloatDType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,15 +15,14 @@ use crate::config::{
 use crate::error::{ModelError, ModelPart};
 use crate::parameters::load_parameters;
 use crate::zegclip::ZegClip;
-use zegclip_weights::{Activation as StatedActivation, Format, WeightFile};
+use zegclip_text::tokenizer::Tokenizer;
+use zegclip_weights::{Activation as FileActivation, Assumed, Format, WeightFile};
 
-/// CLIP's heads are 64 wide in every published model.
-const HEAD_DIM: usize = 64;
+/// Limit of the side of a window in patches: 8192 pixels for patches of 16. Positions are resized to it before anything else fails.
+const MAX_GRID: usize = 512;
 
-/// Heads of the published decoder.
-const DECODER_HEADS: usize = 8;
-
-/// Sizes that no tensor's shape determines. `None` stands for the stated default.
+/// What no tensor's shape determines. A value here takes precedence over what the file or the configuration beside it states;
+/// `None` stands for that, or for the given default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelOverrides {
@@ -30,14 +31,155 @@ pub struct ModelOverrides {
     pub image_size: Option<usize>,
     /// Pixels from one window to the next; else five sixths of a window.
     pub stride: Option<usize>,
-    /// Heads of the image encoder; else width / 64.
+    /// Heads of the image encoder; else those of published models of its width, or width / 64.
     pub vision_heads: Option<usize>,
-    /// Heads of the text encoder; else width / 64.
+    /// Heads of the text encoder; else those of published models of its width, or width / 64.
     pub text_heads: Option<usize>,
     /// Heads of the decoder; else 8.
     pub decoder_heads: Option<usize>,
     /// Form of the relation descriptor; else the published one of its width.
     pub relation: Option<RelationForm>,
+    /// Non-linearity of both encoders; else QuickGELU.
+    pub activation: Option<Activation>,
+}
+
+impl ModelOverrides {
+    /// Checks that the values can be those of a model: none is zero.
+    ///
+    /// # Errors
+    /// [`ModelError::Override`] for the first that cannot.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let sizes = [
+            ("image_size", self.image_size),
+            ("stride", self.stride),
+            ("vision_heads", self.vision_heads),
+            ("text_heads", self.text_heads),
+            ("decoder_heads", self.decoder_heads),
+        ];
+        match sizes.into_iter().find(|(_, value)| *value == Some(0)) {
+            Some((key, _)) => Err(ModelError::Override { key }),
+            None => Ok(()),
+        }
+    }
+
+    /// The stated fields that only a model with a decoder has, apart from the size of windows.
+    pub fn of_decoder(&self) -> Vec<&'static str> {
+        let stated = [
+            ("decoder_heads", self.decoder_heads.is_some()),
+            ("relation", self.relation.is_some()),
+        ];
+        stated
+            .into_iter()
+            .filter(|(_, stated)| *stated)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// The stated fields about windows.
+    pub fn of_windows(&self) -> Vec<&'static str> {
+        let stated = [
+            ("image_size", self.image_size.is_some()),
+            ("stride", self.stride.is_some()),
+        ];
+        stated
+            .into_iter()
+            .filter(|(_, stated)| *stated)
+            .map(|(key, _)| key)
+            .collect()
+    }
+}
+
+/// A property that neither a weight file nor a configuration states, so that the most common value is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Assumption {
+    /// The weight file.
+    pub file: PathBuf,
+    /// The property.
+    pub property: Assumed,
+    /// The value that is taken.
+    pub value: String,
+}
+
+impl Assumption {
+    /// The field of [`ModelOverrides`] that states the property.
+    pub fn key(&self) -> &'static str {
+        match self.property {
+            Assumed::VisionActivation | Assumed::TextActivation => "activation",
+            Assumed::VisionHeads => "vision_heads",
+            Assumed::TextHeads => "text_heads",
+            Assumed::DecoderHeads => "decoder_heads",
+            Assumed::Relation => "relation",
+        }
+    }
+}
+
+impl std::fmt::Display for Assumption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { file, property, value } = self;
+        write!(f, "`{}` does not state ", file.display())?;
+        match property {
+            Assumed::VisionActivation => write!(f, "the activation of its image encoder; {value} is assumed"),
+            Assumed::TextActivation => write!(f, "the activation of its text encoder; {value} is assumed"),
+            Assumed::VisionHeads => write!(
+                f,
+                "the heads of its image encoder; {value} are assumed, 64 channels a head"
+            ),
+            Assumed::TextHeads => write!(
+                f,
+                "the heads of its text encoder; {value} are assumed, 64 channels a head"
+            ),
+            Assumed::DecoderHeads => write!(f, "the heads of its decoder; {value} are assumed"),
+            Assumed::Relation => write!(f, "the form of its relation descriptor; {value} is assumed"),
+        }
+    }
+}
+
+/// What is assumed of a part of the model in `file`, in the order of its properties. Empty without the part.
+///
+/// # Errors
+/// [`ModelError::Weights`] if the sizes of the file cannot be determined.
+pub fn assumptions(
+    file: &WeightFile,
+    part: ModelPart,
+    overrides: &ModelOverrides,
+) -> Result<Vec<Assumption>, ModelError> {
+    let architecture = file.architecture()?;
+    let found = architecture.assumed.iter().filter_map(|property| {
+        let (of_part, stated, value) = match property {
+            Assumed::VisionActivation => (
+                ModelPart::ImageEncoder,
+                overrides.activation.is_some(),
+                architecture.vision.as_ref()?.activation.to_string(),
+            ),
+            Assumed::VisionHeads => (
+                ModelPart::ImageEncoder,
+                overrides.vision_heads.is_some(),
+                architecture.vision.as_ref()?.heads.to_string(),
+            ),
+            Assumed::TextActivation => (
+                ModelPart::TextEncoder,
+                overrides.activation.is_some(),
+                architecture.text.as_ref()?.activation.to_string(),
+            ),
+            Assumed::TextHeads => (
+                ModelPart::TextEncoder,
+                overrides.text_heads.is_some(),
+                architecture.text.as_ref()?.heads.to_string(),
+            ),
+            Assumed::DecoderHeads => (
+                ModelPart::Decoder,
+                overrides.decoder_heads.is_some(),
+                architecture.decoder.as_ref()?.heads.to_string(),
+            ),
+            Assumed::Relation => (ModelPart::Decoder, overrides.relation.is_some(), "product".to_owned()),
+        };
+        (of_part == part && !stated).then(|| Assumption {
+            file: file.path().to_owned(),
+            property: *property,
+            value,
+        })
+    });
+    Ok(found.collect())
 }
 
 /// Entries of a native file's header beside the tensors.
@@ -55,6 +197,8 @@ pub struct NativeMetadata {
     pub setting: Option<String>,
     /// Origin of the weights, as prose.
     pub provenance: Option<String>,
+    /// What of the above was assumed when the weights were converted.
+    pub assumed: Vec<Assumed>,
 }
 
 impl NativeMetadata {
@@ -73,6 +217,7 @@ impl NativeMetadata {
             vocabulary: entry(file, "vocabulary").map(str::to_owned),
             setting: entry(file, "setting").map(str::to_owned),
             provenance: entry(file, "provenance").map(str::to_owned),
+            assumed: parse_entry(file, "assumed")?.unwrap_or_default(),
         }))
     }
 
@@ -103,6 +248,9 @@ impl NativeMetadata {
         put("vocabulary", self.vocabulary.clone());
         put("setting", self.setting.clone());
         put("provenance", self.provenance.clone());
+        // Files without assumptions have no such entry.
+        let assumed = (!self.assumed.is_empty()).then(|| serde_json::to_string(&self.assumed).ok());
+        put("assumed", assumed.flatten());
         header
     }
 }
@@ -133,9 +281,14 @@ pub fn zegclip_config(
     clip: Option<&WeightFile>,
     overrides: &ModelOverrides,
 ) -> Result<ZegClipConfig, ModelError> {
+    overrides.check()?;
     if let Some(mut config) = NativeMetadata::read(weights)?.and_then(|metadata| metadata.config) {
         config.image_size = overrides.image_size.unwrap_or(config.image_size);
         config.stride = overrides.stride.unwrap_or(config.stride);
+        config.vision.heads = overrides.vision_heads.unwrap_or(config.vision.heads);
+        config.vision.activation = overrides.activation.unwrap_or(config.vision.activation);
+        config.decoder.heads = overrides.decoder_heads.unwrap_or(config.decoder.heads);
+        config.relation = overrides.relation.unwrap_or(config.relation);
         return checked(config, weights);
     }
     let head = weights.architecture()?;
@@ -182,7 +335,7 @@ pub fn zegclip_config(
         relation,
         decoder: DecoderConfig {
             layers: decoder.layers,
-            heads: overrides.decoder_heads.unwrap_or(DECODER_HEADS),
+            heads: overrides.decoder_heads.unwrap_or(decoder.heads),
             ffn_ratio: decoder.ffn_width / decoder.width.max(1),
             ..DecoderConfig::published()
         },
@@ -237,33 +390,40 @@ pub fn load_image_encoder(
 /// Sizes of the text encoder in `file` and the width of its features.
 ///
 /// # Errors
-/// [`ModelError::MissingPart`] if there is none.
+/// [`ModelError::MissingPart`] if there is none, [`ModelError::Heads`] and [`ModelError::VocabularySize`] for sizes that cannot be.
 pub fn text_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(TextConfig, usize), ModelError> {
+    overrides.check()?;
     let architecture = file.architecture()?;
     let text = architecture.text.ok_or_else(|| missing(file, ModelPart::TextEncoder))?;
     require_published_mlp(file, text.width, text.mlp_width)?;
     let embed_dim = text.embed_dim.ok_or_else(|| missing(file, ModelPart::TextEncoder))?;
-    if let Some(config) = NativeMetadata::read(file)?.and_then(|metadata| metadata.text) {
-        let kept = config.pruned_vocabulary.as_deref().unwrap_or_default();
-        if !kept.is_sorted_by(|a, b| a < b) {
+    let stated = NativeMetadata::read(file)?.and_then(|metadata| metadata.text);
+    let mut config = stated.unwrap_or(TextConfig {
+        width: text.width,
+        layers: text.layers,
+        heads: text.heads,
+        context_length: text.context_length,
+        vocabulary_size: text.vocab_size,
+        activation: activation(text.activation),
+        pruned_vocabulary: None,
+    });
+    config.heads = overrides.text_heads.unwrap_or(config.heads);
+    config.activation = overrides.activation.unwrap_or(config.activation);
+    match &config.pruned_vocabulary {
+        Some(kept) if !kept.is_sorted_by(|a, b| a < b) => {
             return Err(ModelError::UnsortedVocabulary {
                 file: file.path().to_owned(),
             });
         }
-        return Ok((config, embed_dim));
+        None if config.vocabulary_size < Tokenizer::VOCABULARY_SIZE => {
+            return Err(ModelError::VocabularySize {
+                file: file.path().to_owned(),
+                found: config.vocabulary_size,
+                needed: Tokenizer::VOCABULARY_SIZE,
+            });
+        }
+        _ => {}
     }
-    let config = TextConfig {
-        width: text.width,
-        layers: text.layers,
-        heads: overrides
-            .text_heads
-            .or(text.heads)
-            .unwrap_or((text.width / HEAD_DIM).max(1)),
-        context_length: text.context_length,
-        vocabulary_size: text.vocab_size,
-        activation: activation(architecture.activation),
-        pruned_vocabulary: None,
-    };
     require_heads(file, ModelPart::TextEncoder, config.width, config.heads)?;
     Ok((config, embed_dim))
 }
@@ -326,7 +486,25 @@ pub fn load_clip(
     load_parameters(Clip::new(&config, device), "", file, device, dtype)
 }
 
-fn vision_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(VisionConfig, usize), ModelError> {
+/// Side of a window and pixels from one window to the next, for an image encoder that is used without a decoder. By default a
+/// window has the size of the stored positions, and the stride is five sixths of it.
+///
+/// # Errors
+/// [`ModelError::ImageSize`], [`ModelError::LargeImageSize`] and [`ModelError::Stride`] for sizes that cannot be.
+pub fn window_size(file: &WeightFile, overrides: &ModelOverrides) -> Result<(usize, usize), ModelError> {
+    let (vision, _) = vision_config(file, overrides)?;
+    let image_size = overrides.image_size.unwrap_or(vision.position_grid * vision.patch_size);
+    let stride = overrides.stride.unwrap_or(ZegClipConfig::default_stride(image_size));
+    check_windows(file, image_size, stride, vision.patch_size)?;
+    Ok((image_size, stride))
+}
+
+/// Sizes of the plain image encoder in `file`, and the width of its features.
+///
+/// # Errors
+/// [`ModelError::MissingPart`] if there is none, [`ModelError::Heads`] and others for sizes that cannot be.
+pub fn vision_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(VisionConfig, usize), ModelError> {
+    overrides.check()?;
     let architecture = file.architecture()?;
     let vision = architecture
         .vision
@@ -339,17 +517,23 @@ fn vision_config(file: &WeightFile, overrides: &ModelOverrides) -> Result<(Visio
     })?;
     let stated = NativeMetadata::read(file)?
         .and_then(|metadata| metadata.vision.or(metadata.config.map(|config| config.vision)));
-    let config = stated.unwrap_or(VisionConfig {
+    let mut config = stated.unwrap_or(VisionConfig {
         patch_size: vision.patch_size,
         width: vision.width,
         layers: vision.layers,
-        heads: overrides
-            .vision_heads
-            .or(vision.heads)
-            .unwrap_or((vision.width / HEAD_DIM).max(1)),
+        heads: vision.heads,
         position_grid,
-        activation: activation(architecture.activation),
+        activation: activation(vision.activation),
     });
+    config.heads = overrides.vision_heads.unwrap_or(config.heads);
+    config.activation = overrides.activation.unwrap_or(config.activation);
+    if config.patch_size != vision.patch_size {
+        return Err(ModelError::PatchSize {
+            file: file.path().to_owned(),
+            stated: config.patch_size,
+            found: vision.patch_size,
+        });
+    }
     require_heads(file, ModelPart::ImageEncoder, config.width, config.heads)?;
     Ok((config, embed_dim))
 }
@@ -364,20 +548,23 @@ fn encoder_file<'a>(weights: &'a WeightFile, clip: Option<&'a WeightFile>) -> Re
 
 fn checked(config: ZegClipConfig, file: &WeightFile) -> Result<ZegClipConfig, ModelError> {
     let file_path = || file.path().to_owned();
-    if config.image_size < config.vision.patch_size {
-        return Err(ModelError::ImageSize {
-            file: file_path(),
-            image_size: config.image_size,
-            patch_size: config.vision.patch_size,
-        });
+    check_windows(file, config.image_size, config.stride, config.vision.patch_size)?;
+    for (key, dropout) in [
+        (
+            "prompts.dropout",
+            config.prompts.as_ref().map(|prompts| prompts.dropout),
+        ),
+        ("decoder.dropout", Some(config.decoder.dropout)),
+    ] {
+        if let Some(dropout) = dropout.filter(|dropout| !(0.0..1.0).contains(dropout)) {
+            return Err(ModelError::DropoutProbability {
+                file: file_path(),
+                key,
+                value: dropout,
+            });
+        }
     }
-    if config.stride == 0 || config.stride > config.image_size {
-        return Err(ModelError::Stride {
-            file: file_path(),
-            stride: config.stride,
-            image_size: config.image_size,
-        });
-    }
+    require_heads(file, ModelPart::ImageEncoder, config.vision.width, config.vision.heads)?;
     if config.decoder.layers == 0 {
         return Err(ModelError::NoDecoderLayers { file: file_path() });
     }
@@ -397,6 +584,32 @@ fn checked(config: ZegClipConfig, file: &WeightFile) -> Result<ZegClipConfig, Mo
     }
     require_heads(file, ModelPart::Decoder, config.embed_dim, config.decoder.heads)?;
     Ok(config)
+}
+
+fn check_windows(file: &WeightFile, image_size: usize, stride: usize, patch_size: usize) -> Result<(), ModelError> {
+    let path = || file.path().to_owned();
+    if patch_size == 0 || image_size < patch_size {
+        return Err(ModelError::ImageSize {
+            file: path(),
+            image_size,
+            patch_size,
+        });
+    }
+    if image_size / patch_size > MAX_GRID {
+        return Err(ModelError::LargeImageSize {
+            file: path(),
+            image_size,
+            limit: MAX_GRID.saturating_mul(patch_size),
+        });
+    }
+    if stride == 0 || stride > image_size {
+        return Err(ModelError::Stride {
+            file: path(),
+            stride,
+            image_size,
+        });
+    }
+    Ok(())
 }
 
 fn require_heads(file: &WeightFile, part: ModelPart, width: usize, heads: usize) -> Result<(), ModelError> {
@@ -422,10 +635,10 @@ fn require_published_mlp(file: &WeightFile, width: usize, mlp_width: usize) -> R
     })
 }
 
-fn activation(stated: Option<StatedActivation>) -> Activation {
-    match stated {
-        Some(StatedActivation::Gelu) => Activation::Gelu,
-        Some(StatedActivation::QuickGelu) | None => Activation::QuickGelu,
+fn activation(of_file: FileActivation) -> Activation {
+    match of_file {
+        FileActivation::Gelu => Activation::Gelu,
+        FileActivation::QuickGelu => Activation::QuickGelu,
     }
 }
 

@@ -89,7 +89,8 @@ pub fn export_parameters<M: Module>(module: &M, prefix: &str) -> Vec<ExportedPar
 /// A position embedding of another grid is resized bilinearly, as in the release.
 ///
 /// # Errors
-/// [`ModelError::Weights`] if a tensor is missing or damaged, [`ModelError::Shape`] if it has another shape.
+/// [`ModelError::Weights`] if a tensor is missing or damaged, or has values that are not finite numbers of the type `dtype`,
+/// [`ModelError::Shape`] if it has another shape.
 pub fn load_parameters<M: Module>(
     module: M,
     prefix: &str,
@@ -234,6 +235,12 @@ impl Load<'_> {
         let mut expected = model_shape.to_vec();
         if transposed {
             expected.reverse();
+        }
+        // A value that becomes infinite on the device would be noticed only in the scores, if at all.
+        match self.dtype {
+            FloatDType::F16 => self.file.require_range(&name, Dtype::F16)?,
+            FloatDType::BF16 => self.file.require_range(&name, Dtype::Bf16)?,
+            _ => {}
         }
         let as_expected = self.file.info(&name).is_some_and(|info| info.shape == expected);
         if as_expected && let Some(mapped) = self.file.mapped_f32(&name)? {

@@ -12,7 +12,8 @@ const EMBEDDING: &str = "text_encoder.token_embedding.weight";
 /// change. `None` if the embedding is complete already.
 ///
 /// # Errors
-/// [`WeightError::Missing`] if the file has no text encoder, [`WeightError::Shape`] if the rows are not those of the list.
+/// [`WeightError::Missing`] if the file has no text encoder, [`WeightError::Shape`] if the rows are not those of the list,
+/// [`WeightError::OutOfRange`] for values that `dtype` cannot hold.
 pub fn expand_token_embedding<'a>(
     file: &'a WeightFile,
     text: &TextConfig,
@@ -26,6 +27,7 @@ pub fn expand_token_embedding<'a>(
     let own = file.info(EMBEDDING).map_or(Dtype::F32, |info| info.dtype);
     let dtype = dtype.unwrap_or(own);
     let dtype = if dtype.is_float() { dtype } else { Dtype::F32 };
+    file.require_range(EMBEDDING, dtype)?;
     Ok(Some(OutputTensor::lazy(EMBEDDING, &[rows, width], dtype, move || {
         let mut whole = Vec::with_capacity(rows * width);
         for id in 0..rows as u32 {

@@ -68,6 +68,9 @@ pub struct TokenSequence {
 }
 
 impl Tokenizer {
+    /// Number of token ids.
+    pub const VOCABULARY_SIZE: usize = END_OF_TEXT as usize + 1;
+
     /// The tokenizer with CLIP's vocabulary, built at the first call.
     pub fn clip() -> &'static Self {
         static CLIP: LazyLock<Tokenizer> = LazyLock::new(Tokenizer::build);

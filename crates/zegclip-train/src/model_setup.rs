@@ -7,8 +7,10 @@ use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::clip::{ImageEncoder, TextEncoder};
 use zegclip_model::config::{TextConfig, VisionConfig, ZegClipConfig};
 use zegclip_model::parameters::{ExportedParameter, export_parameters, load_parameters};
-use zegclip_model::{ModelOverrides, NativeMetadata, ZegClip, clip_config, load_text_encoder};
-use zegclip_weights::{IfExists, OutputTensor, WeightFile, write_native};
+use zegclip_model::{
+    Assumption, ModelOverrides, ModelPart, NativeMetadata, ZegClip, assumptions, clip_config, load_text_encoder,
+};
+use zegclip_weights::{Dtype, IfExists, OutputTensor, WeightFile, write_native};
 
 use crate::freeze::{Trainable, cast_block_weights};
 use crate::run::Checkpoint;
@@ -30,6 +32,8 @@ pub(crate) struct ModelSetup {
     setting: TrainingSetting,
     seed: u64,
     frozen_precision: FrozenPrecision,
+    /// What is assumed of CLIP.
+    pub(crate) assumptions: Vec<Assumption>,
     device: Device,
 }
 
@@ -75,7 +79,16 @@ impl ModelSetup {
             model = load_trained_parts(model, initial, config, device)?;
         }
         if frozen_precision != FrozenPrecision::F32 {
+            if let ClipSource::File(file) = &clip {
+                require_range_of_blocks(file, frozen_precision)?;
+            }
             model.image_encoder = cast_block_weights(model.image_encoder, frozen_precision.dtype());
+        }
+        let mut assumed = Vec::new();
+        if let ClipSource::File(file) = &clip {
+            for part in [ModelPart::ImageEncoder, ModelPart::TextEncoder] {
+                assumed.extend(assumptions(file, part, &ModelOverrides::default())?);
+            }
         }
         let device = device.clone();
         let setup = Self {
@@ -87,6 +100,7 @@ impl ModelSetup {
             setting: config.setting,
             seed: config.seed,
             frozen_precision,
+            assumptions: assumed,
             device,
         };
         Ok((setup, model))
@@ -142,6 +156,7 @@ impl ModelSetup {
             vocabulary: Some(vocabulary.to_toml()),
             setting: Some(self.setting.name().to_owned()),
             provenance: Some("trained by zegclip".to_owned()),
+            assumed: self.assumptions.iter().map(|assumption| assumption.property).collect(),
         };
         Ok(write_native(path, &metadata.to_header(), tensors, IfExists::Replace)?)
     }
@@ -220,10 +235,41 @@ fn encoded_by(clip: &ClipSource, vocabulary: &Vocabulary, device: &Device) -> Re
     }
 }
 
+/// Fails if a weight of the blocks, which are computed in half precision, becomes infinite in it.
+fn require_range_of_blocks(file: &WeightFile, precision: FrozenPrecision) -> Result<(), TrainError> {
+    let dtype = match precision {
+        FrozenPrecision::F32 => Dtype::F32,
+        FrozenPrecision::F16 => Dtype::F16,
+        FrozenPrecision::Bf16 => Dtype::Bf16,
+    };
+    let mut names = file.names().filter(|name| name.starts_with("backbone.transformer."));
+    Ok(names.try_for_each(|name| file.require_range(name, dtype))?)
+}
+
 fn trainable(config: &TrainConfig) -> Trainable {
     Trainable::default()
         .with_image_encoder(config.model.train_image_encoder)
         .with_activation_checkpointing(config.activation_checkpointing)
+}
+
+/// Fails if the header of the initial weights states another decoder than the run has: tensors of other heads have the same
+/// shapes.
+fn require_same_decoder(file: &WeightFile, config: &TrainConfig) -> Result<(), TrainError> {
+    let Some(stated) = NativeMetadata::read(file)?.and_then(|metadata| metadata.config) else {
+        return Ok(());
+    };
+    let wrong = |key: &str, expected: String| {
+        let reason = format!("has {expected} in its header, which must equal `{key}`");
+        Err(TrainError::value("model.initial", file.path().display(), reason))
+    };
+    let model = &config.model;
+    if stated.decoder.heads != model.decoder.heads {
+        return wrong("model.decoder.heads", format!("{} decoder heads", stated.decoder.heads));
+    }
+    if stated.relation != model.relation {
+        return wrong("model.relation", format!("the relation {:?}", stated.relation));
+    }
+    Ok(())
 }
 
 /// Loads the trained parts from a model file. Optimizer and schedule are those of a new run.
@@ -234,6 +280,7 @@ fn load_trained_parts(
     device: &Device,
 ) -> Result<ZegClip, TrainError> {
     let file = WeightFile::open(path)?;
+    require_same_decoder(&file, config)?;
     let head = ZegClip {
         prompts: model
             .prompts

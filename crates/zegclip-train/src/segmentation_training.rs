@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor};
 use burn::train::Interrupter;
 use burn::train::renderer::MetricsRenderer;
 use zegclip_data::{Batch, Vocabulary};
-use zegclip_model::ZegClip;
 use zegclip_model::loss::LossForm;
+use zegclip_model::{Assumption, ZegClip};
 
 use crate::config_text::RecordedConfig;
 use crate::model_setup::ModelSetup;
@@ -123,6 +123,11 @@ impl SegmentationTraining {
             self.task.add_device(device)?;
         }
         Ok(self)
+    }
+
+    /// What is assumed of CLIP, because neither its file nor a configuration beside it states it. The model is trained on that.
+    pub fn assumptions(&self) -> &[Assumption] {
+        &self.task.setup().assumptions
     }
 
     /// Displays the run with a renderer of burn-train; nothing is displayed by default.

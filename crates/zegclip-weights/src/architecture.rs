@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize};
 
 use crate::names::{DECODE_HEAD, IMAGE_ENCODER};
-use crate::{ArchitectureDefect, WeightError, WeightFile, config};
+use crate::properties::EncoderPart;
+use crate::{ArchitectureDefect, WeightError, WeightFile};
 
 /// Which parts of the model a file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -21,8 +21,8 @@ pub struct Parts {
     pub decode_head: bool,
 }
 
-/// Sizes of the model, as far as shapes determine them. Numbers of heads are known only from a configuration beside the
-/// file (heads of OpenAI's models have 64 channels).
+/// Sizes of the model, and what shapes do not determine: heads and activations, of a header, of the configuration beside the
+/// file, or of the published model of the format or width. [`Self::assumed`] lists what none of them states.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Architecture {
     /// The image encoder.
@@ -33,8 +33,32 @@ pub struct Architecture {
     pub prompts: Option<PromptArchitecture>,
     /// Relation descriptor and decoder.
     pub decoder: Option<DecoderArchitecture>,
-    /// Activation of both encoders, if a configuration states it; OpenAI's models and ZegCLIP use QuickGELU.
-    pub activation: Option<Activation>,
+    /// What nothing states.
+    pub assumed: Vec<Assumed>,
+}
+
+/// A property of a model that neither its file nor a configuration beside it states, and that no published model of its format or
+/// width determines. The names of values in files and JSON are those of `Display`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Assumed {
+    /// [`VisionArchitecture::activation`]: QuickGELU.
+    #[serde(rename = "vision.activation")]
+    VisionActivation,
+    /// [`VisionArchitecture::heads`]: one for 64 channels.
+    #[serde(rename = "vision.heads")]
+    VisionHeads,
+    /// [`TextArchitecture::activation`]: QuickGELU.
+    #[serde(rename = "text.activation")]
+    TextActivation,
+    /// [`TextArchitecture::heads`]: one for 64 channels.
+    #[serde(rename = "text.heads")]
+    TextHeads,
+    /// [`DecoderArchitecture::heads`]: eight.
+    #[serde(rename = "decoder.heads")]
+    DecoderHeads,
+    /// The form of the relation descriptor, where its width is not the published one: the product of both features.
+    #[serde(rename = "relation")]
+    Relation,
 }
 
 /// Non-linearity of the encoders.
@@ -54,8 +78,10 @@ pub struct VisionArchitecture {
     pub width: usize,
     /// Transformer blocks.
     pub layers: usize,
-    /// Attention heads, if a configuration states them.
-    pub heads: Option<usize>,
+    /// Attention heads.
+    pub heads: usize,
+    /// Non-linearity of the MLPs.
+    pub activation: Activation,
     /// Channels inside the blocks' MLPs.
     pub mlp_width: usize,
     /// Side of a patch in pixels.
@@ -75,8 +101,10 @@ pub struct TextArchitecture {
     pub width: usize,
     /// Transformer blocks.
     pub layers: usize,
-    /// Attention heads, if a configuration states them.
-    pub heads: Option<usize>,
+    /// Attention heads.
+    pub heads: usize,
+    /// Non-linearity of the MLPs.
+    pub activation: Activation,
     /// Channels inside the blocks' MLPs.
     pub mlp_width: usize,
     /// Tokens of a text.
@@ -112,6 +140,8 @@ pub struct DecoderArchitecture {
     pub descriptor_width: usize,
     /// Channels inside the feed-forward part.
     pub ffn_width: usize,
+    /// Attention heads.
+    pub heads: usize,
 }
 
 impl WeightFile {
@@ -129,7 +159,7 @@ impl WeightFile {
     ///
     /// # Errors
     /// [`WeightError::Architecture`] if a present part lacks a tensor, has contradicting shapes or is not a vision
-    /// transformer.
+    /// transformer, and if the configuration beside it states something that does not fit or is not implemented.
     pub fn architecture(&self) -> Result<Architecture, WeightError> {
         let parts = self.parts();
         if let Some(name) = self
@@ -138,17 +168,17 @@ impl WeightFile {
         {
             return Err(self.defect(ArchitectureDefect::ImageEncoder(name.to_owned())));
         }
-        let config = self.meta().get(config::KEY);
+        let mut assumed = Vec::new();
         Ok(Architecture {
-            vision: parts.image_encoder.then(|| self.vision(config)).transpose()?,
-            text: parts.text_encoder.then(|| self.text(config)).transpose()?,
+            vision: parts.image_encoder.then(|| self.vision(&mut assumed)).transpose()?,
+            text: parts.text_encoder.then(|| self.text(&mut assumed)).transpose()?,
             prompts: parts.prompts.then(|| self.prompts()).transpose()?,
-            decoder: parts.decode_head.then(|| self.decoder()).transpose()?,
-            activation: config.and_then(activation),
+            decoder: parts.decode_head.then(|| self.decoder(&mut assumed)).transpose()?,
+            assumed,
         })
     }
 
-    fn vision(&self, config: Option<&Json>) -> Result<VisionArchitecture, WeightError> {
+    fn vision(&self, assumed: &mut Vec<Assumed>) -> Result<VisionArchitecture, WeightError> {
         let name = "backbone.conv1.weight";
         let [width, channels, patch_size, patch_width] = self.shape(name)?;
         if channels != 3 || patch_size != patch_width {
@@ -165,10 +195,12 @@ impl WeightFile {
             .ok_or_else(|| self.defect(ArchitectureDefect::Positions))?;
         let grid = positions.isqrt();
         let [mlp_width, _] = self.shape("backbone.transformer.resblocks.0.mlp.c_fc.weight")?;
+        let known = self.encoder_properties(EncoderPart::Vision, width, assumed)?;
         Ok(VisionArchitecture {
             width,
             layers: self.layers("backbone.transformer.resblocks.")?,
-            heads: config.and_then(|config| heads(config, "vision", width)),
+            heads: known.heads,
+            activation: known.activation,
             mlp_width,
             patch_size,
             positions,
@@ -177,14 +209,16 @@ impl WeightFile {
         })
     }
 
-    fn text(&self, config: Option<&Json>) -> Result<TextArchitecture, WeightError> {
+    fn text(&self, assumed: &mut Vec<Assumed>) -> Result<TextArchitecture, WeightError> {
         let [vocab_size, width] = self.shape("text_encoder.token_embedding.weight")?;
         let [context_length, _] = self.shape("text_encoder.positional_embedding")?;
         let [mlp_width, _] = self.shape("text_encoder.transformer.resblocks.0.mlp.c_fc.weight")?;
+        let known = self.encoder_properties(EncoderPart::Text, width, assumed)?;
         Ok(TextArchitecture {
             width,
             layers: self.layers("text_encoder.transformer.resblocks.")?,
-            heads: config.and_then(|config| heads(config, "text", width)),
+            heads: known.heads,
+            activation: known.activation,
             mlp_width,
             context_length,
             vocab_size,
@@ -211,7 +245,7 @@ impl WeightFile {
         })
     }
 
-    fn decoder(&self) -> Result<DecoderArchitecture, WeightError> {
+    fn decoder(&self, assumed: &mut Vec<Assumed>) -> Result<DecoderArchitecture, WeightError> {
         let [width, descriptor_width] = self.shape("decode_head.q_proj.weight")?;
         let [ffn_width, _] = self.shape("decode_head.decoder_1.layers.0.linear1.weight")?;
         Ok(DecoderArchitecture {
@@ -219,12 +253,19 @@ impl WeightFile {
             width,
             descriptor_width,
             ffn_width,
+            heads: self.decoder_heads(width, descriptor_width, assumed),
         })
     }
 
     fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N], WeightError> {
         let missing = || self.defect(ArchitectureDefect::MissingTensor(name.to_owned()));
         let shape = &self.info(name).ok_or_else(missing)?.shape;
+        if shape.contains(&0) {
+            return Err(self.defect(ArchitectureDefect::NoElements {
+                name: name.to_owned(),
+                shape: shape.clone(),
+            }));
+        }
         <[usize; N]>::try_from(shape.as_slice()).map_err(|_| {
             self.defect(ArchitectureDefect::Rank {
                 name: name.to_owned(),
@@ -256,7 +297,7 @@ impl WeightFile {
         }
     }
 
-    fn defect(&self, source: ArchitectureDefect) -> WeightError {
+    pub(crate) fn defect(&self, source: ArchitectureDefect) -> WeightError {
         WeightError::Architecture {
             path: self.path().to_owned(),
             source,
@@ -285,45 +326,32 @@ impl std::fmt::Display for Parts {
     }
 }
 
-/// The activation that a configuration states: `hidden_act` of both encoders for Hugging Face, `quick_gelu` (absent: false)
-/// for OpenCLIP.
-fn activation(config: &Json) -> Option<Activation> {
-    if let Some(model) = config.get("model_cfg") {
-        let quick = model.get("quick_gelu").and_then(Json::as_bool).unwrap_or(false);
-        return Some(if quick { Activation::QuickGelu } else { Activation::Gelu });
-    }
-    let part = ["vision_config", "text_config"]
-        .iter()
-        .find_map(|part| config.get(part)?.get("hidden_act")?.as_str());
-    // The default of transformers for CLIP.
-    match part.unwrap_or("quick_gelu") {
-        "quick_gelu" => Some(Activation::QuickGelu),
-        "gelu" => Some(Activation::Gelu),
-        _ => None,
-    }
-}
-
-/// The heads that a configuration states; `part` is `vision` or `text`. An absent entry of Hugging Face means nothing, since
-/// default values may be left out.
-fn heads(config: &Json, part: &str, width: usize) -> Option<usize> {
-    let number = |value: &Json| value.as_u64().and_then(|value| usize::try_from(value).ok());
-    let heads = if let Some(model) = config.get("model_cfg") {
-        let part = model.get(format!("{part}_cfg"))?;
-        match part.get("heads") {
-            Some(heads) => number(heads),
-            // OpenCLIP's default for the image encoder; its text encoders always state their heads.
-            None => width.checked_div(part.get("head_width").map_or(Some(64), number)?),
-        }
-    } else {
-        number(config.get(format!("{part}_config"))?.get("num_attention_heads")?)
-    };
-    heads.filter(|heads| *heads > 0 && width.is_multiple_of(*heads))
-}
-
 /// Whether a canonical name is a parameter that ZegCLIP trains: prompts and the decode head.
 pub fn is_trained(name: &str) -> bool {
     name.starts_with(DECODE_HEAD)
         || name
             .strip_prefix(IMAGE_ENCODER)
             .is_some_and(|rest| rest.starts_with("prompt_") || rest.starts_with("deep_prompt_"))
+}
+
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::QuickGelu => "quick_gelu",
+            Self::Gelu => "gelu",
+        })
+    }
+}
+
+impl std::fmt::Display for Assumed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::VisionActivation => "vision.activation",
+            Self::VisionHeads => "vision.heads",
+            Self::TextActivation => "text.activation",
+            Self::TextHeads => "text.heads",
+            Self::DecoderHeads => "decoder.heads",
+            Self::Relation => "relation",
+        })
+    }
 }

@@ -7,10 +7,11 @@ use serde_json::Value as Json;
 /// Its key in [`super::WeightFile::meta`].
 pub(crate) const KEY: &str = "config";
 /// File names, and the entry that identifies the content.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
+    ("open_clip_config.json", "model_cfg"),
     ("config.json", "vision_config"),
     ("config.json", "text_config"),
-    ("open_clip_config.json", "model_cfg"),
+    ("config.json", "hidden_act"),
 ];
 /// Limit of a configuration in bytes.
 const MAX_CONFIG: u64 = 1 << 20;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::Activation;
 use crate::view::View;
 
 /// Tensors under the file's own names, and plain values beside them.
@@ -10,6 +11,8 @@ pub(crate) struct Contents {
     pub(crate) kind: Content,
     pub(crate) tensors: Vec<(String, View)>,
     pub(crate) meta: Map<String, Json>,
+    /// The activation that the classes of a TorchScript archive show.
+    pub(crate) activation: Option<Activation>,
 }
 
 /// The kind of container, on which the meaning of names depends.

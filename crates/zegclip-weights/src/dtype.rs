@@ -134,6 +134,45 @@ impl Dtype {
         }
     }
 
+    /// One little-endian element as `f64`, for messages.
+    pub(crate) fn read_f64(self, bytes: &[u8]) -> f64 {
+        match self {
+            Self::F64 => f64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default()),
+            _ => self.read_f32(bytes).into(),
+        }
+    }
+
+    /// Whether contiguous little-endian elements are all finite numbers, as integers are.
+    pub(crate) fn all_finite(self, bytes: &[u8]) -> bool {
+        // One more in an exponent of ones carries into the sign, which is cleared before; vector units need no comparison.
+        match self {
+            Self::F64 => {
+                let carry = |bytes: &[u8; 8]| (u64::from_le_bytes(*bytes) & (u64::MAX >> 1)) + (1 << 52);
+                bytes.as_chunks().0.iter().fold(0, |seen, bytes| seen | carry(bytes)) >> 63 == 0
+            }
+            Self::F32 => {
+                let carry = |bytes: &[u8; 4]| (u32::from_le_bytes(*bytes) & (u32::MAX >> 1)) + (1 << 23);
+                bytes.as_chunks().0.iter().fold(0, |seen, bytes| seen | carry(bytes)) >> 31 == 0
+            }
+            Self::F16 | Self::Bf16 => {
+                let one = if self == Self::F16 { 1 << 10 } else { 1 << 7 };
+                let carry = |bytes: &[u8; 2]| (u16::from_le_bytes(*bytes) & (u16::MAX >> 1)) + one;
+                bytes.as_chunks().0.iter().fold(0, |seen, bytes| seen | carry(bytes)) >> 15 == 0
+            }
+            _ => true,
+        }
+    }
+
+    /// The smallest magnitude that a conversion of `f32` to this type makes infinite.
+    pub(crate) fn limit(self) -> f32 {
+        match self {
+            // Half a step above the largest number, 65504.
+            Self::F16 => 65_520.0,
+            Self::Bf16 => f32::from_bits(0x7f7f_8000),
+            _ => f32::INFINITY,
+        }
+    }
+
     /// Converts contiguous little-endian elements; stops at the shorter of the two.
     pub(crate) fn convert_f32(self, bytes: &[u8], out: &mut [f32]) {
         /// Elements of a block, since `half` converts slices with vector instructions.
@@ -224,6 +263,66 @@ mod tests {
         Dtype::Bool.convert_f32(&[0, 7], &mut out);
         assert_eq!(out, [0.0, 1.0]);
         assert_eq!(Dtype::I64.encode_f32(&[1.0]), None);
+    }
+
+    #[test]
+    fn every_half_that_is_not_finite_is_found() {
+        for bits in 0..=u16::MAX {
+            let bytes = [[0, 0], bits.to_le_bytes()].concat();
+            assert_eq!(
+                Dtype::F16.all_finite(&bytes),
+                f16::from_bits(bits).is_finite(),
+                "{bits:04x}"
+            );
+            assert_eq!(
+                Dtype::Bf16.all_finite(&bytes),
+                bf16::from_bits(bits).is_finite(),
+                "{bits:04x}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_found_at_any_place() {
+        let singles = [
+            f32::NAN,
+            -f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::from_bits(0x7f80_0001),
+        ];
+        let finite = [0.0, -0.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE, f32::from_bits(1)];
+        for length in [1, 7, 8, 33, 4099] {
+            let values: Vec<f32> = finite.into_iter().cycle().take(length).collect();
+            let doubles = |values: &[f32]| Dtype::F64.encode_f32(values).unwrap();
+            assert!(Dtype::F32.all_finite(&Dtype::F32.encode_f32(&values).unwrap()));
+            assert!(Dtype::F64.all_finite(&doubles(&values)));
+            for (place, bad) in [0, length / 2, length - 1].into_iter().zip(singles.into_iter().cycle()) {
+                let mut values = values.clone();
+                values[place] = bad;
+                assert!(
+                    !Dtype::F32.all_finite(&Dtype::F32.encode_f32(&values).unwrap()),
+                    "{length} {place}"
+                );
+                assert!(!Dtype::F64.all_finite(&doubles(&values)), "{length} {place}");
+            }
+        }
+        assert!(Dtype::I32.all_finite(&[0xff; 8]));
+    }
+
+    #[test]
+    fn the_limit_is_where_a_conversion_becomes_infinite() {
+        for dtype in [Dtype::F16, Dtype::Bf16] {
+            let below = f32::from_bits(dtype.limit().to_bits() - 1);
+            assert!(
+                dtype.all_finite(&dtype.encode_f32(&[below, -below]).unwrap()),
+                "{dtype}"
+            );
+            assert!(
+                !dtype.all_finite(&dtype.encode_f32(&[dtype.limit()]).unwrap()),
+                "{dtype}"
+            );
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::sniff::{Container, sniff};
 use crate::source::Source;
 use crate::torch::{read_legacy, read_zip};
 use crate::view::{Entry, TensorInfo};
-use crate::{Dtype, ForeignFile, OutputTensor, WeightError, config, naming, native_header};
+use crate::{Activation, Dtype, ForeignFile, FoundValues, OutputTensor, WeightError, config, naming, native_header};
 
 /// Names that models are published under, in the order in which a folder is searched.
 const IN_FOLDERS: [&str; 7] = [
@@ -52,6 +52,8 @@ pub struct WeightFile {
     entries: BTreeMap<String, Entry>,
     meta: Map<String, Json>,
     classes: Option<Vec<String>>,
+    /// The activation that the classes of a TorchScript archive show.
+    activation: Option<Activation>,
     stays_mapped: bool,
 }
 
@@ -108,6 +110,7 @@ impl WeightFile {
             entries,
             meta: contents.meta,
             classes,
+            activation: contents.activation,
             stays_mapped: false,
         })
     }
@@ -148,7 +151,9 @@ impl WeightFile {
     /// Shape and row-major elements of a tensor of any type, as `f32`.
     ///
     /// # Errors
-    /// [`WeightError::Missing`] for an unknown name, [`WeightError::Checksum`] for damaged data.
+    /// [`WeightError::Missing`] for an unknown name, [`WeightError::Checksum`] for damaged data, [`WeightError::NotFinite`] for
+    /// values that are NaN or infinite, [`WeightError::OutOfRange`] for those that the type cannot hold,
+    /// [`WeightError::Changed`] if a mapped file was modified after it was opened.
     pub fn tensor_f32(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), WeightError> {
         let entry = self.entry(name)?;
         Ok((entry.info().shape.clone(), entry.to_f32()?))
@@ -193,6 +198,37 @@ impl WeightFile {
         Ok((entry.info().shape.clone(), entry.to_f16()?))
     }
 
+    /// Checks that all elements of a tensor are finite numbers that `dtype`, a float type, can hold.
+    ///
+    /// # Errors
+    /// As [`Self::tensor_f32`].
+    pub fn require_range(&self, name: &str, dtype: Dtype) -> Result<(), WeightError> {
+        self.entry(name)?.require_range(dtype)
+    }
+
+    /// Reads all tensors and returns the values that are NaN or infinite, one item for each tensor that has any.
+    ///
+    /// # Errors
+    /// [`WeightError::Checksum`] for damaged data, [`WeightError::Changed`].
+    pub fn not_finite(&self) -> Result<Vec<FoundValues>, WeightError> {
+        let mut found = Vec::new();
+        for entry in self.entries.values() {
+            found.extend(entry.not_finite()?);
+        }
+        Ok(found)
+    }
+
+    /// A handle that tells whether the mapped files of these weights are still as they were when they were opened.
+    pub fn watch(&self) -> Watch {
+        let mut sources: Vec<Arc<Source>> = Vec::new();
+        for source in self.entries.values().flat_map(Entry::sources) {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
+                sources.push(source.clone());
+            }
+        }
+        Watch(sources)
+    }
+
     /// A tensor for another file, converted to `dtype` if both types are floats. It is read when it is written.
     ///
     /// # Errors
@@ -216,12 +252,30 @@ impl WeightFile {
         &self.meta
     }
 
+    pub(crate) fn shown_activation(&self) -> Option<Activation> {
+        self.activation
+    }
+
     fn entry(&self, name: &str) -> Result<&Entry, WeightError> {
         self.entries.get(name).ok_or_else(|| WeightError::Missing {
             path: self.path.clone(),
             key: name.to_owned(),
             nearest: nearest_name(name, self.names()).map(str::to_owned),
         })
+    }
+}
+
+/// The files of weights that a model may use in place, see [`WeightFile::stays_mapped`].
+#[derive(Debug, Clone)]
+pub struct Watch(Vec<Arc<Source>>);
+
+impl Watch {
+    /// Checks the length and the time of modification of each mapped file.
+    ///
+    /// # Errors
+    /// [`WeightError::Changed`] for a file that was modified, [`WeightError::Read`] if the operating system does not tell.
+    pub fn check(&self) -> Result<(), WeightError> {
+        self.0.iter().try_for_each(|source| source.require_unchanged())
     }
 }
 

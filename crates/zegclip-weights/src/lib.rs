@@ -53,6 +53,7 @@ mod native;
 mod native_header;
 mod output;
 mod pickle;
+mod properties;
 mod safetensors;
 mod sharded;
 mod sniff;
@@ -64,16 +65,17 @@ mod view;
 mod tests;
 
 pub use architecture::{
-    Activation, Architecture, DecoderArchitecture, Parts, PromptArchitecture, TextArchitecture, VisionArchitecture,
-    is_trained,
+    Activation, Architecture, Assumed, DecoderArchitecture, Parts, PromptArchitecture, TextArchitecture,
+    VisionArchitecture, is_trained,
 };
 pub use dtype::Dtype;
-pub use error::{ArchitectureDefect, Damage, ForeignFile, TensorDefect, Unsupported, WeightError};
-pub use file::WeightFile;
+pub use error::{ArchitectureDefect, Damage, ForeignFile, FoundValues, TensorDefect, Unsupported, WeightError};
+pub use file::{Watch, WeightFile};
 pub use format::Format;
 pub use mmseg::{write_mmseg, write_open_clip};
 pub use native::write_native;
 pub use output::OutputTensor;
 pub use pickle::PickleError;
+pub use source::set_memory_mapping;
 pub use view::TensorInfo;
 pub use zegclip_foundation::IfExists;

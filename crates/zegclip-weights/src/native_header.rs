@@ -7,8 +7,12 @@ use crate::ArchitectureDefect;
 
 /// Limit of layers; the largest published CLIP has 48.
 const MAX_LAYERS: u64 = 1024;
-/// Limit of widths, counts and sides in pixels; the largest published width is 5120, the vocabulary has 49408 tokens.
+/// Limit of widths, counts and sides in pixels; the largest published width is 5120.
 const MAX_SIZE: u64 = 1 << 20;
+/// Limit of the side of the position grid, to which the stored positions are resized; 512 patches of 16 pixels are 8192.
+const MAX_GRID: u64 = 512;
+/// Limit of tokens, for which the rows of a pruned embedding are repeated; CLIP has 49408.
+const MAX_TOKENS: u64 = 1 << 17;
 
 /// Entries of the header that contain sizes as JSON text.
 const ENTRIES: [&str; 3] = ["config", "vision", "text"];
@@ -31,10 +35,11 @@ pub(crate) fn check(metadata: &Map<String, Json>) -> Result<(), ArchitectureDefe
 fn check_object(path: &str, value: &Json) -> Result<(), ArchitectureDefect> {
     for (key, value) in value.as_object().into_iter().flatten() {
         let path = format!("{path}.{key}");
-        let limit = if LAYERS.contains(&key.as_str()) {
-            MAX_LAYERS
-        } else {
-            MAX_SIZE
+        let limit = match key.as_str() {
+            key if LAYERS.contains(&key) => MAX_LAYERS,
+            "position_grid" => MAX_GRID,
+            "vocabulary_size" => MAX_TOKENS,
+            _ => MAX_SIZE,
         };
         match value {
             Json::Number(number) if number.as_f64().is_some_and(|number| number > limit as f64) => {
@@ -134,6 +139,7 @@ mod tests {
         for (key, value) in [
             ("width", u64::MAX),
             ("context_length", 1 << 40),
+            ("vocabulary_size", 1 << 18),
             ("layers", 2000),
             ("heads", 3),
         ] {
@@ -142,6 +148,12 @@ mod tests {
             let message = opened("text", &text).unwrap_err();
             assert!(message.contains(&format!("`text.{key}` is {value}")), "{message}");
         }
+        let vision = json!({"patch_size": 16, "width": 768, "layers": 12, "heads": 12, "position_grid": 4096});
+        assert!(
+            opened("vision", &vision)
+                .unwrap_err()
+                .contains("`vision.position_grid` is 4096, above the limit of 512")
+        );
         let prompts = json!({"prompts": {"count": 10, "form": {"deep": 1e300}}});
         assert!(
             opened("config", &prompts)

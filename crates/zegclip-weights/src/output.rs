@@ -7,8 +7,8 @@ use std::path::Path;
 use zegclip_foundation::{AtomicFile, IfExists};
 
 use crate::source::Bytes;
-use crate::view::Entry;
-use crate::{Dtype, TensorDefect, WeightError};
+use crate::view::{Entry, place};
+use crate::{Dtype, FoundValues, TensorDefect, WeightError};
 
 enum Data<'a> {
     Bytes(Cow<'a, [u8]>),
@@ -106,11 +106,35 @@ impl<'a> OutputTensor<'a> {
         self.shape.iter().product::<usize>() * self.dtype.size()
     }
 
+    /// Fails if a value is finite but becomes infinite in the tensor's type.
+    fn require_range(&self, path: &Path, values: &[f32]) -> Result<(), WeightError> {
+        let limit = self.dtype.limit();
+        let wrong = |value: &f32| value.is_finite() && value.abs() >= limit;
+        let Some(index) = values.iter().position(wrong) else {
+            return Ok(());
+        };
+        Err(WeightError::OutOfRange {
+            path: path.to_owned(),
+            dtype: self.dtype,
+            values: FoundValues {
+                key: self.name.clone(),
+                raw: self.name.clone(),
+                first: values.get(index).copied().unwrap_or_default().into(),
+                place: place(index, &self.shape),
+                count: values.iter().filter(|value| wrong(value)).count(),
+                elements: values.len(),
+            },
+        })
+    }
+
     /// The elements, as many as the shape has.
     pub(crate) fn bytes(&self, path: &Path) -> Result<Bytes<'_>, WeightError> {
         let bytes = match &self.data {
             Data::Bytes(bytes) => Bytes::Borrowed(bytes),
-            Data::Floats(values) => Bytes::Owned(self.dtype.encode_f32(values).unwrap_or_default()),
+            Data::Floats(values) => {
+                self.require_range(path, values)?;
+                Bytes::Owned(self.dtype.encode_f32(values).unwrap_or_default())
+            }
             Data::Stored(entry) => entry.to_bytes(self.dtype)?,
             Data::Lazy(read) => match read()? {
                 Cow::Borrowed(bytes) => Bytes::Borrowed(bytes),
@@ -150,7 +174,8 @@ pub(crate) fn check_names(path: &Path, tensors: &[OutputTensor<'_>]) -> Result<(
         Err(WeightError::Duplicate {
             path: path.to_owned(),
             key: (*name).to_owned(),
-            raw: (*name).to_owned(),
+            first: (*name).to_owned(),
+            second: (*name).to_owned(),
         })
     })
 }

@@ -58,5 +58,6 @@ pub(crate) fn read_safetensors(source: &Arc<Source>) -> Result<Contents, WeightE
         kind: Content::Safetensors,
         tensors,
         meta,
+        activation: None,
     })
 }

@@ -76,5 +76,6 @@ pub(crate) fn read_sharded(
         kind,
         tensors,
         meta: Map::new(),
+        activation: None,
     })
 }

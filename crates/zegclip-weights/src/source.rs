@@ -2,13 +2,25 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use memmap2::{Mmap, MmapOptions};
 
 use crate::{Damage, ForeignFile, Unsupported, WeightError};
+
+static MAP_FILES: AtomicBool = AtomicBool::new(true);
+
+/// Whether files that are opened from now on are mapped into memory (the default) or read completely. A mapped file must not be
+/// shortened while it is used: the operating system ends a process that reads pages which are gone (`SIGBUS`). A file that was read
+/// may change; it takes memory of its size.
+pub fn set_memory_mapping(mapped: bool) {
+    MAP_FILES.store(mapped, Ordering::Relaxed);
+}
 
 /// One weight file. It is mapped completely for its directory; tensors are mapped one by one while they are read, so that
 /// a loaded model and its file are never in memory together.
@@ -20,8 +32,25 @@ pub(crate) struct Source {
 
 #[derive(Debug)]
 enum Content {
-    File { file: File, mapped: Mmap },
-    Memory(Cow<'static, [u8]>),
+    File { file: File, mapped: Mmap, state: State },
+    Memory(bytes::Bytes),
+}
+
+/// What a change of a file's content changes.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl State {
+    fn of(file: &File) -> std::io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
 }
 
 /// Bytes of a file for as long as they are needed.
@@ -29,6 +58,18 @@ pub(crate) enum Bytes<'a> {
     Borrowed(&'a [u8]),
     Mapped(Mmap),
     Owned(Vec<u8>),
+    Shared(bytes::Bytes),
+}
+
+impl Bytes<'_> {
+    /// The same bytes without a lifetime; `None` if that would copy them.
+    pub(crate) fn into_shared(self) -> Option<bytes::Bytes> {
+        match self {
+            Self::Mapped(mapped) => Some(bytes::Bytes::from_owner(mapped)),
+            Self::Shared(bytes) => Some(bytes),
+            Self::Borrowed(_) | Self::Owned(_) => None,
+        }
+    }
 }
 
 impl std::ops::Deref for Bytes<'_> {
@@ -39,6 +80,7 @@ impl std::ops::Deref for Bytes<'_> {
             Self::Borrowed(bytes) => bytes,
             Self::Mapped(mapped) => mapped,
             Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }
@@ -56,7 +98,7 @@ fn map(file: &File, range: Range<usize>) -> std::io::Result<Mmap> {
 }
 
 impl Source {
-    /// Maps a regular, non-empty file.
+    /// Maps or reads a regular, non-empty file.
     pub(crate) fn open(path: &Path) -> Result<Self, WeightError> {
         let failed = |source| WeightError::Read {
             path: path.to_owned(),
@@ -73,10 +115,21 @@ impl Source {
             return Err(WeightError::Empty { path: path.to_owned() });
         }
         let length = usize::try_from(length).map_err(|error| failed(std::io::Error::other(error)))?;
-        let mapped = map(&file, 0..length).map_err(failed)?;
+        let content = if MAP_FILES.load(Ordering::Relaxed) {
+            let state = State::of(&file).map_err(failed)?;
+            let mapped = map(&file, 0..length).map_err(failed)?;
+            Content::File { file, mapped, state }
+        } else {
+            let mut bytes = Vec::new();
+            bytes
+                .try_reserve_exact(length)
+                .map_err(|error| failed(std::io::Error::other(error)))?;
+            (&file).read_to_end(&mut bytes).map_err(failed)?;
+            Content::Memory(bytes.into())
+        };
         Ok(Self {
             path: path.to_owned(),
-            content: Content::File { file, mapped },
+            content,
         })
     }
 
@@ -87,13 +140,18 @@ impl Source {
         }
         Ok(Self {
             path: path.to_owned(),
-            content: Content::Memory(bytes),
+            content: Content::Memory(match bytes {
+                Cow::Borrowed(bytes) => bytes::Bytes::from_static(bytes),
+                Cow::Owned(bytes) => bytes.into(),
+            }),
         })
     }
 
     /// A range inside the file, in a mapping of its own.
     fn slice(&self, range: Range<usize>) -> Result<Bytes<'_>, WeightError> {
+        self.require_unchanged()?;
         match &self.content {
+            Content::Memory(bytes) if bytes.get(range.clone()).is_some() => Ok(Bytes::Shared(bytes.slice(range))),
             Content::File { file, .. } if !range.is_empty() => {
                 let mapped = map(file, range).map_err(|source| WeightError::Read {
                     path: self.path.clone(),
@@ -103,6 +161,23 @@ impl Source {
             }
             _ => Ok(Bytes::Borrowed(self.bytes().get(range).unwrap_or_default())),
         }
+    }
+
+    /// Fails if a mapped file has another length or time of modification than when it was opened.
+    pub(crate) fn require_unchanged(&self) -> Result<(), WeightError> {
+        let Content::File { file, state, .. } = &self.content else {
+            return Ok(());
+        };
+        let now = State::of(file).map_err(|source| WeightError::Read {
+            path: self.path.clone(),
+            source,
+        })?;
+        if now == *state {
+            return Ok(());
+        }
+        Err(WeightError::Changed {
+            path: self.path.clone(),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -170,7 +245,7 @@ impl Storage {
         })
     }
 
-    pub(crate) fn source(&self) -> &Source {
+    pub(crate) fn source(&self) -> &Arc<Source> {
         &self.source
     }
 

@@ -8,7 +8,8 @@ use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::clip::PositionResize;
 use zegclip_model::dense_clip::{DenseMethod, LastLayer};
 use zegclip_model::{
-    ModelOverrides, NativeMetadata, ZegClipConfig, device, load_image_encoder, load_zegclip, zegclip_config,
+    ModelOverrides, ModelPart, NativeMetadata, assumptions, device, load_image_encoder, load_zegclip, window_size,
+    zegclip_config,
 };
 use zegclip_weights::WeightFile;
 
@@ -138,7 +139,7 @@ impl SegmenterBuilder {
         self
     }
 
-    /// Sizes that the weights do not state.
+    /// What the weights do not state, or state wrongly.
     #[must_use]
     pub fn model_overrides(mut self, overrides: ModelOverrides) -> Self {
         self.overrides = overrides;
@@ -184,22 +185,26 @@ impl SegmenterBuilder {
                 });
             }
         };
+        let mut assumed = Vec::new();
+        let mut assume = |file: &WeightFile, part| -> Result<(), Error> {
+            assumed.extend(assumptions(file, part, &self.overrides)?);
+            Ok(())
+        };
         let (model, sizes) = match self.method {
             Method::ZegClip => {
                 let config = zegclip_config(&weights, clip.as_ref(), &self.overrides)?;
                 let sizes = Sizes::from(&config);
                 let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
+                let encoder = clip.as_ref().filter(|_| !weights.parts().image_encoder);
+                assume(encoder.unwrap_or(&weights), ModelPart::ImageEncoder)?;
+                assume(&weights, ModelPart::Decoder)?;
                 (Model::zegclip(model, &config), sizes)
             }
             Method::MaskClip => {
+                warn_without_effect(&self.overrides.of_decoder(), "the method has no decoder");
+                let (image_size, stride) = window_size(&weights, &self.overrides)?;
                 let (encoder, embed_dim) = load_image_encoder(&weights, &self.overrides, &device.device, dtype)?;
-                let positions = encoder.positional_embedding.dims()[0] - 1;
-                let stored = positions.isqrt() * encoder.patch_size();
-                let image_size = self.overrides.image_size.unwrap_or(stored);
-                let stride = self
-                    .overrides
-                    .stride
-                    .unwrap_or(ZegClipConfig::default_stride(image_size));
+                assume(&weights, ModelPart::ImageEncoder)?;
                 let sizes = Sizes {
                     image_size,
                     stride,
@@ -219,11 +224,20 @@ impl SegmenterBuilder {
             .vocabulary
             .map(|text| Vocabulary::from_toml_text(&text, &format!("`{}`", name.display())))
             .transpose()?;
+        // Other devices have copies of the weights.
+        let in_place = [Some(&weights), clip.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter(|_| !device.gpu);
+        let watched = in_place.map(WeightFile::watch).collect();
         let encoder = if weights.parts().text_encoder {
             Some(weights)
         } else {
             clip.filter(|clip| clip.parts().text_encoder)
         };
+        if let (Some(encoder), None) = (&encoder, &given) {
+            assume(encoder, ModelPart::TextEncoder)?;
+        }
         let text = TextSource {
             given,
             encoder,
@@ -240,6 +254,15 @@ impl SegmenterBuilder {
             vocabulary,
             setting,
             window_batch: self.window_batch,
+            assumptions: assumed,
+            watched,
         }))
+    }
+}
+
+/// Says that fields of a model configuration are not used.
+pub(crate) fn warn_without_effect(fields: &[&str], why: &str) {
+    if !fields.is_empty() {
+        tracing::warn!("`{}` of the model configuration: no effect, {why}", fields.join("`, `"));
     }
 }

@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, json};
 use zegclip_data::Vocabulary;
 use zegclip_foundation::AtomicFile;
-use zegclip_model::config::MaskActivation;
-use zegclip_model::{ModelOverrides, NativeMetadata, expand_token_embedding, text_config, zegclip_config};
+use zegclip_model::config::{Activation, MaskActivation};
+use zegclip_model::{
+    Assumption, ModelOverrides, ModelPart, NativeMetadata, assumptions, expand_token_embedding, text_config,
+    vision_config, zegclip_config,
+};
 use zegclip_weights::{
     Dtype, Format, IfExists, OutputTensor, WeightError, WeightFile, write_mmseg, write_native, write_open_clip,
 };
 
+use crate::builder::warn_without_effect;
 use crate::{Error, Precision};
 
 /// Converts weights of any known format to a native file (`.safetensors`), to a checkpoint of the authors' code (`.pth`), or,
@@ -41,12 +45,15 @@ pub struct Conversion {
 }
 
 /// What was converted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Converted {
     /// Tensors of the input that the output has, without those that only other programs need.
     pub tensors: usize,
     /// Format of the input.
     pub format: Format,
+    /// What is assumed of the model, because neither the input nor the given configuration states it. A native file remembers
+    /// that it was assumed.
+    pub assumptions: Vec<Assumption>,
 }
 
 impl Conversion {
@@ -77,7 +84,7 @@ impl Conversion {
         self
     }
 
-    /// Sizes that the weights do not state.
+    /// What the weights do not state, or state wrongly.
     #[must_use]
     pub fn model_overrides(mut self, overrides: ModelOverrides) -> Self {
         self.overrides = overrides;
@@ -136,7 +143,7 @@ impl Conversion {
             Precision::F32 => Dtype::F32,
             Precision::F16 => Dtype::F16,
         });
-        let metadata = metadata(&input, clip.as_ref(), &self.overrides, self.vocabulary)?;
+        let (metadata, assumptions) = metadata(&input, clip.as_ref(), &self.overrides, self.vocabulary)?;
         let mut tensors = tensors(&input, clip.as_ref(), dtype)?;
         let parts = input.parts();
         let plain_clip = !parts.decode_head && parts.image_encoder && parts.text_encoder;
@@ -147,6 +154,7 @@ impl Conversion {
         let converted = Converted {
             tensors: tensors.len(),
             format: input.format(),
+            assumptions,
         };
         if for_pytorch {
             // Other programs expect the complete token embedding.
@@ -163,6 +171,7 @@ impl Conversion {
         }
         if for_pytorch && plain_clip {
             write_open_clip(&self.output, tensors, if_exists)?;
+            warn_of_lost_properties(&self.output, &metadata)?;
         } else if for_pytorch {
             export(&self.output, &input, &metadata, tensors, if_exists)?;
         } else {
@@ -192,10 +201,20 @@ fn metadata(
     clip: Option<&WeightFile>,
     overrides: &ModelOverrides,
     vocabulary: Option<Vocabulary>,
-) -> Result<NativeMetadata, Error> {
+) -> Result<(NativeMetadata, Vec<Assumption>), Error> {
     let mut metadata = NativeMetadata::read(input)?.unwrap_or_default();
-    if input.parts().decode_head {
+    let parts = input.parts();
+    let mut assumed = Vec::new();
+    if parts.decode_head {
         metadata.config = Some(zegclip_config(input, clip, overrides)?);
+        let encoder = clip.filter(|_| !parts.image_encoder).unwrap_or(input);
+        assumed.extend(assumptions(encoder, ModelPart::ImageEncoder, overrides)?);
+        assumed.extend(assumptions(input, ModelPart::Decoder, overrides)?);
+    } else if parts.image_encoder {
+        let unused = [overrides.of_windows(), overrides.of_decoder()].concat();
+        warn_without_effect(&unused, "the weights have no decoder");
+        metadata.vision = Some(vision_config(input, overrides)?.0);
+        assumed.extend(assumptions(input, ModelPart::ImageEncoder, overrides)?);
     }
     let text = [Some(input), clip]
         .into_iter()
@@ -203,7 +222,9 @@ fn metadata(
         .find(|file| file.parts().text_encoder);
     if let Some(file) = text {
         metadata.text = Some(text_config(file, overrides)?.0);
+        assumed.extend(assumptions(file, ModelPart::TextEncoder, overrides)?);
     }
+    metadata.assumed = assumed.iter().map(|assumption| assumption.property).collect();
     if let Some(vocabulary) = vocabulary {
         metadata.vocabulary = Some(vocabulary.to_toml());
     }
@@ -220,7 +241,30 @@ fn metadata(
         let sources: Vec<String> = [Some(input), clip].into_iter().flatten().map(name).collect();
         metadata.provenance = Some(format!("converted from {}", sources.join(" and ")));
     }
-    Ok(metadata)
+    Ok((metadata, assumed))
+}
+
+/// Says what a state dict, which has no header, does not tell its readers.
+fn warn_of_lost_properties(output: &Path, metadata: &NativeMetadata) -> Result<(), Error> {
+    let written = WeightFile::open(output)?;
+    let default = ModelOverrides::default();
+    let (vision, text) = (vision_config(&written, &default)?.0, text_config(&written, &default)?.0);
+    let mut lost = Vec::new();
+    if let Some(stated) = metadata.vision.as_ref() {
+        lost.extend((stated.activation != vision.activation).then(|| format!("activation {}", stated.activation)));
+        lost.extend((stated.heads != vision.heads).then(|| format!("{} heads of the image encoder", stated.heads)));
+    }
+    if let Some(stated) = metadata.text.as_ref() {
+        lost.extend((stated.heads != text.heads).then(|| format!("{} heads of the text encoder", stated.heads)));
+    }
+    if !lost.is_empty() {
+        tracing::warn!(
+            "`{}` cannot state what the model needs: {}",
+            output.display(),
+            lost.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// The tensors of the input, and those of CLIP's file for encoders that the input lacks.
@@ -285,6 +329,12 @@ fn export(
             input.path().display()
         );
     }
+    if config.vision.activation == Activation::Gelu {
+        tracing::warn!(
+            "the encoder of `{}` has the activation GELU; the published code computes QuickGELU and gives different labels",
+            input.path().display()
+        );
+    }
     let width = config.embed_dim;
     let mut constant = |name: String, shape: &[usize], value: f32| {
         let values = vec![value; shape.iter().product()];
@@ -315,6 +365,9 @@ fn export(
     }
     if input.format() == Format::Mmseg {
         meta.extend(input.meta().clone());
+    }
+    if config.vision.activation == Activation::Gelu {
+        meta.insert("activation".to_owned(), json!("gelu"));
     }
     write_mmseg(output, &meta, &classes, &tensors, if_exists)?;
     Ok(())

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use zegclip_data::datasets::Dataset;
 pub use zegclip_data::evaluation::{
-    Evaluation, EvaluationError, EvaluationFiles, EvaluationState, ReportHeader, Scored, Shard,
+    ASSUMED, Evaluation, EvaluationError, EvaluationFiles, EvaluationState, ReportHeader, Scored, Shard,
+    add_assumptions,
 };
 
 pub use crate::evaluation_identity::{EvaluationIdentity, InputFile};

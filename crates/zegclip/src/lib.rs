@@ -84,4 +84,4 @@ pub use zegclip_data::{
 };
 pub use zegclip_kernels::{MaskActivation, MaskDecoding, WindowMasks};
 pub use zegclip_model::device::{self, DeviceError, DeviceName, OpenDevice};
-pub use zegclip_model::{ModelError, ModelOverrides, SEEN_CLASS_BIAS, ZegClip, ZegClipConfig};
+pub use zegclip_model::{Assumption, ModelError, ModelOverrides, SEEN_CLASS_BIAS, ZegClip, ZegClipConfig};

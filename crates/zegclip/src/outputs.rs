@@ -9,6 +9,7 @@ use serde::Serialize;
 use zegclip_data::draw::{DEFAULT_OPACITY, overlay};
 use zegclip_data::{DataError, RgbImage, Vocabulary, encode_png, remove_if_there, write_atomically};
 use zegclip_foundation::{check_folder, create_folder};
+use zegclip_model::Assumption;
 
 use crate::{Error, Segmentation, Segmenter, Timings};
 
@@ -70,6 +71,9 @@ pub struct ImageReport {
     pub model: String,
     /// The device that computed.
     pub device: String,
+    /// What is assumed of the model, see [`Segmenter::assumptions`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumptions: Vec<Assumption>,
     /// `f32` or `f16`.
     pub precision: &'static str,
     /// Windows that covered the image.
@@ -274,6 +278,7 @@ impl ImageReport {
             unlabeled_fraction: result.unlabeled_fraction(),
             model: segmenter.model_name(),
             device: segmenter.device().description.clone(),
+            assumptions: segmenter.assumptions().to_vec(),
             precision: segmenter.precision().name(),
             windows: result.windows(),
             milliseconds: result.timings().into(),

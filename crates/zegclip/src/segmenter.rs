@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::{FloatDType, Tensor};
 use zegclip_data::{ImageLimits, RgbImage, TrainingSetting, Vocabulary, read_image};
-use zegclip_model::{ModelOverrides, ZegClip, ZegClipConfig};
+use zegclip_model::{Assumption, ModelOverrides, ZegClip, ZegClipConfig};
+use zegclip_weights::Watch;
 
 use crate::model::{Model, Sizes};
 use crate::text::TextSource;
@@ -41,6 +42,9 @@ pub struct Segmenter {
     vocabulary: Option<Vocabulary>,
     setting: Option<TrainingSetting>,
     window_batch: Option<usize>,
+    assumptions: Vec<Assumption>,
+    /// The files whose pages the model may use in place.
+    watched: Vec<Watch>,
     /// Text features by class list.
     encoded: Mutex<Encoded>,
 }
@@ -55,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) vocabulary: Option<Vocabulary>,
     pub(crate) setting: Option<TrainingSetting>,
     pub(crate) window_batch: Option<usize>,
+    pub(crate) assumptions: Vec<Assumption>,
+    pub(crate) watched: Vec<Watch>,
 }
 
 /// A model in memory, for [`Segmenter::from_model`].
@@ -85,6 +91,8 @@ impl Segmenter {
             vocabulary: parts.vocabulary,
             setting: parts.setting,
             window_batch: parts.window_batch,
+            assumptions: parts.assumptions,
+            watched: parts.watched,
             encoded: Mutex::default(),
         }
     }
@@ -111,6 +119,8 @@ impl Segmenter {
             vocabulary: None,
             setting: None,
             window_batch: None,
+            assumptions: Vec::new(),
+            watched: Vec::new(),
         });
         segmenter.remember(key_of(parts.classes), Arc::new(parts.text_features));
         Ok(segmenter)
@@ -153,6 +163,17 @@ impl Segmenter {
             return format!("{name}; {}", crate::DEMO_MODEL_LIMITS);
         }
         name
+    }
+
+    /// What is assumed of the model, because neither its files nor the given configuration state it. Results are wrong if an
+    /// assumption is.
+    pub fn assumptions(&self) -> &[Assumption] {
+        &self.assumptions
+    }
+
+    /// Fails if a file whose pages the model uses in place was modified after it was opened.
+    pub(crate) fn require_unchanged_weights(&self) -> Result<(), Error> {
+        Ok(self.watched.iter().try_for_each(Watch::check)?)
     }
 
     /// The type of the numbers that it computes with.

@@ -34,7 +34,7 @@ pub(crate) struct EvalArguments {
     /// Text features of the class list: `[classes, width]` as .npy or safetensors
     #[arg(long, value_name = "FILE")]
     pub(crate) text_features: Option<PathBuf>,
-    /// TOML with sizes that the weights do not determine
+    /// TOML with what the weights do not determine, as for `segment`
     #[arg(long, value_name = "FILE")]
     pub(crate) model_config: Option<PathBuf>,
     /// auto, cpu, ndarray, wgpu, vulkan[:i], metal[:i], dx12[:i], gl[:i] or cuda[:i] [default: auto]
@@ -50,6 +50,9 @@ pub(crate) struct EvalArguments {
     /// Windows per forward pass [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     pub(crate) batch: Option<u16>,
+    /// Read weight files completely instead of mapping them into memory, so that they may change meanwhile
+    #[arg(long)]
+    pub(crate) no_mmap: bool,
     /// Score the classes of another vocabulary: a built-in one, a list of names or a TOML
     #[arg(long, value_name = "NAME|FILE")]
     #[serde(deserialize_with = "deserialize_text")]

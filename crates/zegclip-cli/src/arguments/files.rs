@@ -14,6 +14,9 @@ pub(crate) struct InspectArguments {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Read weight files completely instead of mapping them into memory, so that they may change meanwhile
+    #[arg(long)]
+    pub(crate) no_mmap: bool,
 }
 
 #[derive(Debug, Args)]
@@ -28,7 +31,7 @@ pub(crate) struct ConvertArguments {
     /// Class list to store in the native file: a built-in vocabulary or a file
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) vocabulary: Option<OsString>,
-    /// TOML with sizes that the weights do not determine
+    /// TOML with what the weights do not determine, as for `segment`
     #[arg(long, value_name = "FILE")]
     pub(crate) model_config: Option<PathBuf>,
     /// Number type of the stored tensors [default: as in the input]
@@ -37,6 +40,9 @@ pub(crate) struct ConvertArguments {
     /// Replace an existing output
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Read weight files completely instead of mapping them into memory, so that they may change meanwhile
+    #[arg(long)]
+    pub(crate) no_mmap: bool,
 }
 
 #[derive(Debug, Args)]

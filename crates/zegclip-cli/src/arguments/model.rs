@@ -21,8 +21,8 @@ pub(crate) struct ModelArguments {
     /// Text features of the class list: `[classes, width]` as .npy or safetensors
     #[arg(long, value_name = "FILE")]
     pub(crate) text_features: Option<PathBuf>,
-    /// TOML with sizes that the weights do not determine: image_size, stride, vision_heads, text_heads, decoder_heads,
-    /// relation
+    /// TOML with what the weights do not determine: image_size, stride, vision_heads, text_heads, decoder_heads, relation,
+    /// activation ("gelu" or "quick_gelu"); it takes precedence over what they state
     #[arg(long, value_name = "FILE")]
     pub(crate) model_config: Option<PathBuf>,
     /// auto, cpu, ndarray, wgpu, vulkan[:i], metal[:i], dx12[:i], gl[:i] or cuda[:i]
@@ -37,6 +37,9 @@ pub(crate) struct ModelArguments {
     /// Windows per forward pass
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     pub(crate) batch: u16,
+    /// Read weight files completely instead of mapping them into memory, so that they may change meanwhile
+    #[arg(long)]
+    pub(crate) no_mmap: bool,
 }
 
 /// The class list.

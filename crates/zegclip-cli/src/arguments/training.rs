@@ -29,6 +29,9 @@ pub(crate) struct TrainArguments {
     /// Device; several, separated by commas, share each batch
     #[arg(long, default_value = "auto", value_parser = parse_device, value_delimiter = ',', value_name = "NAME,…")]
     pub(crate) device: Vec<DeviceName>,
+    /// Read weight files completely instead of mapping them into memory, so that they may change meanwhile
+    #[arg(long)]
+    pub(crate) no_mmap: bool,
     #[command(flatten)]
     pub(crate) display: DisplayArguments,
 }
@@ -54,6 +57,9 @@ pub(crate) struct PretrainArguments {
     /// Device
     #[arg(long, default_value = "auto", value_parser = parse_device, value_name = "NAME")]
     pub(crate) device: DeviceName,
+    /// Read weight files completely instead of mapping them into memory, so that they may change meanwhile
+    #[arg(long)]
+    pub(crate) no_mmap: bool,
     #[command(flatten)]
     pub(crate) display: DisplayArguments,
 }

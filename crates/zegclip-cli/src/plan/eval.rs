@@ -55,6 +55,7 @@ impl EvalPlan {
                 precision: arguments.precision.or(file.precision).unwrap_or_default(),
                 method: arguments.method.or(file.method).unwrap_or_default(),
                 batch: arguments.batch.or(file.batch).map_or(1, usize::from),
+                no_mmap: arguments.no_mmap || file.no_mmap,
             },
             vocabulary: arguments.vocabulary.or(file.vocabulary),
             table: arguments.table.or(file.table),

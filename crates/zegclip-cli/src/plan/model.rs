@@ -20,6 +20,8 @@ pub(crate) struct ModelPlan {
     pub(crate) method: MethodName,
     /// Windows per forward pass.
     pub(crate) batch: usize,
+    /// Whether weights are read completely instead of mapped.
+    pub(crate) no_mmap: bool,
 }
 
 impl ModelPlan {
@@ -35,6 +37,7 @@ impl ModelPlan {
             precision: PrecisionName::default(),
             method: MethodName::default(),
             batch: 1,
+            no_mmap: false,
         }
     }
 }
@@ -62,6 +65,7 @@ impl From<ModelArguments> for ModelPlan {
             precision: arguments.precision,
             method: arguments.method,
             batch: usize::from(arguments.batch),
+            no_mmap: arguments.no_mmap,
         }
     }
 }

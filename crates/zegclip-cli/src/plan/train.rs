@@ -37,6 +37,7 @@ pub(crate) enum Task<E> {
 pub(crate) struct TrainPlan {
     pub(crate) task: Task<(CheckpointName, Option<PathBuf>)>,
     pub(crate) devices: Vec<DeviceName>,
+    pub(crate) no_mmap: bool,
     pub(crate) display: DisplayArguments,
 }
 
@@ -44,6 +45,7 @@ pub(crate) struct TrainPlan {
 pub(crate) struct PretrainPlan {
     pub(crate) task: Task<PathBuf>,
     pub(crate) device: DeviceName,
+    pub(crate) no_mmap: bool,
     pub(crate) display: DisplayArguments,
 }
 
@@ -92,6 +94,7 @@ impl TrainPlan {
         Ok(Self {
             task,
             devices: arguments.device,
+            no_mmap: arguments.no_mmap,
             display: arguments.display,
         })
     }
@@ -113,6 +116,7 @@ impl PretrainPlan {
         Ok(Self {
             task,
             device: arguments.device,
+            no_mmap: arguments.no_mmap,
             display: arguments.display,
         })
     }

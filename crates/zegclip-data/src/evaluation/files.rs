@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use zegclip_foundation::{check_folder, create_folder};
 
 use super::EvaluationError;
@@ -111,11 +112,25 @@ impl EvaluationFiles {
         write_atomically(&self.path("md"), |file| {
             write!(file, "# Evaluation\n\n{facts}\n{table}")
         })?;
-        let json = evaluation_json(&scores);
+        let mut json = evaluation_json(&scores);
+        add_assumptions(&mut json, header);
         write_atomically(&self.path("json"), |file| {
             writeln!(file, "{}", serde_json::to_string_pretty(&json)?)
         })?;
         Ok(())
+    }
+}
+
+/// Name of the facts that are assumptions.
+pub const ASSUMED: &str = "assumed";
+
+/// Adds the facts of a header that are [assumptions](ASSUMED) to the JSON of an evaluation, as the list `assumptions`. Without any
+/// the JSON has no such entry.
+pub fn add_assumptions(json: &mut Value, header: &ReportHeader) {
+    let facts = header.iter().filter(|(name, _)| name == ASSUMED);
+    let facts: Vec<Value> = facts.map(|(_, fact)| fact.as_str().into()).collect();
+    if let (Some(json), false) = (json.as_object_mut(), facts.is_empty()) {
+        json.insert("assumptions".to_owned(), facts.into());
     }
 }
 

@@ -14,7 +14,7 @@ mod state;
 
 pub use error::EvaluationError;
 pub use examples::{Example, Examples};
-pub use files::{EvaluationFiles, ReportHeader};
+pub use files::{ASSUMED, EvaluationFiles, ReportHeader, add_assumptions};
 pub use label_comparison::{LabelComparison, TrueLabels};
 pub use merge::merge_confusion_files;
 pub use run::{Evaluation, Scored};

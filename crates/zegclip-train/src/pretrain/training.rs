@@ -13,7 +13,8 @@ use burn::train::renderer::MetricsRenderer;
 use zegclip_model::clip::Clip;
 use zegclip_model::config::ClipConfig;
 use zegclip_model::parameters::load_parameters;
-use zegclip_weights::WeightFile;
+use zegclip_model::{ModelOverrides, clip_config};
+use zegclip_weights::{Assumed, WeightFile};
 
 use super::batch::StagedBatches;
 use super::config::{PretrainConfig, StageConfig};
@@ -88,7 +89,9 @@ impl ContrastiveTraining {
             Clip::new(&config.clip_config(stage), host)
         });
         if let (Some(initial), None) = (&config.model.initial, &checkpoint) {
-            model = load_parameters(model, "", &WeightFile::open(initial)?, &device, FloatDType::F32)?;
+            let file = WeightFile::open(initial)?;
+            require_same_encoders(&file, &config.clip_config(stage))?;
+            model = load_parameters(model, "", &file, &device, FloatDType::F32)?;
         }
         let model = freeze::all_trainable(with_stable_ids(model));
         let mut optimizer = config
@@ -305,6 +308,45 @@ fn score_columns(splits: &[String]) -> Vec<ScoreColumn<SplitScores>> {
         })
     };
     splits.iter().flat_map(of_split).collect()
+}
+
+/// Fails if the initial weights are known to have other heads or activations than the configuration: their tensors have the
+/// same shapes.
+fn require_same_encoders(file: &WeightFile, config: &ClipConfig) -> Result<(), TrainError> {
+    let assumed = file.architecture()?.assumed;
+    let found = clip_config(file, &ModelOverrides::default())?;
+    let pairs = [
+        (
+            Assumed::VisionHeads,
+            found.vision.heads.to_string(),
+            config.vision.heads.to_string(),
+        ),
+        (
+            Assumed::VisionActivation,
+            found.vision.activation.to_string(),
+            config.vision.activation.to_string(),
+        ),
+        (
+            Assumed::TextHeads,
+            found.text.heads.to_string(),
+            config.text.heads.to_string(),
+        ),
+        (
+            Assumed::TextActivation,
+            found.text.activation.to_string(),
+            config.text.activation.to_string(),
+        ),
+    ];
+    match pairs
+        .into_iter()
+        .find(|(property, found, own)| found != own && !assumed.contains(property))
+    {
+        Some((property, found, own)) => {
+            let reason = format!("has {property} = {found}, but the configuration has {own}");
+            Err(TrainError::value("model.initial", file.path().display(), reason))
+        }
+        None => Ok(()),
+    }
 }
 
 fn stage_of(config: &PretrainConfig, iteration: u64) -> Result<(&StageConfig, u64), TrainError> {

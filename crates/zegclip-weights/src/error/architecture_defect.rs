@@ -46,6 +46,42 @@ pub enum ArchitectureDefect {
     /// A layer is missing between others.
     #[error("it lacks the layer `{0}`")]
     MissingLayer(String),
+    /// A tensor without elements.
+    #[error("`{name}` has shape {shape:?}, without elements")]
+    NoElements {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// An activation that is not implemented.
+    #[error("its {place} is {stated}, which is neither QuickGELU (`quick_gelu`) nor GELU (`gelu`)")]
+    Activation {
+        /// Where the activation is stated.
+        place: String,
+        /// The value as stated.
+        stated: String,
+    },
+    /// A configuration beside the file whose heads do not divide the width.
+    #[error("its configuration's `{key}` is {stated}, which does not divide the width {width} into heads")]
+    ConfigurationHeads {
+        /// Where the number is.
+        key: String,
+        /// The value as stated.
+        stated: String,
+        /// Width of a token.
+        width: usize,
+    },
+    /// A configuration beside the file that is of another model.
+    #[error("its configuration's `{key}` is {stated}, but its tensors have the width {width}")]
+    ConfigurationWidth {
+        /// Where the width is.
+        key: String,
+        /// The value as stated.
+        stated: String,
+        /// Width of the tensors.
+        width: usize,
+    },
     /// A size in the header of a native file that no model has.
     #[error("its header's `{key}` is {value}, above the limit of {limit}")]
     HeaderSize {

@@ -3,6 +3,7 @@
 mod architecture_defect;
 mod damage;
 mod foreign_file;
+mod found_values;
 mod tensor_defect;
 mod unsupported;
 
@@ -13,9 +14,11 @@ use zegclip_foundation::did_you_mean;
 pub use architecture_defect::ArchitectureDefect;
 pub use damage::Damage;
 pub use foreign_file::ForeignFile;
+pub use found_values::FoundValues;
 pub use tensor_defect::TensorDefect;
 pub use unsupported::Unsupported;
 
+use crate::dtype::Dtype;
 use crate::pickle::PickleError;
 
 /// Why a weight file could not be read or written. The text names the file and the cause, including that of the source.
@@ -192,14 +195,40 @@ pub enum WeightError {
         example: String,
     },
     /// Two tensors of the file mean the same parameter.
-    #[error("`{}` contains `{key}` twice (the second time as `{raw}`)", .path.display())]
+    #[error("`{}` contains `{key}` twice: as `{first}` and as `{second}`", .path.display())]
     Duplicate {
         /// The file asked for.
         path: PathBuf,
         /// The canonical name.
         key: String,
-        /// The name in the file.
-        raw: String,
+        /// The first name in the file.
+        first: String,
+        /// The second name in the file.
+        second: String,
+    },
+    /// A tensor has values that are NaN or infinite, as after an overflow in training.
+    #[error("`{}`: tensor {} has values that are not finite numbers: {values}", .path.display(), .values.name())]
+    NotFinite {
+        /// The file with the tensor.
+        path: PathBuf,
+        /// The values.
+        values: FoundValues,
+    },
+    /// A tensor has values that the wanted element type cannot hold.
+    #[error("`{}`: tensor {} has values that {dtype} cannot hold: {values}", .path.display(), .values.name())]
+    OutOfRange {
+        /// The file with the tensor.
+        path: PathBuf,
+        /// The wanted element type.
+        dtype: Dtype,
+        /// The values.
+        values: FoundValues,
+    },
+    /// A mapped file was modified after it was opened.
+    #[error("`{}` was changed while it was in use", .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
     },
     /// A tensor's description does not fit its data.
     #[error("`{}`: tensor `{key}` {source}", .path.display())]

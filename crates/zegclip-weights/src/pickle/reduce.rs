@@ -65,7 +65,10 @@ pub(super) fn call<'a>(state: &mut State<'a>, callee: Value<'a>, arguments: Valu
             }
             _ => Err(state.malformed("a call of _codecs.encode with unknown arguments")),
         },
-        Global::Module(_) => state.push_node(Node::Module(Value::None)),
+        Global::Module(class) => state.push_node(Node::Module {
+            class,
+            attributes: Value::None,
+        }),
         Global::Storage(_) => Err(PickleError::Forbidden {
             global: "torch.Storage".into(),
         }),
@@ -76,7 +79,7 @@ pub(super) fn call<'a>(state: &mut State<'a>, callee: Value<'a>, arguments: Valu
 pub(super) fn build<'a>(state: &mut State<'a>, attributes: Value<'a>) -> Result<(), PickleError> {
     let target = state.top()?;
     match state.node_mut(target) {
-        Some(Node::Module(module)) => *module = attributes,
+        Some(Node::Module { attributes: module, .. }) => *module = attributes,
         // An OrderedDict's `_metadata`, a parameter's Python attributes, the byte order of a NumPy type: never read.
         Some(Node::Dict(_) | Node::Tensor(_) | Node::NumpyType(_) | Node::Inert) => {}
         _ => return Err(state.malformed("state for something that has none")),

@@ -39,8 +39,12 @@ pub(crate) enum Node<'a> {
     List(Vec<Value<'a>>),
     Tuple(Vec<Value<'a>>),
     Dict(Vec<(Value<'a>, Value<'a>)>),
-    /// An instance of a TorchScript class: the dict of its attributes, `None` before it is known.
-    Module(Value<'a>),
+    /// An instance of a TorchScript class.
+    Module {
+        class: &'a str,
+        /// The dict of its attributes, `None` before it is known.
+        attributes: Value<'a>,
+    },
     Storage(StorageNode<'a>),
     Tensor(TensorNode<'a>),
     /// Bytes decoded from text.

@@ -138,6 +138,26 @@ fn state_dicts_of_other_projects_are_read() {
         );
         assert_eq!(file.tensor_f32(canonical).unwrap(), (vec![1], vec![1.0]));
     }
+    for name in [
+        "_orig_mod.visual.ln_pre.bias",
+        "module._orig_mod.visual.ln_pre.bias",
+        "_orig_mod.module.model.visual._orig_mod.ln_pre.bias",
+        "ema.visual.ln_pre.bias",
+        "network.clip.visual.ln_pre.bias",
+        "_orig_mod.vision_model.pre_layrnorm.bias",
+        "net._orig_mod.vision_model.pre_layrnorm.bias",
+        "_orig_mod.backbone.ln_pre.bias",
+    ] {
+        let wrapped = dict(name, &one);
+        for pickled in [
+            wrapped.clone(),
+            dict("state_dict", &wrapped),
+            dict("model_ema", &dict("module", &wrapped)),
+        ] {
+            let file = open_pickle(&pickle(&pickled), &[0, 0x3c]).unwrap();
+            assert_eq!(file.names().collect::<Vec<_>>(), ["backbone.ln_pre.bias"], "{name}");
+        }
+    }
     let file = open_pickle(&pickle(&dict("layer1.0.conv1.weight", &one)), &[0, 0x3c]);
     assert_eq!(
         message(file),
@@ -154,7 +174,7 @@ fn state_dicts_of_other_projects_are_read() {
     .concat();
     assert_eq!(
         message(open_pickle(&pickle(&twice), &[0, 0x3c])),
-        "`w.pth` contains `backbone.proj` twice (the second time as `backbone.proj`)"
+        "`w.pth` contains `backbone.proj` twice: as `backbone.proj` and as `module.backbone.proj`"
     );
 }
 
@@ -265,7 +285,7 @@ fn shards_are_read_through_their_index_or_folder() {
         assert_equal(&whole, &WeightFile::open(&index).unwrap());
         let by_folder = WeightFile::open(directory.path()).unwrap();
         assert_eq!(by_folder.path(), index);
-        assert_eq!(by_folder.architecture().unwrap().text.unwrap().heads, Some(2));
+        assert_eq!(by_folder.architecture().unwrap().text.unwrap().heads, 2);
 
         map.insert("extra".into(), shards[0]);
         std::fs::write(&index, json!({"weight_map": map}).to_string()).unwrap();

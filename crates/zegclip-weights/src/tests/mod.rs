@@ -7,3 +7,4 @@ mod fixtures;
 mod hostile;
 mod properties;
 mod support;
+mod values;

@@ -18,12 +18,23 @@ const PREFIXES: [&str; 3] = ["backbone.", "text_encoder.transformer.", "text_enc
 /// Shape, element type and bytes of a tensor.
 type Content = (Vec<usize>, Dtype, Vec<u8>);
 
-/// Any bytes, NaNs and infinities among them.
+/// Any bytes whose floats are finite.
 fn content() -> impl Strategy<Value = Content> {
     let shape = prop::collection::vec(0..5usize, 0..4);
     (shape, prop::sample::select(&Dtype::ALL[..])).prop_flat_map(|(shape, dtype)| {
         let length = shape.iter().product::<usize>() * dtype.size();
         let bytes = prop::collection::vec(any::<u8>(), length);
+        let bytes = bytes.prop_map(move |mut bytes| {
+            if dtype.is_float() {
+                // The highest bit of each exponent.
+                bytes
+                    .iter_mut()
+                    .skip(dtype.size() - 1)
+                    .step_by(dtype.size())
+                    .for_each(|byte| *byte &= !0x40);
+            }
+            bytes
+        });
         (Just(shape), Just(dtype), bytes)
     })
 }
@@ -169,14 +180,14 @@ proptest! {
     }
 
     #[test]
-    fn floats_keep_their_values_in_wider_types(values in prop::collection::vec(any::<f32>(), 0..40)) {
+    fn floats_keep_their_values_in_wider_types(values in prop::collection::vec(any::<f32>().prop_filter("finite", |value| value.is_finite()), 0..40)) {
         for dtype in [Dtype::F32, Dtype::F64] {
             let tensor = OutputTensor::from_f32("backbone.x", &[values.len()], (&values[..]).into(), dtype);
             let bytes = written(|path| write_native(path, &BTreeMap::new(), vec![tensor], IfExists::Fail));
             let read = open(bytes).unwrap().tensor_f32("backbone.x").unwrap().1;
             prop_assert_eq!(read.len(), values.len());
             for (read, value) in read.iter().zip(&values) {
-                prop_assert!(read == value || read.is_nan() && value.is_nan(), "{} {}", read, value);
+                prop_assert_eq!(read, value);
             }
         }
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::contents::{Content, Contents};
 use crate::pickle::{Node, Pickle, PickleError, StorageNode, TensorNode, Value};
 use crate::source::{Source, Storage};
 use crate::view::View;
-use crate::{TensorDefect, WeightError};
+use crate::{Activation, TensorDefect, WeightError};
 
 /// Limit of nested modules; CLIP has six levels.
 const MAX_DEPTH: usize = 64;
@@ -23,7 +24,20 @@ const MAX_NAMES: usize = 16 << 20;
 /// Limit of tensors.
 const MAX_TENSORS: usize = 100_000;
 /// Keys of the state dict in a checkpoint, in the order of search.
-const STATE_DICTS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+const STATE_DICTS: [&str; 8] = [
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+    "state_dict_ema",
+    "ema_state_dict",
+    "model_ema",
+    "ema",
+];
+/// Limit of state dicts inside each other.
+const MAX_NESTED: usize = 4;
+/// Attributes of OpenAI's archives beside the tensors.
+const OPENAI_SCALARS: [&str; 3] = ["context_length", "input_resolution", "vocab_size"];
 
 type Flat = (Vec<(String, View)>, Map<String, Json>);
 
@@ -116,9 +130,16 @@ pub(super) fn flatten_state_dict<'a, F: Fn(StorageNode<'_>) -> Result<Storage, W
     let Some(pairs) = pickle.pairs(root) else {
         return Err(resolve.no_tensors("a single value instead of a dict of tensors".into()));
     };
-    let inner = STATE_DICTS
-        .iter()
-        .find_map(|key| pickle.get(root, key).filter(|dict| pickle.pairs(*dict).is_some()));
+    let mut inner = inner_dict(pickle, root);
+    for _ in 1..MAX_NESTED {
+        let Some(dict) = inner.filter(|dict| !has_tensors(pickle, *dict)) else {
+            break;
+        };
+        let Some(innermost) = inner_dict(pickle, dict) else {
+            break;
+        };
+        inner = Some(innermost);
+    }
     let mut tensors = Vec::new();
     for (key, value) in pickle.pairs(inner.unwrap_or(root)).unwrap_or_default() {
         let (Value::Text(name), Some(Node::Tensor(tensor))) = (key, pickle.node(*value)) else {
@@ -166,20 +187,37 @@ pub(super) fn flatten_state_dict<'a, F: Fn(StorageNode<'_>) -> Result<Storage, W
     Ok((tensors, meta))
 }
 
+/// The state dict in a dict without tensors of its own.
+fn inner_dict<'a>(pickle: &Pickle<'a>, dict: Value<'a>) -> Option<Value<'a>> {
+    let found = |key: &&str| pickle.get(dict, key).filter(|dict| pickle.pairs(*dict).is_some());
+    STATE_DICTS.iter().find_map(found)
+}
+
+fn has_tensors<'a>(pickle: &Pickle<'a>, dict: Value<'a>) -> bool {
+    let pairs = pickle.pairs(dict).unwrap_or_default();
+    pairs
+        .iter()
+        .any(|(_, value)| matches!(pickle.node(*value), Some(Node::Tensor(_))))
+}
+
 /// A TorchScript module: its tensor attributes, with dotted names for those of nested modules. Scalar integers (image size,
-/// context length and vocabulary size in OpenAI's archives) become plain values.
+/// context length and vocabulary size in OpenAI's archives) become plain values. The activation is that of its modules, or
+/// OpenAI's where the modules do not show it.
 pub(super) fn flatten_module<'a, F: Fn(StorageNode<'_>) -> Result<Storage, WeightError>>(
     pickle: &Pickle<'a>,
     resolve: &mut Resolve<'_, F>,
-) -> Result<Flat, WeightError> {
+) -> Result<Contents, WeightError> {
     let mut tensors = Vec::new();
     let mut meta = Map::new();
+    let (mut quick_gelu, mut gelu) = (false, false);
     let mut visited = 0;
     let mut pending = vec![(String::new(), 0, pickle.root())];
     while let Some((prefix, depth, value)) = pending.pop() {
-        let Some(Node::Module(attributes)) = pickle.node(value) else {
+        let Some(Node::Module { class, attributes }) = pickle.node(value) else {
             continue;
         };
+        quick_gelu |= *class == "QuickGELU";
+        gelu |= *class == "GELU";
         if depth >= MAX_DEPTH {
             return Err(resolve.too_much("modules inside each other", MAX_DEPTH));
         }
@@ -192,7 +230,7 @@ pub(super) fn flatten_module<'a, F: Fn(StorageNode<'_>) -> Result<Storage, Weigh
             let name = format!("{prefix}{key}");
             resolve.check_name(&name)?;
             match pickle.node(*value) {
-                Some(Node::Module(_)) => pending.push((format!("{name}."), depth + 1, *value)),
+                Some(Node::Module { .. }) => pending.push((format!("{name}."), depth + 1, *value)),
                 Some(Node::Tensor(tensor)) => {
                     let view = resolve.view(&name, tensor)?;
                     if view.shape().is_empty() && !view.dtype().is_float() {
@@ -209,7 +247,18 @@ pub(super) fn flatten_module<'a, F: Fn(StorageNode<'_>) -> Result<Storage, Weigh
     if tensors.is_empty() {
         return Err(resolve.no_tensors("a TorchScript archive of a module without parameters".into()));
     }
-    Ok((tensors, meta))
+    let openai = OPENAI_SCALARS.iter().all(|name| meta.contains_key(*name));
+    let activation = match (quick_gelu, gelu) {
+        (true, false) => Some(Activation::QuickGelu),
+        (false, true) => Some(Activation::Gelu),
+        _ => openai.then_some(Activation::QuickGelu),
+    };
+    Ok(Contents {
+        kind: Content::TorchScript,
+        tensors,
+        meta,
+        activation,
+    })
 }
 
 /// Plain values as JSON; `None` for tensors and other objects. `budget` is zero once the limit is reached.

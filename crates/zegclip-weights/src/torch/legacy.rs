@@ -42,6 +42,7 @@ pub(crate) fn read_legacy(source: &Arc<Source>) -> Result<Contents, WeightError>
         kind: Content::StateDict,
         tensors,
         meta,
+        activation: None,
     })
 }
 

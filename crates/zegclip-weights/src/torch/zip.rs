@@ -43,18 +43,14 @@ pub(crate) fn read_zip(source: &Arc<Source>) -> Result<Contents, WeightError> {
     let pickle = pickle::read(description, globals).map_err(pickle_error)?;
     let mut resolve = Resolve::new(source, |node| archive.storage(node.key));
     if torch_script {
-        let (tensors, meta) = flatten_module(&pickle, &mut resolve)?;
-        Ok(Contents {
-            kind: Content::TorchScript,
-            tensors,
-            meta,
-        })
+        flatten_module(&pickle, &mut resolve)
     } else {
         let (tensors, meta) = flatten_state_dict(&pickle, &mut resolve)?;
         Ok(Contents {
             kind: Content::StateDict,
             tensors,
             meta,
+            activation: None,
         })
     }
 }

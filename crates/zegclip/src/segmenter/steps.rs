@@ -97,6 +97,8 @@ impl Segmenter {
 
     pub(super) fn prepare(&self, image: &RgbImage) -> Result<Prepared, Error> {
         let layout = self.layout(image)?;
+        // Before their pages are read: those of a file that became shorter are gone.
+        self.require_unchanged_weights()?;
         let started = Instant::now();
         let [height, width] = layout.resized.map(|length| length as u32);
         let pixels = normalize(&resize_bilinear(image, width, height));
@@ -179,6 +181,7 @@ impl Segmenter {
             scores.truncate(encoded.listed * height * width);
         }
         timings.decoding = decoding_started.elapsed();
+        self.require_unchanged_weights()?;
         Ok(Segmentation {
             labels: decoded.labels,
             scores: decoded.scores,
