@@ -117,7 +117,12 @@ pub(crate) fn model_overrides(path: &Path) -> Result<ModelOverrides, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::failed(format!("cannot read `{}`: {error}", path.display())))?;
     let wrong = |reason: &str| Failure::usage(format!("`{}`: {}", path.display(), reason.replace('\n', ", ")));
-    let overrides: ModelOverrides = toml::from_str(&text).map_err(|error| wrong(error.message()))?;
+    let overrides: ModelOverrides = toml::from_str(&text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let number = text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+        let line = text.lines().nth(number).unwrap_or_default().trim();
+        wrong(&format!("line {}, `{line}`: {}", number + 1, error.message()))
+    })?;
     overrides.check().map_err(|error| wrong(&error.to_string()))?;
     Ok(overrides)
 }

@@ -237,7 +237,7 @@ fn model_config_with_an_unknown_key() {
             "--model-config",
             &config,
         ],
-        1,
+        2,
         &["heads", "model.toml"],
     );
 }
