@@ -389,6 +389,8 @@ fn opened(file: Result<WeightFile, WeightError>) -> u64 {
         Err(error) => outcome::<()>(Err(error)),
     });
     _ = file.describe();
+    _ = file.not_finite();
+    _ = file.watch().check();
     _ = file.classes();
     for name in file.names().take(TENSORS) {
         results.push(outcome(file.tensor_f32(name).map(|(shape, values)| {

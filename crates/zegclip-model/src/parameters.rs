@@ -440,6 +440,33 @@ mod tests {
     }
 
     #[test]
+    fn values_that_become_infinite_in_half_precision_are_refused() {
+        let device = Device::flex();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("linear.safetensors");
+        let linear = || burn::nn::LinearConfig::new(2, 2).init(&device);
+        let mut parameters = export_parameters(&linear(), "linear");
+        parameters[0].values[1] = 1e6;
+        let tensors = parameters.iter().map(ExportedParameter::to_output).collect();
+        write_native(&path, &BTreeMap::new(), tensors, IfExists::Replace).unwrap();
+        for file in [
+            WeightFile::open(&path).unwrap(),
+            WeightFile::open(&path).unwrap().stays_mapped(),
+        ] {
+            let load = |dtype| load_parameters(linear(), "linear", &file, &device, dtype);
+            load(FloatDType::F32).unwrap();
+            load(FloatDType::BF16).unwrap();
+            let error = load(FloatDType::F16).unwrap_err().to_string();
+            assert!(
+                error.ends_with(
+                    "tensor `linear.weight` has values that f16 cannot hold: 1 of 4, the first is 1000000.0 at [0, 1]"
+                ),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn positions_keep_a_constant_and_the_class_row() {
         let (width, rows) = (3, 1 + 5 * 5);
         let mut values = vec![0.25f32; rows * width];

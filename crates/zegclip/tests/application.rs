@@ -215,6 +215,41 @@ fn a_constant_image_has_the_scores_of_one_window_in_all_windows() {
     }
 }
 
+/// Pages of the file are used in place on the CPU.
+#[test]
+fn weights_that_change_while_they_are_used_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (demo, path) = (
+        folder.path().join("demo.safetensors"),
+        folder.path().join("single.safetensors"),
+    );
+    std::fs::write(&demo, zegclip::demo_model()).unwrap();
+    let conversion = Conversion::new(&demo, &path).precision(zegclip::Precision::F32);
+    conversion.run().unwrap();
+    let segmenter = Segmenter::builder().weights(&path).device("cpu").build().unwrap();
+    let (image, words) = (image(64, 48, 1), classes("cat, grass"));
+    let before = segmenter.segment(&image, &words).unwrap();
+    // A file that takes its place is another one.
+    let copy = folder.path().join("copy");
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::rename(&copy, &path).unwrap();
+    assert_same(&segmenter.segment(&image, &words).unwrap(), &before);
+
+    let segmenter = Segmenter::builder().weights(&path).device("cpu").build().unwrap();
+    segmenter.segment(&image, &words).unwrap();
+    let mut file = std::fs::File::options().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, b"more").unwrap();
+    for error in [
+        segmenter.segment(&image, &words).unwrap_err(),
+        segmenter.encode(&image).unwrap_err(),
+    ] {
+        assert!(
+            error.to_string().ends_with("was changed while it was in use"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn background_classes_leave_pixels_without_class() {
     let segmenter = segmenter();

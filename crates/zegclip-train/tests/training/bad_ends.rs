@@ -296,6 +296,22 @@ fn a_checkpoint_of_another_model_is_refused() {
 }
 
 #[test]
+fn initial_weights_of_other_heads_are_refused() {
+    let farm = Farm::new();
+    farm.train("a", &["iterations=2"]);
+    let initial = format!("model.initial={}", farm.path("a/model.safetensors").display());
+    for (set, found) in [
+        ("model.decoder.heads=1", "decoder heads"),
+        ("model.relation=difference_text", "relation"),
+    ] {
+        let error = farm.training("b", &farm.config(&[set, &initial])).unwrap_err();
+        assert!(error.is_configuration_error(), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("model.initial") && error.contains(found), "{error}");
+    }
+}
+
+#[test]
 fn a_panic_in_an_iteration_is_passed_on() {
     let farm = Farm::new();
     let training = farm.training("a", &farm.config(&[])).unwrap();
