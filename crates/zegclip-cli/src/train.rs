@@ -65,6 +65,7 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
         run: &run,
         devices: &plan.devices,
     };
+    let notes = data.notes().to_vec();
     let training = SegmentationTraining::new(config.clone(), data, run.clone(), &first.device)
         .and_then(|training| training.with_further_devices(&further))
         .inspect_err(|_| {
@@ -84,11 +85,17 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
     let renderer = training_display::renderer("train", plan.display, from, &interrupter);
     let outcome = training.with_renderer(renderer).run();
     match outcome.map_err(|error| resume.failed(error))? {
-        Outcome::Finished if plan.display.json => output::json(&json!({
-            "model": text_of(run.model_path()),
-            "iterations": iterations,
-            "report": text_of(run.report_path()),
-        })),
+        Outcome::Finished if plan.display.json => {
+            let mut finished = json!({
+                "model": text_of(run.model_path()),
+                "iterations": iterations,
+                "report": text_of(run.report_path()),
+            });
+            if let (Some(finished), false) = (finished.as_object_mut(), notes.is_empty()) {
+                finished.insert("notes".to_owned(), json!(notes));
+            }
+            output::json(&finished)
+        }
         Outcome::Finished => output::line(run.model_path().display()),
         Outcome::Interrupted { iteration } => Err(resume.interrupted(iteration)),
     }

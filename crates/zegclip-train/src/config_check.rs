@@ -70,11 +70,16 @@ impl TrainConfig {
             crop as usize == model.image_size,
             reason,
         )?;
+        not_negative("loss.focal_weight", self.loss.focal_weight)?;
+        not_negative("loss.dice_weight", self.loss.dice_weight)?;
         fraction("loss.alpha", self.loss.alpha)?;
         not_negative("loss.gamma", self.loss.gamma)?;
         check_optimizer(&self.optimizer)?;
         positive("optimizer.lr_multiplier", self.optimizer.lr_multiplier)?;
         positive("schedule.warmup_ratio", self.schedule.warmup_ratio)?;
+        fraction("schedule.warmup_ratio", self.schedule.warmup_ratio)?;
+        not_negative("schedule.power", self.schedule.power)?;
+        not_negative("schedule.min_lr", self.schedule.min_lr)?;
         self.run.check()?;
         match &model.untrained_clip {
             Some(clip) => self.zegclip_config(clip.vision.clone(), clip.embed_dim).map(|_| ()),

@@ -136,6 +136,8 @@ pub(crate) struct Override {
     pub(crate) origin: String,
     key: String,
     value: Value,
+    /// Old and new name, where it has the old name of a renamed key.
+    renamed: Option<(&'static str, &'static str)>,
 }
 
 impl Override {
@@ -146,15 +148,38 @@ impl Override {
             return Err(TrainError::InvalidOverride { origin, reason });
         };
         let mut key = key.trim().to_owned();
+        let mut old_name = None;
         for &(old, new) in renamed {
             let rest = key.strip_prefix(old).map(str::to_owned);
             if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('.')) {
                 warn_of_rename(&origin, old, new, notes);
                 key = format!("{new}{rest}");
+                old_name = Some((old, new));
             }
         }
         let value = parse_value(&key, value.trim())?;
-        Ok(Self { origin, key, value })
+        Ok(Self {
+            origin,
+            key,
+            value,
+            renamed: old_name,
+        })
+    }
+
+    /// Fails if overrides have a renamed key under its old and its new name.
+    pub(crate) fn check_names(overrides: &[Self]) -> Result<(), TrainError> {
+        for old_one in overrides {
+            let Some((old, new)) = old_one.renamed else { continue };
+            let has_new = |other: &&Self| {
+                let rest = other.key.strip_prefix(new).filter(|_| other.renamed.is_none());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            if let Some(other) = overrides.iter().find(has_new) {
+                let origin = format!("{} and {}", old_one.origin, other.origin);
+                return Err(TrainError::RenamedKeyTwice { origin, old, new });
+            }
+        }
+        Ok(())
     }
 
     /// Whether it sets the value at `key`, or a table around it.

@@ -132,6 +132,7 @@ fn parse<C: Configuration>(
         check_keys(&table, &schema, &parsed.origin)?;
         applied.push(parsed);
     }
+    Override::check_names(&applied)?;
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
         let key = dotted(error.path());
         let source = error.into_inner();
@@ -190,6 +191,46 @@ mod tests {
             zegclip_model::ZegClipConfig::voc().prompts
         );
         assert_eq!(config.data.threads, 2);
+    }
+
+    #[test]
+    fn numbers_that_mean_nothing_are_refused() {
+        for value in [
+            "loss.focal_weight=-1",
+            "loss.dice_weight=nan",
+            "loss.alpha=1.5",
+            "loss.gamma=-0.5",
+            "schedule.power=-1",
+            "schedule.min_lr=-1e-5",
+            "schedule.warmup_ratio=2",
+            "optimizer.lr=1e300",
+            "optimizer.lr=inf",
+            "optimizer.lr=0",
+            "optimizer.lr_multiplier=-1",
+            "optimizer.weight_decay=-0.1",
+            "optimizer.betas=[0.9, 1.0]",
+            "optimizer.epsilon=0",
+            "optimizer.clip_norm=nan",
+            "model.decoder.dropout=1",
+            "data.pipeline.flip=1.5",
+            "data.pipeline.std=[1.0, -1.0, 1.0]",
+        ] {
+            let error = parse(SMALLEST, &[value]).unwrap_err();
+            let (key, _) = value.split_once('=').unwrap();
+            assert!(error.contains(key) && error.contains("must be") | error.contains("must not be"), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn overrides_have_one_name_for_a_key() {
+        for values in [
+            ["optimiser.lr=1e-3", "optimizer.lr=1e-4"],
+            ["optimizer.lr=1e-3", "optimiser.weight_decay=0.1"],
+        ] {
+            let error = parse(SMALLEST, &values).unwrap_err();
+            assert!(error.contains("`optimiser` is the old name of `optimizer`, and both are present"), "{error}");
+        }
+        assert_eq!(parse(SMALLEST, &["optimizer.lr=1e-3", "optimizer.lr=1e-4"]).unwrap().optimizer.lr, 1e-4);
     }
 
     #[test]

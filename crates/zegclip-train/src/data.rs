@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
+use zegclip_data::dataset_check::{Note, survey};
 use zegclip_data::datasets::TrainingSet;
 use zegclip_data::{Batch, Loader, LoaderSettings, TrainingSetting, Vocabulary};
 
@@ -22,10 +23,11 @@ pub struct TrainData {
     pub(crate) all_classes: Vocabulary,
     /// The data of evaluations.
     pub(crate) validation: ValidationData,
+    notes: Vec<Note>,
 }
 
 impl TrainData {
-    /// Opens the data set that a configuration names.
+    /// Opens the data set that a configuration names. What its label files suggest is logged once, see [`notes`](Self::notes).
     ///
     /// # Errors
     /// [`TrainError::Dataset`] if it is incomplete; [`TrainError::NoSeenClass`] outside of full supervision.
@@ -42,12 +44,24 @@ impl TrainData {
                 dataset: spec.name().to_owned(),
             });
         }
-        let set = spec.open(&split)?.into_training(config.setting)?;
+        let dataset = spec.open(&split)?;
+        let notes = survey(&dataset, config.setting != TrainingSetting::Inductive);
+        let set = dataset.into_training(config.setting)?;
+        let validation = ValidationData::open(config, &spec)?;
+        for note in &notes {
+            tracing::info!("{}, split `{split}`: {note}", set.name());
+        }
         Ok(Self {
             set: Arc::new(set),
             all_classes,
-            validation: ValidationData::open(config, &spec)?,
+            validation,
+            notes,
         })
+    }
+
+    /// What is worth knowing of the training split: classes without a pixel, values that are ignored although nothing says so.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// The classes that training may know by name.

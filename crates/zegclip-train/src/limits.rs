@@ -109,7 +109,7 @@ pub(crate) fn batch_pixels(key: &str, batch_size: usize, image_size: usize) -> R
     condition(key, batch_size, pixels <= MAX_BATCH_PIXELS, reason)
 }
 
-/// Fails for the first number of a configuration that is NaN or infinite.
+/// Fails for the first number of a configuration that is NaN, infinite, or infinite in single precision.
 pub(crate) fn all_finite(config: &impl Serialize) -> Result<(), TrainError> {
     finite("", &Value::Table(to_table(config)?))
 }
@@ -123,7 +123,10 @@ fn finite(key: &str, value: &Value) -> Result<(), TrainError> {
         }
     };
     match value {
-        Value::Float(number) => condition(key, value, number.is_finite(), "must be a finite number"),
+        Value::Float(number) => condition(key, value, number.is_finite(), "must be a finite number").and_then(|()| {
+            let fits = (*number as f32).is_finite();
+            condition(key, value, fits, "must be a number of 32 bits, at most 3.4e38")
+        }),
         Value::Array(values) => {
             let mut values = values.iter().enumerate();
             values.try_for_each(|(index, value)| finite(&inner(&index.to_string()), value))

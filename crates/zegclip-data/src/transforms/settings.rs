@@ -89,8 +89,8 @@ impl TrainingPipeline {
             ("mean", "three numbers", finite(self.mean)),
             (
                 "std",
-                "three numbers other than 0",
-                finite(self.std) && !self.std.contains(&0.0),
+                "three numbers above 0",
+                finite(self.std) && self.std.iter().all(|value| *value > 0.0),
             ),
         ];
         match checks.into_iter().find(|(_, _, holds)| !holds) {

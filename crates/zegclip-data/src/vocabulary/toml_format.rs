@@ -73,7 +73,7 @@ pub(super) fn parse(text: &str, origin: &str) -> Result<Vocabulary, DataError> {
     check_all_keys(&table, origin)?;
     let file: File = table
         .try_into()
-        .map_err(|error: toml::de::Error| mistake(origin, error.message()))?;
+        .map_err(|error: toml::de::Error| mistake(origin, error.to_string().trim()))?;
 
     let mut vocabulary = match (file.extends, file.classes) {
         (Some(base), None) => Vocabulary {
