@@ -1,12 +1,13 @@
 //! `zegclip convert`
 
-use zegclip::{Conversion, Vocabulary};
+use zegclip::Conversion;
+use zegclip_foundation::counted;
 use zegclip_weights::set_memory_mapping;
 
 use crate::arguments::ConvertArguments;
 use crate::failure::Failure;
 use crate::segment::model_overrides;
-use crate::{assumptions, hints, output, weights};
+use crate::{assumptions, classes, hints, output, weights};
 
 pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
     set_memory_mapping(!options.no_mmap);
@@ -14,7 +15,7 @@ pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
     let mut conversion = Conversion::new(&input, &options.output).overwrite(options.overwrite);
     conversion.check()?;
     if let Some(name) = &options.vocabulary {
-        let vocabulary = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
+        let vocabulary = classes::from_name_or_file(name)?;
         conversion = conversion.vocabulary(vocabulary);
     }
     if let Some(path) = &options.model_config {
@@ -29,9 +30,9 @@ pub(crate) fn run(options: &ConvertArguments) -> Result<(), Failure> {
     let converted = conversion.run()?;
     assumptions::report(&converted.assumptions, hints::state);
     output::line(format!(
-        "{}: {} tensors from {}",
+        "{}: {} from {}",
         options.output.display(),
-        converted.tensors,
+        counted(converted.tensors, "tensor", "tensors"),
         converted.format
     ))
 }

@@ -6,6 +6,7 @@ use zegclip::evaluation::{
 use zegclip::{Method, Precision, SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
 use zegclip_data::{TrainingSetting, Vocabulary, remove_if_there};
+use zegclip_foundation::counted;
 use zegclip_report::evaluation_page;
 
 use crate::arguments::MethodName;
@@ -16,7 +17,7 @@ use crate::progress::bar;
 use crate::score_lines::{print, running};
 use crate::scored_dataset::{self, Request, ScoredDataset};
 use crate::segment::{load, warn_of_unknown_names};
-use crate::{assumptions, hints, output, shell};
+use crate::{assumptions, classes, hints, output, shell};
 
 /// Number of images between two saved states.
 const SAVE_EVERY: u64 = 20;
@@ -26,14 +27,16 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         mut dataset,
         vocabulary,
         other_classes,
+        mut assumed,
     } = scored_dataset::open(&Request {
         dataset: &options.dataset,
         split: options.split.as_deref(),
         vocabulary: options.vocabulary.as_deref(),
         table: options.table.as_deref(),
         unmatched: options.unmatched.as_deref(),
-        seen: options.seen.as_deref(),
+        seen: options.seen.as_ref(),
     })?;
+    assumed.extend(classes::note_single(&vocabulary));
     if let Some(limit) = options.limit {
         dataset = dataset.take(usize::try_from(limit).unwrap_or(usize::MAX));
     }
@@ -58,7 +61,8 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         None if other_classes => TrainingSetting::Full,
         None => segmenter.setting_for(&vocabulary),
     };
-    let header = report_header(options, &dataset, &vocabulary, &segmenter, setting);
+    let mut header = report_header(options, &dataset, &vocabulary, &segmenter, setting);
+    header.extend(assumed.into_iter().map(|line| (ASSUMED.to_owned(), line)));
     let identity = identity(options, &model, &dataset, &vocabulary, setting)?;
     let state_path = files.state();
     let labels = options.output.join("labels");
@@ -136,9 +140,9 @@ fn report_header(
         (
             "classes",
             format!(
-                "{}: {} classes, {} unseen",
+                "{}: {}, {} unseen",
                 vocabulary.name(),
-                vocabulary.len(),
+                counted(vocabulary.len(), "class", "classes"),
                 vocabulary.seen().unseen_count()
             ),
         ),

@@ -5,7 +5,7 @@ use std::error::Error;
 use zegclip_codecs::Mat5Error;
 use zegclip_data::datasets::DatasetError;
 use zegclip_data::evaluation::EvaluationError;
-use zegclip_data::{DataError, ThreadFailed};
+use zegclip_data::{DataError, ListProblem, ThreadFailed};
 use zegclip_model::device::DeviceError;
 use zegclip_model::{ModelError, ModelPart};
 use zegclip_scenes::SceneError;
@@ -22,6 +22,11 @@ pub(crate) const CHOOSE_EXPORT: &str = "choose another file with `--output`";
 pub(crate) const CHOOSE_EXPORTED_FILE: &str = "choose another file name";
 pub(crate) const FEWER_THREADS: &str =
     "allow more threads (`ulimit -u`, or the limit of the container), or ask for fewer with `RAYON_NUM_THREADS=1`";
+pub(crate) const BACKGROUND_CLASSES: &str = "repeat `--background-class` for each class";
+pub(crate) const NAMES_NOT_FILE: &str =
+    "list the names themselves; a TOML of a vocabulary states them as `seen`, and `--vocabulary` reads it";
+pub(crate) const SINGLE_CLASS: &str =
+    "name a second class, or leave pixels of low scores without a label: `--min-score 0.5`";
 pub(crate) const LIST_CLASSES: &str = "list the classes with `--classes`, or name a class list with `--vocabulary`";
 pub(crate) const NAME_CHECKPOINT: &str = "a checkpoint is `best`, `half-way`, `latest`, an iteration, or a folder";
 pub(crate) const NAME_DATASET: &str = "name one with `--dataset NAME=DIR`, or as `dataset` in the TOML";
@@ -35,6 +40,10 @@ pub(crate) const ONE_BY_ONE: &str = "segment them separately, with different `--
 pub(crate) const REPORT_BUG: &str = "this is a bug in zegclip; please report it with the lines above";
 pub(crate) const RESTORE_CONFIG: &str = "restore the file from a copy, or start a new run";
 pub(crate) const TO_SAFETENSORS: &str = "convert to `.safetensors`, which stores any part of a model";
+pub(crate) const PATTERN: &str =
+    "a pattern has `*`, `?`, `[abc]` and `**`, but no braces: write `photos/*` for several endings";
+pub(crate) const NO_MATCH: &str =
+    "check the folder and the ending; hidden files match only where the pattern writes the dot";
 pub(crate) const IMAGE_EXTENSIONS: &str = "images in a folder are recognized by their extension: \
      jpg, jpeg, jfif, png, webp, bmp, tif, tiff or gif";
 
@@ -136,7 +145,15 @@ impl Explain for DataError {
             Self::NoClasses { .. } => some("name at least one class, as in `cat, dog, grass`"),
             Self::EmptyClassName { .. } => some("remove a separator, or add the name"),
             Self::DuplicateClass { .. } => some("remove one of the two names"),
-            Self::UnknownVocabulary { .. } => some("name a built-in vocabulary, or the path of a file"),
+            Self::ClassName { .. } => some(
+                "write names without brackets and quotation marks, as in `cat, dog`; `--vocabulary FILE` reads JSON",
+            ),
+            Self::ListFile { problem, .. } => some(for_list_file(problem)),
+            Self::UnknownVocabulary { .. } => some(
+                "name a built-in vocabulary, or the path of a file; `zegclip segment` takes the names themselves with \
+                 `--classes`",
+            ),
+            Self::ImageEmpty { .. } => some("replace the file, or leave it out"),
             Self::ImageTooLarge { .. } => some("reduce the size of the image"),
             Self::Io { action: "start", .. } => some(FEWER_THREADS),
             Self::Io {
@@ -156,6 +173,24 @@ impl Explain for DataError {
     }
 }
 
+/// What to do with a list file.
+fn for_list_file(problem: &ListProblem) -> &'static str {
+    match problem {
+        ListProblem::Literal { .. } | ListProblem::Item { .. } | ListProblem::NoListOfNames { .. } => {
+            "write one name a line, or JSON such as `[\"cat\", \"dog\"]`, `{\"0\": \"cat\"}` or `[{\"id\": 0, \"name\": \"cat\"}]`"
+        }
+        ListProblem::Columns { .. } | ListProblem::ColumnCount { .. } => {
+            "write one name a line, or a table whose first line is `id,name`"
+        }
+        ListProblem::NoNumber { .. } | ListProblem::NumberTwice { .. } | ListProblem::Number { .. } => {
+            "give every name a number of its own, as in `0: cat`, or none"
+        }
+        ListProblem::NameTwice { .. } => "remove one of the two lines",
+        ListProblem::EmptyName => "remove a separator, or add the name",
+        _ => "write one class name a line",
+    }
+}
+
 impl Explain for DatasetError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -171,6 +206,16 @@ impl Explain for DatasetError {
                 ..
             } => some("save the file again in MATLAB with `-v7`"),
             Self::SameName { .. } => some("narrow the pattern"),
+            Self::NoMatch { has_braces: true, .. } => some(PATTERN),
+            Self::NoMatch { .. } => some("paths and patterns begin in the folder of the TOML"),
+            Self::UnknownSplit { .. } => some("choose one of these with `--split`, or as `data.split` of a training"),
+            Self::UnknownValues { interpolated: true, .. } => {
+                some("scale and turn masks with nearest neighbor, and save them as PNG")
+            }
+            Self::UnknownValue { .. } | Self::UnknownValues { .. } => some(
+                "add the classes to the list, or the values to `labels = { ignore = […] }`; `zegclip dataset check` lists all \
+                 such files",
+            ),
             Self::Unmatched { .. } => {
                 some("map the class with `--table`, or ignore such classes with `--unmatched ignore`")
             }

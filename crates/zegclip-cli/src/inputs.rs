@@ -71,18 +71,37 @@ pub(crate) fn expand(arguments: &[OsString], outputs: &ImageOutputs) -> Result<V
                         .hint(hints::IMAGE_EXTENSIONS),
                 );
             }
-        } else if path.symlink_metadata().is_ok() || !FilePattern::has_wildcards(path) {
+        } else if path.symlink_metadata().is_ok() {
+            images.add_named(path);
+        } else if !FilePattern::has_wildcards(path) {
+            if has_braces(path) {
+                return Err(no_match(path));
+            }
             images.add_named(path);
         } else {
             let pattern = FilePattern::new(path)
                 .map_err(|error| Failure::usage(format!("`{}` is not a valid pattern: {error}", text_of(path))))?;
             let found = pattern.files(Path::new("")).map_err(DataError::listing)?;
             if !images.add_found(found) {
-                return Err(Failure::usage(format!("no file matches `{}`", text_of(path))));
+                return Err(no_match(path));
             }
         }
     }
     images.without_results(outputs)
+}
+
+/// The failure of a pattern without an image.
+fn no_match(pattern: &Path) -> Failure {
+    let hint = match has_braces(pattern) {
+        true => hints::PATTERN,
+        false => hints::NO_MATCH,
+    };
+    Failure::usage(format!("nothing matches `{}`", text_of(pattern))).hint(hint)
+}
+
+fn has_braces(path: &Path) -> bool {
+    let text = text_of(path);
+    text.contains('{') && text.contains('}')
 }
 
 /// Images and what is not one.

@@ -1,13 +1,13 @@
 //! `zegclip scenes`
 
-use zegclip_data::Vocabulary;
+use zegclip_foundation::counted;
 use zegclip_scenes::{Artists, DATASET_FILE, SceneSettings, Scenes, check_free};
 
 use crate::arguments::{ScenesArguments, SplitName};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
-use crate::output;
 use crate::progress::bar;
+use crate::{classes, output};
 
 pub(crate) fn run(options: &ScenesArguments) -> Result<(), Failure> {
     // Before pictures are read, so that a wrong folder is reported at once.
@@ -20,7 +20,7 @@ pub(crate) fn run(options: &ScenesArguments) -> Result<(), Failure> {
         settings.artists = Artists::parse(artists);
     }
     if let Some(vocabulary) = &options.vocabulary {
-        settings.vocabulary = Some(Vocabulary::from_name_or_file(vocabulary).map_err(Failure::usage)?);
+        settings.vocabulary = Some(classes::from_name_or_file(vocabulary)?);
     }
     let scenes = match &options.pictures {
         Some(folder) => Scenes::from_dir(folder, settings)?,
@@ -35,11 +35,11 @@ pub(crate) fn run(options: &ScenesArguments) -> Result<(), Failure> {
     written?;
     let size = options.size;
     output::message(format_args!(
-        "{} scenes of {size}×{size} pixels, split {}, by {}; {} classes, {} of them unseen",
-        options.count,
+        "{} of {size}×{size} pixels, split {}, by {}; {}, {} of them unseen",
+        counted(options.count, "scene", "scenes"),
         scenes.settings().split.name(),
         scenes.artists().join(", "),
-        scenes.vocabulary().len(),
+        counted(scenes.vocabulary().len(), "class", "classes"),
         scenes.vocabulary().seen().unseen_count(),
     ));
     output::line(options.output.join(DATASET_FILE).display())

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use zegclip_data::Vocabulary;
-use zegclip_data::evaluation::{EvaluationFiles, LabelComparison, Scored, TrueLabels, merge_confusion_files};
-use zegclip_foundation::text_of;
+use zegclip_data::evaluation::{ASSUMED, EvaluationFiles, LabelComparison, Scored, TrueLabels, merge_confusion_files};
+use zegclip_foundation::{counted, text_of};
 use zegclip_report::evaluation_page;
 
+use crate::classes;
 use crate::failure::Failure;
 use crate::plan::{self, Comparison, ScorePlan};
 use crate::progress::bar;
@@ -41,7 +42,8 @@ fn prepared(output: Option<&Path>, overwrite: bool) -> Result<Option<EvaluationF
 
 fn compare(options: &Comparison) -> Result<(), Failure> {
     let files = prepared(options.output.as_deref(), options.overwrite)?;
-    let (truth, vocabulary) = truth(options)?;
+    let (truth, vocabulary, assumed) = truth(options)?;
+    let assumed: Vec<_> = assumed.into_iter().map(|line| (ASSUMED.to_owned(), line)).collect();
     let comparison = LabelComparison::open(&options.predictions, truth, vocabulary)?;
     if let Some(files) = files.as_ref().filter(|_| options.overwrite) {
         files.remove()?;
@@ -67,18 +69,23 @@ fn compare(options: &Comparison) -> Result<(), Failure> {
             ("labels", labels),
             (
                 "classes",
-                format!("{}: {} classes", vocabulary.name(), vocabulary.len()),
+                format!(
+                    "{}: {}",
+                    vocabulary.name(),
+                    counted(vocabulary.len(), "class", "classes")
+                ),
             ),
         ];
         let header = header.map(|(name, value)| (name.to_owned(), value));
+        let header: Vec<_> = header.into_iter().chain(assumed.iter().cloned()).collect();
         let html = evaluation_page(&header, &state, vocabulary, |index| comparison.shown(index))?;
         files.write(&header, state.confusion(), &html)?;
     }
-    print(state.confusion(), &[], options.json)
+    print(state.confusion(), &assumed, options.json)
 }
 
-/// The true labels and the classes.
-fn truth(options: &Comparison) -> Result<(TrueLabels, Vocabulary), Failure> {
+/// The true labels, the classes, and what is assumed of them.
+fn truth(options: &Comparison) -> Result<(TrueLabels, Vocabulary, Vec<String>), Failure> {
     let (folder, name) = match &options.truth {
         plan::Truth::Dataset {
             dataset,
@@ -88,22 +95,25 @@ fn truth(options: &Comparison) -> Result<(TrueLabels, Vocabulary), Failure> {
             unmatched,
         } => {
             let ScoredDataset {
-                dataset, vocabulary, ..
+                dataset,
+                vocabulary,
+                assumed,
+                ..
             } = scored_dataset::open(&Request {
                 dataset,
                 split: split.as_deref(),
                 vocabulary: vocabulary.as_deref(),
                 table: table.as_deref(),
                 unmatched: unmatched.as_deref(),
-                seen: options.seen.as_deref(),
+                seen: options.seen.as_ref(),
             })?;
-            return Ok((TrueLabels::Dataset(dataset), vocabulary));
+            return Ok((TrueLabels::Dataset(dataset), vocabulary, assumed));
         }
         plan::Truth::Folder { labels, vocabulary } => (labels, vocabulary),
     };
-    let vocabulary = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
-    let vocabulary = scored_dataset::with_seen(&vocabulary, options.seen.as_deref())?;
-    Ok((TrueLabels::in_folder(folder, &vocabulary)?, vocabulary))
+    let vocabulary = classes::with_seen(classes::from_name_or_file(name)?, options.seen.as_ref())?;
+    let assumed = vocabulary.assumptions().to_vec();
+    Ok((TrueLabels::in_folder(folder, &vocabulary)?, vocabulary, assumed))
 }
 
 /// `score --merge`

@@ -4,11 +4,14 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use zegclip_data::Vocabulary;
+use zegclip_data::dataset_check::survey;
 use zegclip_data::datasets::{ClassMatching, Dataset, Unmatched};
-use zegclip_foundation::text_of;
+use zegclip_foundation::{counted, text_of};
 
+use crate::arguments::ClassNames;
 use crate::dataset::spec;
 use crate::failure::Failure;
+use crate::{classes, output};
 
 /// The data set and the classes to score.
 pub(crate) struct Request<'a> {
@@ -17,7 +20,7 @@ pub(crate) struct Request<'a> {
     pub(crate) vocabulary: Option<&'a OsStr>,
     pub(crate) table: Option<&'a Path>,
     pub(crate) unmatched: Option<&'a str>,
-    pub(crate) seen: Option<&'a str>,
+    pub(crate) seen: Option<&'a ClassNames>,
 }
 
 /// A split with labels under the classes to score.
@@ -27,6 +30,8 @@ pub(crate) struct ScoredDataset {
     pub(crate) vocabulary: Vocabulary,
     /// Whether the classes are not the data set's own.
     pub(crate) other_classes: bool,
+    /// What is assumed of labels and class list; it was printed.
+    pub(crate) assumed: Vec<String>,
 }
 
 /// Opens a complete split.
@@ -34,9 +39,16 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
     let spec = spec(request.dataset)?;
     let split = request.split.unwrap_or_else(|| spec.validation_split());
     let mut dataset = spec.open(split)?;
+    let mut assumed = Vec::new();
+    for note in survey(&dataset, true) {
+        let note = format!("{}, split `{split}`: {note}", dataset.name());
+        output::message(format_args!("note: {note}"));
+        assumed.push(note);
+    }
     let mut other_classes = false;
     if let Some(name) = request.vocabulary {
-        let vocabulary = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
+        let vocabulary = classes::from_name_or_file(name)?;
+        assumed.extend_from_slice(vocabulary.assumptions());
         other_classes = !vocabulary.names().eq(dataset.vocabulary().names());
         let table = request
             .table
@@ -53,8 +65,8 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
                 _ => "are ignored".to_owned(),
             };
             crate::output::message(format_args!(
-                "note: {} classes of {} have no counterpart in {} and {treatment}: {}",
-                matching.unmatched().len(),
+                "note: {} of {} without a counterpart in {} {treatment}: {}",
+                counted(matching.unmatched().len(), "class", "classes"),
                 dataset.name(),
                 text_of(name),
                 shortened(matching.unmatched()),
@@ -62,23 +74,13 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
         }
         dataset = remapped;
     }
-    let vocabulary = with_seen(dataset.vocabulary(), request.seen)?;
+    let vocabulary = classes::with_seen(dataset.vocabulary().clone(), request.seen)?;
     Ok(ScoredDataset {
         dataset,
         vocabulary,
         other_classes,
+        assumed,
     })
-}
-
-/// The classes, of which the named ones are seen.
-pub(crate) fn with_seen(vocabulary: &Vocabulary, seen: Option<&str>) -> Result<Vocabulary, Failure> {
-    match seen {
-        None => Ok(vocabulary.clone()),
-        Some(names) => {
-            let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-            vocabulary.clone().with_seen_names(names).map_err(Failure::usage)
-        }
-    }
 }
 
 /// The first names.

@@ -3,18 +3,17 @@
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use zegclip::{ImageReport, ModelOverrides, RgbImage, SegmentOptions, Segmenter, Vocabulary};
+use zegclip::{ImageOutputs, ImageReport, ModelOverrides, RgbImage, SegmentOptions, Segmenter, Vocabulary};
 use zegclip_data::write_atomically;
 use zegclip_foundation::text_of;
 use zegclip_weights::set_memory_mapping;
 
 use crate::arguments::SettingName;
-use crate::classes::vocabulary;
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::plan::{ModelPlan, SegmentPlan};
 use crate::progress::bar;
-use crate::{assumptions, device_choice, hints, output};
+use crate::{assumptions, classes, device_choice, hints, output};
 
 /// What all images share.
 struct Run<'a> {
@@ -22,24 +21,35 @@ struct Run<'a> {
     segmenter: Segmenter,
     classes: Vocabulary,
     decoding: SegmentOptions,
+    outputs: ImageOutputs,
 }
 
 pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
     // Before the weights are read, so that a wrong class list is reported at once.
-    vocabulary(&options.classes, None)?;
+    let (list, mut notes) = classes::list(&options.classes)?;
+    classes::with_setting(list.clone(), &options.classes, None)?;
+    notes.extend(classes::check_background(&options.background_classes, &list)?);
     options.outputs.prepare(options.inputs.iter().map(Input::name))?;
     let segmenter = load(&options.model.located()?)?;
-    let classes = vocabulary(&options.classes, segmenter.vocabulary())?;
+    let classes = classes::with_setting(list, &options.classes, segmenter.vocabulary())?;
     let decoding = decoding(options);
     // Class names that the text encoder cannot encode are one failure, not one per image.
     let scored = decoding.scored_classes(&classes).map_err(Failure::usage)?;
     segmenter.text_features(&scored)?;
     warn_of_unknown_names(&segmenter, &scored)?;
+    if options.min_score.is_none()
+        && let Some(note) = classes::note_single(&scored)
+    {
+        output::message(format_args!("hint: {}", hints::SINGLE_CLASS));
+        notes.push(note);
+    }
+    let outputs = options.outputs.clone().notes(notes);
     let run = Run {
         options,
         segmenter,
         classes,
         decoding,
+        outputs,
     };
     // Once nothing but single images can fail.
     options.outputs.clear(options.inputs.iter().map(Input::name))?;
@@ -167,7 +177,6 @@ impl Run<'_> {
         let result = self.segmenter.segment_with(&image, &self.classes, &self.decoding);
         let result = result.map_err(|error| error.of_image(&origin))?;
         let written = self
-            .options
             .outputs
             .write(&name, &origin, &image, &result, &self.classes, &self.segmenter);
         Ok(written?)

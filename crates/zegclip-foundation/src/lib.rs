@@ -4,7 +4,7 @@
 //! - [`FilePattern`], [`files_in`]: the files of patterns and folders, without hidden ones and circles;
 //! - [`Fingerprint`]: length and checksum, by which a changed input is noticed;
 //! - [`split_mix`] and [`RandomStream`]: numbers that are functions of their seed;
-//! - [`nearest_name`], [`did_you_mean`], [`quoted`]: names in messages, and the one that a misspelled one probably means.
+//! - [`nearest_name`], [`did_you_mean`], [`quoted`], [`counted`]: names in messages, and the one that a misspelled one probably means.
 
 #![forbid(unsafe_code)]
 
@@ -19,5 +19,5 @@ pub use atomic_file::{
 };
 pub use files::{FilePattern, FoundFile, ListError, PatternError, files_in, split_at_equals, text_of};
 pub use fingerprint::Fingerprint;
-pub use names::{did_you_mean, nearest_name, quoted};
+pub use names::{counted, did_you_mean, nearest_name, quoted};
 pub use random::{GOLDEN_RATIO, RandomStream, mix, split_mix};

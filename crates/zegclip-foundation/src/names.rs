@@ -41,6 +41,17 @@ pub fn quoted<T: AsRef<str>>(names: &[T]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
+/// A count with its noun: `1 class`, `2 classes`.
+///
+/// ```
+/// assert_eq!(zegclip_foundation::counted(1, "class", "classes"), "1 class");
+/// assert_eq!(zegclip_foundation::counted(0, "class", "classes"), "0 classes");
+/// ```
+pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -217,7 +217,10 @@ mod tests {
         ] {
             let error = parse(SMALLEST, &[value]).unwrap_err();
             let (key, _) = value.split_once('=').unwrap();
-            assert!(error.contains(key) && error.contains("must be") | error.contains("must not be"), "{value}: {error}");
+            assert!(
+                error.contains(key) && error.contains("must be") | error.contains("must not be"),
+                "{value}: {error}"
+            );
         }
     }
 
@@ -228,9 +231,18 @@ mod tests {
             ["optimizer.lr=1e-3", "optimiser.weight_decay=0.1"],
         ] {
             let error = parse(SMALLEST, &values).unwrap_err();
-            assert!(error.contains("`optimiser` is the old name of `optimizer`, and both are present"), "{error}");
+            assert!(
+                error.contains("`optimiser` is the old name of `optimizer`, and both are present"),
+                "{error}"
+            );
         }
-        assert_eq!(parse(SMALLEST, &["optimizer.lr=1e-3", "optimizer.lr=1e-4"]).unwrap().optimizer.lr, 1e-4);
+        assert_eq!(
+            parse(SMALLEST, &["optimizer.lr=1e-3", "optimizer.lr=1e-4"])
+                .unwrap()
+                .optimizer
+                .lr,
+            1e-4
+        );
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub struct ImageOutputs {
     folder: PathBuf,
     overwrite: bool,
     overlay_opacity: f32,
+    notes: Vec<String>,
 }
 
 /// A file of an image.
@@ -80,6 +81,9 @@ pub struct ImageReport {
     pub windows: usize,
     /// How long it took.
     pub milliseconds: Milliseconds,
+    /// What is assumed of the class list, and what of it is seldom meant; see [`ImageOutputs::notes`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A class of a result.
@@ -116,6 +120,7 @@ impl ImageOutputs {
             folder: folder.as_ref().to_owned(),
             overwrite: false,
             overlay_opacity: DEFAULT_OPACITY,
+            notes: Vec::new(),
         }
     }
 
@@ -130,6 +135,13 @@ impl ImageOutputs {
     #[must_use]
     pub fn overlay_opacity(mut self, opacity: f32) -> Self {
         self.overlay_opacity = opacity;
+        self
+    }
+
+    /// What all descriptions state beside the results, such as what is assumed of the class list.
+    #[must_use]
+    pub fn notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
         self
     }
 
@@ -233,7 +245,10 @@ impl ImageOutputs {
             let path = self.path(name, OutputFile::Scores);
             write_atomically(&path, |file| file.write_all(&bytes.map_err(std::io::Error::other)?))?;
         }
-        let report = ImageReport::new(origin, result, classes, segmenter);
+        let report = ImageReport {
+            notes: self.notes.clone(),
+            ..ImageReport::new(origin, result, classes, segmenter)
+        };
         write_atomically(&self.path(name, OutputFile::Report), |file| {
             writeln!(file, "{}", serde_json::to_string_pretty(&report)?)
         })?;
@@ -282,6 +297,7 @@ impl ImageReport {
             precision: segmenter.precision().name(),
             windows: result.windows(),
             milliseconds: result.timings().into(),
+            notes: Vec::new(),
         }
     }
 

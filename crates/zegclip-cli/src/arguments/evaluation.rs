@@ -8,7 +8,10 @@ use serde::Deserialize;
 use zegclip::DeviceName;
 use zegclip::evaluation::Shard;
 
-use super::values::{MethodName, PrecisionName, SettingName, deserialize_device, deserialize_text, parse_device};
+use super::values::{
+    ClassNames, MethodName, PrecisionName, SettingName, deserialize_batch, deserialize_device, deserialize_limit,
+    deserialize_text, parse_device,
+};
 
 /// Each option may be a key of a TOML: its name with `_` for `-`. Paths in the TOML are relative to its folder.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -49,6 +52,7 @@ pub(crate) struct EvalArguments {
     pub(crate) method: Option<MethodName>,
     /// Windows per forward pass [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
+    #[serde(deserialize_with = "deserialize_batch")]
     pub(crate) batch: Option<u16>,
     /// Read weight files completely instead of mapping them into memory, so that they may change meanwhile
     #[arg(long)]
@@ -66,7 +70,7 @@ pub(crate) struct EvalArguments {
     pub(crate) unmatched: Option<String>,
     /// Classes with pixel labels in training, separated by commas [default: those of the data set]
     #[arg(long, value_name = "NAMES")]
-    pub(crate) seen: Option<String>,
+    pub(crate) seen: Option<ClassNames>,
     /// Training setting of the model [default: full if the classes are not the model's own, else stated in the model file,
     /// else inductive]
     #[arg(long)]
@@ -79,6 +83,7 @@ pub(crate) struct EvalArguments {
     pub(crate) shard: Option<Shard>,
     /// Only the first N images
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[serde(deserialize_with = "deserialize_limit")]
     pub(crate) limit: Option<u64>,
     /// Also compute the boundary IoU
     #[arg(long)]
@@ -127,7 +132,7 @@ pub(crate) struct ScoreArguments {
     pub(crate) unmatched: Option<String>,
     /// Classes with pixel labels in training, separated by commas [default: those of the vocabulary]
     #[arg(long, value_name = "NAMES", conflicts_with = "merge")]
-    pub(crate) seen: Option<String>,
+    pub(crate) seen: Option<ClassNames>,
     /// Confusion files of `eval --shard` to add up
     #[arg(long, value_name = "FILE.confusion.json", num_args = 1..)]
     pub(crate) merge: Vec<PathBuf>,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use zegclip::DeviceName;
 
-use super::values::{MethodName, PrecisionName, SettingName, parse_device};
+use super::values::{ClassNames, MethodName, PrecisionName, SettingName, parse_device};
 
 /// Where the model is and where it runs.
 #[derive(Debug, Args)]
@@ -53,13 +53,13 @@ pub(crate) struct ClassArguments {
         required_unless_present = "vocabulary"
     )]
     pub(crate) classes: Option<String>,
-    /// A built-in vocabulary (voc20, coco171, context59, context60, …), a file with one name per line, or a TOML of a
-    /// vocabulary
+    /// A built-in vocabulary (voc20, coco171, context59, context60, …), a file with one name per line (JSON and numbered lists too),
+    /// or a TOML of a vocabulary
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) vocabulary: Option<OsString>,
     /// Classes with pixel labels in training, separated by commas; all others are unseen
     #[arg(long, value_name = "NAMES")]
-    pub(crate) seen: Option<String>,
+    pub(crate) seen: Option<ClassNames>,
     /// Training setting of the model; the scores of seen classes are lowered by 0.1 for inductive models only [default:
     /// stated in the model file, else inductive]
     #[arg(long)]

@@ -99,6 +99,42 @@ pub(crate) fn parse_score(text: &str) -> Result<f32, String> {
     }
 }
 
+/// Class names: on the command line separated by commas, in a TOML also a list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "class names are a list, or a text with commas between them")]
+pub(crate) enum ClassNames {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl From<&str> for ClassNames {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// `limit` of a TOML.
+pub(super) fn deserialize_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    match u64::try_from(number) {
+        Ok(limit) if limit > 0 => Ok(Some(limit)),
+        _ => Err(serde::de::Error::custom(format!(
+            "{number} is not a number of images from 1"
+        ))),
+    }
+}
+
+/// `batch` of a TOML.
+pub(super) fn deserialize_batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    match u16::try_from(number) {
+        Ok(batch) if (1..=256).contains(&batch) => Ok(Some(batch)),
+        _ => Err(serde::de::Error::custom(format!(
+            "{number} is not a number from 1 to 256"
+        ))),
+    }
+}
+
 pub(super) fn parse_class_name(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("the class name is empty".to_owned()),

@@ -11,7 +11,7 @@ use zegclip_foundation::{did_you_mean, nearest_name, split_at_equals};
 use super::ModelPlan;
 use zegclip::evaluation::Shard;
 
-use crate::arguments::{EvalArguments, SettingName};
+use crate::arguments::{ClassNames, EvalArguments, SettingName};
 use crate::failure::Failure;
 use crate::hints;
 
@@ -25,7 +25,7 @@ pub(crate) struct EvalPlan {
     pub(crate) vocabulary: Option<OsString>,
     pub(crate) table: Option<PathBuf>,
     pub(crate) unmatched: Option<String>,
-    pub(crate) seen: Option<String>,
+    pub(crate) seen: Option<ClassNames>,
     pub(crate) setting: Option<SettingName>,
     pub(crate) output: PathBuf,
     pub(crate) shard: Option<Shard>,
@@ -43,6 +43,15 @@ impl EvalPlan {
         let Some(dataset) = arguments.dataset.or(file.dataset) else {
             return Err(Failure::usage("no data set is named").hint(hints::NAME_DATASET));
         };
+        let vocabulary = arguments.vocabulary.or(file.vocabulary);
+        let table = arguments.table.or(file.table);
+        let unmatched = arguments.unmatched.or(file.unmatched);
+        let mapped = [("table", table.is_some()), ("unmatched", unmatched.is_some())];
+        if let (Some((key, _)), None) = (mapped.into_iter().find(|(_, given)| *given), &vocabulary) {
+            return Err(Failure::usage(format!(
+                "`{key}` needs `vocabulary`, the classes to score"
+            )));
+        }
         Ok(Self {
             dataset,
             split: arguments.split.or(file.split),
@@ -57,9 +66,9 @@ impl EvalPlan {
                 batch: arguments.batch.or(file.batch).map_or(1, usize::from),
                 no_mmap: arguments.no_mmap || file.no_mmap,
             },
-            vocabulary: arguments.vocabulary.or(file.vocabulary),
-            table: arguments.table.or(file.table),
-            unmatched: arguments.unmatched.or(file.unmatched),
+            vocabulary,
+            table,
+            unmatched,
             seen: arguments.seen.or(file.seen),
             setting: arguments.setting.or(file.setting),
             output: arguments
@@ -79,12 +88,17 @@ impl EvalPlan {
 /// The options of a TOML, whose paths are relative to its folder.
 fn read(path: &Path) -> Result<EvalArguments, Failure> {
     let shown = path.display();
-    let wrong = |reason: String| Failure::failed(format!("`{shown}`: {}", reason.replace('\n', ", ")));
+    let wrong = |reason: String| Failure::usage(format!("`{shown}`: {}", reason.trim().replace('\n', ", ")));
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::failed(format!("cannot read `{shown}`: {error}")))?;
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        wrong(format!(
+            "line {}: {}",
+            1 + before.matches('\n').count(),
+            error.message()
+        ))
+    })?;
     let known = keys();
     if let Some(key) = table.keys().find(|key| !known.contains(key)) {
         let nearest = nearest_name(key, known.iter().map(String::as_str)).map_or_else(
@@ -95,10 +109,7 @@ fn read(path: &Path) -> Result<EvalArguments, Failure> {
     }
     let options: EvalArguments = table
         .try_into()
-        .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
-    if options.batch.is_some_and(|batch| !(1..=256).contains(&batch)) {
-        return Err(wrong("`batch` is not a number from 1 to 256".to_owned()));
-    }
+        .map_err(|error: toml::de::Error| wrong(error.to_string()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let at_folder = |path: PathBuf| match weights::is_name(&path) {
         true => path,

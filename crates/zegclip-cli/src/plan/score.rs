@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::arguments::ScoreArguments;
+use crate::arguments::{ClassNames, ScoreArguments};
 use crate::failure::Failure;
 use crate::hints;
 
@@ -25,7 +25,7 @@ pub(crate) struct Comparison {
     /// Folder of the predicted label maps.
     pub(crate) predictions: PathBuf,
     pub(crate) truth: Truth,
-    pub(crate) seen: Option<String>,
+    pub(crate) seen: Option<ClassNames>,
     pub(crate) boundary: bool,
     /// Folder of the results; nothing is written where there is none.
     pub(crate) output: Option<PathBuf>,
