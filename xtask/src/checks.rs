@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::tools::{CARGO_DENY, TYPOS};
-use crate::{ablation, cargo, target_folder};
+use crate::{ablation, cargo, fuzz, sanitizer, target_folder};
+
+/// Seconds of each fuzz target; `cargo xtask fuzz --minutes N` goes on for longer.
+const FUZZING: &str = "10";
 
 type Check = fn() -> Result<(), String>;
 
 /// In order: what takes seconds first.
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 12] = [
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("spelling", || TYPOS.run(&[])),
     ("licenses, sources, bans", || {
@@ -28,6 +31,8 @@ const CHECKS: [(&str, Check); 10] = [
             "warnings",
         ])
     }),
+    ("address sanitizer", sanitizer::run),
+    ("fuzzing", || fuzz::run(&["--seconds", FUZZING])),
     ("documentation", documentation),
     // A row of the paper's tables after the other, each for two iterations.
     ("ablation", || ablation::run(&["--smoke"])),

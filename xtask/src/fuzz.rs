@@ -1,10 +1,12 @@
 //! `cargo xtask fuzz`: the targets of `fuzz/`, built with counters of branches.
 
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{root, target_folder};
+use crate::{root, sanitizer, target_folder};
 
-pub(crate) const USAGE: &str = "cargo xtask fuzz [--minutes N] [--target T] [--seed N] [--grow-corpus] [--sanitize]";
+pub(crate) const USAGE: &str =
+    "cargo xtask fuzz [--minutes N | --seconds N] [--target T] [--seed N] [--grow-corpus] [--sanitize]";
 
 /// What LLVM adds to each branch, without any unstable option of the compiler.
 const COUNTERS: [&str; 4] = [
@@ -16,9 +18,9 @@ const COUNTERS: [&str; 4] = [
 /// Seconds of each target unless `--minutes` says otherwise.
 const SECONDS: f64 = 20.0;
 
-/// Builds the fuzzer and runs it: each target for 20 seconds, or all together for `--minutes`.
+/// Builds the fuzzer and runs it: each target for 20 seconds or for `--seconds`, or all together for `--minutes`.
 pub(crate) fn run(options: &[&str]) -> Result<(), String> {
-    let (mut minutes, mut target, mut passed, mut sanitize) = (None, None, Vec::new(), false);
+    let (mut minutes, mut each, mut target, mut passed, mut sanitize) = (None, None, None, Vec::new(), false);
     let mut options = options.iter();
     while let Some(option) = options.next() {
         let mut value = || {
@@ -32,6 +34,11 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
                 let text = value()?;
                 let number = text.parse::<f64>().ok().filter(|minutes| (0.0..1e5).contains(minutes));
                 minutes = Some(number.ok_or_else(|| format!("`{text}` is not a number of minutes"))?);
+            }
+            "--seconds" => {
+                let text = value()?;
+                let number = text.parse::<f64>().ok().filter(|seconds| (0.0..1e6).contains(seconds));
+                each = Some(number.ok_or_else(|| format!("`{text}` is not a number of seconds"))?);
             }
             "--target" => target = Some(value()?),
             "--seed" => passed.extend(["--seed", value()?]),
@@ -47,73 +54,38 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     };
     let targets = String::from_utf8_lossy(&run(&["list"])?.stdout).lines().count();
     let shares = if target.is_some() { 1 } else { targets.max(1) };
-    let seconds = minutes.map_or(SECONDS, |minutes: f64| minutes * 60.0 / shares as f64);
+    let shared = minutes.map(|minutes: f64| minutes * 60.0 / shares as f64);
+    let seconds = each.or(shared).unwrap_or(SECONDS);
     let seconds = seconds.to_string();
     passed.extend(["--seconds", &seconds]);
     passed.extend(target.into_iter().flat_map(|target| ["--target", target]));
     crate::run(Command::new(&program).args(&passed))
 }
 
-/// The path of the program after building it; with the address sanitizer where a nightly compiler is installed.
-fn build(sanitize: bool) -> Result<std::path::PathBuf, String> {
-    let host = host()?;
-    let nightly = sanitize && has_nightly();
-    if sanitize && !nightly {
-        println!(
-            "no nightly compiler is installed (`rustup toolchain install nightly`): fuzzing without the address sanitizer"
-        );
+/// The path of the program after building it.
+fn build(sanitize: bool) -> Result<PathBuf, String> {
+    let sanitizer = if sanitize { sanitizer::Build::new()? } else { None };
+    if sanitize && sanitizer.is_none() {
+        println!("the toolchain has no address sanitizer for this system: fuzzing without it");
     }
-    let mut flags = COUNTERS.to_vec();
-    let mut command = if nightly {
-        flags.push("-Zsanitizer=address");
-        let mut command = Command::new("cargo");
-        // The toolchain of this program must not be passed on.
-        command
-            .env("RUSTUP_TOOLCHAIN", "nightly")
-            .env_remove("RUSTC")
-            .env_remove("CARGO");
-        command
-    } else {
-        Command::new(env!("CARGO"))
+    let host = sanitizer::host()?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--profile", "fuzz", "--package", "zegclip-fuzz"]);
+    let target = match &sanitizer {
+        Some(build) => {
+            build.configure(&mut command, &COUNTERS);
+            build.target()
+        }
+        None => {
+            // With `--target`, the flags are not those of build scripts, which have no counters' callback.
+            command.args(["--target", &host]);
+            command
+                .env("CARGO_ENCODED_RUSTFLAGS", COUNTERS.join("\u{1f}"))
+                .env_remove("RUSTFLAGS");
+            target_folder()
+        }
     };
-    let target = target_folder();
-    // Another compiler would replace what the stable one built.
-    let target = if nightly { target.join("sanitize") } else { target };
-    let arguments = [
-        "build",
-        "--profile",
-        "fuzz",
-        "--package",
-        "zegclip-fuzz",
-        "--target",
-        &host,
-    ];
-    // With `--target`, the flags are not those of build scripts, which have no counters' callback.
-    command
-        .args(arguments)
-        .arg("--target-dir")
-        .arg(&target)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env_remove("RUSTFLAGS");
     crate::run(&mut command)?;
     let name = format!("zegclip-fuzz{}", std::env::consts::EXE_SUFFIX);
     Ok(target.join(host).join("fuzz").join(name))
-}
-
-fn host() -> Result<String, String> {
-    let output = Command::new("rustc").arg("-vV").output();
-    let output = output.map_err(|error| format!("cannot start rustc: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .ok_or_else(|| "rustc does not name its host".to_owned())
-}
-
-fn has_nightly() -> bool {
-    let version = Command::new("rustc")
-        .arg("+nightly")
-        .arg("-V")
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .output();
-    version.is_ok_and(|output| output.status.success())
 }

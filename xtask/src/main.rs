@@ -1,6 +1,8 @@
-//! `cargo xtask ci [CHECK…]`: everything that has to pass, or some of it. `cargo xtask kill`: a training run that is killed 20 times.
+//! `cargo xtask ci [CHECK…]`: everything that has to pass, or some of it. `cargo xtask kill`: commands that are killed
+//! at random moments.
 //! `cargo xtask bench`: this project beside its peers, into `BENCHMARKS.md`. `cargo xtask ablation`: the paper's claims, re-run
-//! on composed scenes. `cargo xtask fuzz`: inputs that are damaged at random, for every parser.
+//! on composed scenes. `cargo xtask fuzz`: inputs that are damaged at random, for every parser. `cargo xtask sanitize`: the unsafe
+//! code under the address sanitizer.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +10,8 @@ mod ablation;
 mod bench;
 mod checks;
 mod fuzz;
+mod kill;
+mod sanitizer;
 #[cfg(test)]
 mod tidy;
 mod tools;
@@ -19,14 +23,15 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["ci", only @ ..] => checks::run(only),
-        ["kill"] => kill("20"),
-        ["kill", "--kills", kills] => kill(kills),
+        ["kill", options @ ..] => kill::run(options),
+        ["sanitize"] => sanitizer::run(),
         ["fuzz", options @ ..] => fuzz::run(options),
         ["ablation", options @ ..] => ablation::run(options),
         ["bench", options @ ..] => bench::run(options),
         _ => Err(format!(
-            "usage: cargo xtask ci [CHECK…] | cargo xtask kill [--kills N] | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] \
-             [--rounds N] [--only TITLE] | {} | {}",
+            "usage: cargo xtask ci [CHECK…] | cargo xtask sanitize | cargo xtask bench [--peers FOLDER] [--python FILE] [--runs N] \
+             [--rounds N] [--only TITLE] | {} | {} | {}",
+            kill::USAGE,
             fuzz::USAGE,
             ablation::USAGE
         )),
@@ -38,17 +43,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The kill test of the suite with more kills.
-fn kill(kills: &str) -> Result<(), String> {
-    if kills.parse::<u32>().is_err() {
-        return Err(format!("`--kills {kills}` is not a number"));
-    }
-    let arguments = ["test", "--release", "--workspace", "--test", "kill"];
-    run(Command::new(env!("CARGO"))
-        .args(arguments)
-        .env("ZEGCLIP_TEST_KILLS", kills))
 }
 
 /// Runs cargo at the root of the workspace.

@@ -43,7 +43,7 @@ pub(crate) fn list(options: &ClassArguments) -> Result<(Vocabulary, Vec<String>)
 
 /// A built-in vocabulary or a file; what is assumed of a file is printed.
 pub(crate) fn from_name_or_file(name: impl AsRef<OsStr>) -> Result<Vocabulary, Failure> {
-    let list = Vocabulary::from_name_or_file(name).map_err(Failure::usage)?;
+    let list = Vocabulary::from_name_or_file(name)?;
     print(list.assumptions());
     Ok(list)
 }

@@ -49,6 +49,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         &options.shard.map_or("evaluation".to_owned(), Shard::stem),
     );
     files.prepare(options.overwrite)?;
+    let _lock = files.lock()?;
     if !dataset.is_empty() && !dataset.has_images() {
         dataset.image(0)?;
     }

@@ -27,6 +27,8 @@ pub(crate) enum Failure {
         /// All images.
         total: usize,
     },
+    /// A signal came before all was done; the program ends as by that signal.
+    Signaled(Message, i32),
     /// The reader of stdout has closed it.
     ClosedPipe,
 }
@@ -42,7 +44,7 @@ impl Failure {
 
     /// Adds a hint, in place of the one that the message has.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        if let Self::Usage(message) | Self::Failed(message) = &mut self {
+        if let Self::Usage(message) | Self::Failed(message) | Self::Signaled(message, _) = &mut self {
             message.hint = Some(hint.into());
         }
         self
@@ -51,7 +53,7 @@ impl Failure {
     /// Prints the message on stderr.
     pub(crate) fn report(&self) {
         match self {
-            Self::Usage(message) | Self::Failed(message) => {
+            Self::Usage(message) | Self::Failed(message) | Self::Signaled(message, _) => {
                 notices::line(format_args!("error: {}", message.fact));
                 if let Some(hint) = &message.hint {
                     notices::line(format_args!("hint: {hint}"));
@@ -65,7 +67,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
-            Self::Failed(_) | Self::Partly { .. } => 1,
+            Self::Failed(_) | Self::Partly { .. } | Self::Signaled(..) => 1,
             // A broken pipe is success.
             Self::ClosedPipe => 0,
         })

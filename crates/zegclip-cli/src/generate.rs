@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use zegclip_data::write_atomically;
 
@@ -12,8 +12,29 @@ use crate::{hints, output};
 
 pub(crate) fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "zegclip", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut visible(&Arguments::command()),
+        "zegclip",
+        &mut script,
+    );
     output::bytes(&script)
+}
+
+/// The command without hidden options, which clap_complete offers otherwise.
+fn visible(command: &Command) -> Command {
+    // clap takes names that live as long as the program, which ends once they are printed.
+    let lasting = |text: &str| -> &'static str { text.to_owned().leak() };
+    let mut shown = Command::new(lasting(command.get_name()));
+    if let Some(about) = command.get_about() {
+        shown = shown.about(about.clone());
+    }
+    if let Some(version) = command.get_version() {
+        shown = shown.version(lasting(version));
+    }
+    let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.args(arguments.cloned()).subcommands(commands.map(visible))
 }
 
 pub(crate) fn man(arguments: &ManArguments) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! What to do about an error: every `hint:` line of the program.
 
 use std::error::Error;
+use std::path::Path;
 
 use zegclip_codecs::Mat5Error;
 use zegclip_data::datasets::DatasetError;
@@ -30,8 +31,13 @@ pub(crate) const SINGLE_CLASS: &str =
 pub(crate) const LIST_CLASSES: &str = "list the classes with `--classes`, or name a class list with `--vocabulary`";
 pub(crate) const NAME_CHECKPOINT: &str = "a checkpoint is `best`, `half-way`, `latest`, an iteration, or a folder";
 pub(crate) const NAME_DATASET: &str = "name one with `--dataset NAME=DIR`, or as `dataset` in the TOML";
+pub(crate) const EXPORT_FORMAT: &str =
+    "exports are native files, `NAME.safetensors`; `zegclip convert` makes a `.pth` of one";
+pub(crate) const OTHER_CLASSES: &str = "name the classes of those results, or another folder with `--output`";
 pub(crate) const NAME_EXTENSION: &str = "`.safetensors` is a native file, `.pth` a checkpoint of the published code";
 pub(crate) const NAME_LABELS: &str = "name them with `--labels DIR --vocabulary NAME`, or with `--dataset NAME=DIR`";
+pub(crate) const NAME_PREDICTIONS: &str =
+    "name label maps with `--predictions DIR`, or the shards of an evaluation with `--merge FILE…`";
 pub(crate) const NAME_RUN: &str = "start a run with `CONFIG`, or resume one with `--resume RUN`";
 pub(crate) const NAME_WEIGHTS: &str = "name a trained model with `--weights FILE`";
 pub(crate) const DEVICE_TWICE: &str = "name each device once in `--device`";
@@ -77,6 +83,19 @@ fn in_words(keys: &[&str]) -> String {
 /// The command that resumes an interrupted run.
 pub(crate) fn resume(command: &str) -> String {
     format!("resume with `{command}`")
+}
+
+/// The command that a run belongs to.
+pub(crate) fn other_command(command: &str, run: &Path) -> String {
+    format!(
+        "name it to that command: `zegclip {command} --resume {}`",
+        run.display()
+    )
+}
+
+/// What is done of a list of images, and the command that does the others.
+pub(crate) fn remaining_images(command: &str) -> String {
+    format!("images with a `.json` are done; `{command}` does the others")
 }
 
 /// The command that resumes a run from a checkpoint, once the reason of its end is gone.
@@ -171,6 +190,25 @@ impl Explain for DataError {
             _ => None,
         }
     }
+
+    /// A list or TOML that cannot be meant.
+    fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Toml { .. }
+                | Self::UnknownKey { .. }
+                | Self::NoClasses { .. }
+                | Self::EmptyClassName { .. }
+                | Self::DuplicateClass { .. }
+                | Self::TooManyClasses { .. }
+                | Self::UnknownClass { .. }
+                | Self::UnknownVocabulary { .. }
+                | Self::Template { .. }
+                | Self::PaletteLength { .. }
+                | Self::ClassName { .. }
+                | Self::ListFile { .. }
+        )
+    }
 }
 
 /// What to do with a list file.
@@ -225,7 +263,15 @@ impl Explain for DatasetError {
     }
 
     fn is_usage(&self) -> bool {
-        matches!(self, Self::Spec { .. } | Self::UnknownDataset { .. })
+        match self {
+            Self::Spec { .. }
+            | Self::UnknownDataset { .. }
+            | Self::UnknownSplit { .. }
+            | Self::Unmatched { .. }
+            | Self::Glob { .. } => true,
+            Self::Data(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -241,16 +287,19 @@ impl Explain for EvaluationError {
                  `--overwrite`",
             ),
             Self::Finished { .. } => some(CHOOSE_OUTPUT),
+            Self::InUse { .. } => some("wait until the other process ends, or choose another folder with `--output`"),
             Self::Merge { source, .. } => source.hint(),
             _ => None,
         }
     }
 
     fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::Finished { .. } | Self::NamedTwice { .. } | Self::Shard { .. }
-        )
+        match self {
+            Self::Finished { .. } | Self::NamedTwice { .. } | Self::Shard { .. } => true,
+            Self::Dataset(error) => error.is_usage(),
+            Self::Data(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -317,6 +366,10 @@ impl Explain for WeightError {
             _ => None,
         }
     }
+
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::Exists { .. })
+    }
 }
 
 /// What to do with a file of another kind.
@@ -369,6 +422,10 @@ impl Explain for DeviceError {
             _ => None,
         }
     }
+
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::UnknownName(_))
+    }
 }
 
 impl Explain for ModelError {
@@ -396,6 +453,14 @@ impl Explain for ModelError {
             _ => None,
         }
     }
+
+    fn is_usage(&self) -> bool {
+        match self {
+            Self::Weights(error) => error.is_usage(),
+            Self::Device(error) => error.is_usage(),
+            _ => false,
+        }
+    }
 }
 
 const NAME_TEXT_SOURCE: &str = "name CLIP's own weights with `--clip`, text features with `--text-features`, or a \
@@ -411,6 +476,9 @@ impl Explain for zegclip::Error {
             Self::Scenes(error) => error.hint(),
             Self::Evaluation(error) => error.hint(),
             Self::ResultExists { .. } => some(CHOOSE_OUTPUT),
+            Self::FolderInUse { .. } => {
+                some("wait until the other process ends, or choose another folder with `--output`")
+            }
             Self::OutputFormat { .. } => some(NAME_EXTENSION),
             Self::NotExportable { .. } => some(TO_SAFETENSORS),
             Self::NoWeights => some(NAME_WEIGHTS),
@@ -430,6 +498,8 @@ impl Explain for zegclip::Error {
     fn is_usage(&self) -> bool {
         match self {
             Self::NoWeights | Self::ResultExists { .. } | Self::OutputFormat { .. } => true,
+            Self::Model(error) => error.is_usage(),
+            Self::Data(error) => error.is_usage(),
             Self::Dataset(error) => error.is_usage(),
             Self::Evaluation(error) => error.is_usage(),
             Self::OfImage { source, .. } => source.is_usage(),
@@ -507,6 +577,10 @@ impl Explain for TrainError {
         match self {
             Self::Scenes(error) => error.is_usage(),
             Self::Dataset(error) => error.is_usage(),
+            Self::Data(error) => error.is_usage(),
+            Self::Model(error) => error.is_usage(),
+            Self::Weights(error) => error.is_usage(),
+            Self::RunExists { .. } => true,
             error => error.is_configuration_error(),
         }
     }

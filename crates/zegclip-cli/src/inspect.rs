@@ -12,6 +12,8 @@ use crate::weights;
 const ASSUMED: &str = "assumed";
 /// Number of class names that are printed.
 const SHOWN_CLASSES: usize = 12;
+/// Longest list of a configuration that is printed.
+const SHOWN_VALUES: usize = 12;
 
 pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
     set_memory_mapping(!options.no_mmap);
@@ -77,7 +79,7 @@ pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
     }
     for key in ["config", "vision", "text", "setting", "provenance"] {
         if let Some(value) = description["meta"][key].as_str() {
-            output::line(format!("{key:<13} {value}"))?;
+            output::line(format!("{key:<13} {}", shortened(value)))?;
         }
     }
     if let Some(unknown) = description["unknown"].as_array().filter(|unknown| !unknown.is_empty()) {
@@ -91,6 +93,28 @@ pub(crate) fn run(options: &InspectArguments) -> Result<(), Failure> {
         output::line(format!("not finite    {}: {values}", values.name()))?;
     }
     Ok(())
+}
+
+/// A JSON text whose long lists are replaced by their length, or the text itself.
+fn shortened(text: &str) -> String {
+    match serde_json::from_str(text) {
+        Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
+            shorten(&mut value);
+            value.to_string()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Array(values) if values.len() > SHOWN_VALUES => {
+            *value = Value::String(format!("{} values", values.len()));
+        }
+        Value::Array(values) => values.iter_mut().for_each(shorten),
+        Value::Object(values) => values.values_mut().for_each(shorten),
+        _ => {}
+    }
 }
 
 /// JSON has no NaN, so the value is text.
@@ -119,7 +143,7 @@ fn sizes_line(part: &str, sizes: &Value, assumed: &[&str]) -> String {
             let stated = sizes.iter().filter(|(_, value)| !value.is_null());
             let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             stated
-                .map(|(name, value)| format!("{name} {}{}", shown(value), mark(name)))
+                .map(|(name, value)| format!("{name} {}{}", shortened(&shown(value)), mark(name)))
                 .collect::<Vec<_>>()
                 .join(", ")
         }

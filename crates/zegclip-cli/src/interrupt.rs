@@ -1,17 +1,22 @@
 //! Ctrl-C and SIGTERM. One thread waits for them from the start of the program; what a signal does depends on the command.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::train::Interrupter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use zegclip_foundation::remove_unfinished;
+
 use crate::failure::Failure;
-use crate::{threads, training_display};
+use crate::{output, threads, training_display};
 
 /// Ctrl-C, and what job schedulers send.
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+
+/// The signal that set a flag; 0 before.
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
 static RESPONSE: Mutex<Response> = Mutex::new(Response::End(None));
 
@@ -84,7 +89,15 @@ fn respond(signal: i32) {
             }
             end(signal);
         }
-        Response::Stop(flag) => flag.store(true, Ordering::Relaxed),
+        Response::Stop(flag) => {
+            flag.store(true, Ordering::Relaxed);
+            RECEIVED.store(signal, Ordering::Relaxed);
+            drop(response);
+            output::message(format_args!(
+                "note: {}: stopping after the work in hand; a second signal ends at once",
+                name(signal)
+            ));
+        }
         Response::StopRun(interrupter) => {
             *response = Response::EndRunAtOnce;
             drop(response);
@@ -92,15 +105,32 @@ fn respond(signal: i32) {
             training_display::stopping(name(signal));
         }
         Response::EndAtOnce => end(signal),
-        Response::EndRunAtOnce => training_display::end_at_once(1),
+        Response::EndRunAtOnce => {
+            remove_unfinished();
+            training_display::end_at_once(1)
+        }
     }
 }
 
 /// Ends the program as the signal would, so that shells and schedulers see it, but not silently.
 fn end(signal: i32) {
     Failure::failed(format!("ended by {}", name(signal))).report();
+    end_silently(signal)
+}
+
+/// Ends the program as the signal would, once what happened is said.
+pub(crate) fn end_silently(signal: i32) -> ! {
+    remove_unfinished();
     let _ = signal_hook::low_level::emulate_default_handler(signal);
     signal_hook::low_level::exit(1)
+}
+
+/// The signal that set the flag of [`interruptible`], and its name.
+pub(crate) fn received() -> Option<(i32, &'static str)> {
+    match RECEIVED.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some((signal, name(signal))),
+    }
 }
 
 fn name(signal: i32) -> &'static str {

@@ -80,6 +80,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();
+            if let Failure::Signaled(_, signal) = failure {
+                interrupt::end_silently(signal);
+            }
             failure.exit_code()
         }
     }

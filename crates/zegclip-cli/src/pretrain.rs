@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
-use zegclip::OpenDevice;
+use zegclip::{DeviceName, OpenDevice};
 use zegclip_foundation::text_of;
 use zegclip_model::device;
 use zegclip_train::pretrain::{ContrastiveTraining, PairSource, PretrainConfig};
-use zegclip_train::{Configuration, Outcome, RunDirectory};
+use zegclip_train::{Configuration, Outcome, RunDirectory, TrainError};
 use zegclip_weights::set_memory_mapping;
 
 use crate::device_choice;
@@ -17,19 +17,23 @@ use crate::interrupt::{stop_on_signals, undo_on_signals};
 use crate::output::{self, message};
 use crate::plan::{PretrainPlan, Task};
 use crate::run_messages::{ResumeCommand, recorded_config, resume_exactness, resumed_config};
+use crate::train::check_export;
 use crate::training_display;
 
 pub(crate) fn run(plan: &PretrainPlan) -> Result<(), Failure> {
     set_memory_mapping(!plan.no_mmap);
-    // Device and images are opened before a run directory is created.
-    let device = device::open(plan.device)?;
+    // Device and images are opened before a run directory is created. Of an export, numbers are only copied.
+    let device = match &plan.task {
+        Task::Export { .. } => device::open(DeviceName::Cpu)?,
+        _ => device::open(plan.device)?,
+    };
     let (run, config, source) = match &plan.task {
         Task::Start {
             config,
             overrides,
             output,
         } => {
-            let config = PretrainConfig::from_file(config, overrides).map_err(Failure::usage)?;
+            let config = PretrainConfig::from_file(config, overrides)?;
             let source = PairSource::open(&config)?;
             let config = config.with_tokens(&source)?;
             let run = RunDirectory::create(output, &config)?;
@@ -52,11 +56,13 @@ pub(crate) fn run(plan: &PretrainPlan) -> Result<(), Failure> {
         run: &run,
         devices: &[plan.device],
     };
-    let training = ContrastiveTraining::new(config.clone(), source, run.clone(), &device.device).inspect_err(|_| {
-        if let Task::Start { .. } = plan.task {
-            run.discard_unstarted();
-        }
-    })?;
+    let training =
+        ContrastiveTraining::new(config.clone(), source, run.clone(), &device.device).inspect_err(|error| {
+            // Another process may have resumed it meanwhile.
+            if matches!(plan.task, Task::Start { .. }) && !matches!(error, TrainError::RunInUse { .. }) {
+                run.discard_unstarted();
+            }
+        })?;
     if let Task::Resume { overrides, .. } = &plan.task
         && !overrides.is_empty()
     {
@@ -81,9 +87,7 @@ pub(crate) fn run(plan: &PretrainPlan) -> Result<(), Failure> {
 fn export(run: &Path, path: &Path, device: &OpenDevice, json: bool) -> Result<(), Failure> {
     let run = RunDirectory::open(run)?;
     let config: PretrainConfig = recorded_config(&run)?;
-    if path.exists() {
-        return Err(Failure::failed(format!("`{}` already exists", path.display())).hint(hints::CHOOSE_EXPORTED_FILE));
-    }
+    check_export(path, hints::CHOOSE_EXPORTED_FILE)?;
     output::check_file(path)?;
     let source = PairSource::open(&config)?;
     let training = ContrastiveTraining::new(config, source, run, &device.device)?;

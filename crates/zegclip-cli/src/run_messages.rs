@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 
 use zegclip::{DeviceName, OpenDevice};
-use zegclip_train::{Configuration, RunDirectory, TrainError};
+use zegclip_train::pretrain::PretrainConfig;
+use zegclip_train::{Configuration, RunDirectory, TrainConfig, TrainError};
 
 use crate::failure::Failure;
 use crate::{hints, shell};
@@ -32,9 +33,10 @@ impl ResumeCommand<'_> {
             .ok()
             .and_then(|iterations| iterations.last().copied());
         match (&error, last) {
-            (TrainError::Io { .. } | TrainError::Data(_) | TrainError::Weights(_), Some(iteration)) => {
-                Failure::failed(error).hint(hints::resume_from(iteration, &self.line()))
-            }
+            (
+                TrainError::Io { .. } | TrainError::Data(_) | TrainError::Weights(_) | TrainError::Device(_),
+                Some(iteration),
+            ) => Failure::failed(error).hint(hints::resume_from(iteration, &self.line())),
             _ => Failure::failed(error),
         }
     }
@@ -59,22 +61,47 @@ pub(crate) fn resume_exactness(devices: &[OpenDevice]) -> &'static str {
     }
 }
 
+/// A command that trains.
+pub(crate) trait Trains: Configuration {
+    /// Its name.
+    const COMMAND: &'static str;
+    /// The configuration of the other such command.
+    type Other: Trains;
+}
+
+impl Trains for TrainConfig {
+    const COMMAND: &'static str = "train";
+    type Other = PretrainConfig;
+}
+
+impl Trains for PretrainConfig {
+    const COMMAND: &'static str = "pretrain";
+    type Other = TrainConfig;
+}
+
 /// The configuration of a run. A file without any key would count as a configuration of default values.
-pub(crate) fn recorded_config<C: Configuration>(run: &RunDirectory) -> Result<C, Failure> {
+pub(crate) fn recorded_config<C: Trains>(run: &RunDirectory) -> Result<C, Failure> {
     let path = run.config_path();
     if std::fs::read_to_string(&path).is_ok_and(|text| text.trim().is_empty()) {
         return Err(Failure::failed(format!("`{}` is empty", path.display())).hint(hints::RESTORE_CONFIG));
     }
-    Ok(run.config()?)
+    run.config().map_err(|error| match run.config::<C::Other>() {
+        Ok(_) => {
+            let other = C::Other::COMMAND;
+            Failure::usage(format!("`{}` is a run of `zegclip {other}`", run.path().display()))
+                .hint(hints::other_command(other, run.path()))
+        }
+        Err(_) => error.into(),
+    })
 }
 
 /// The configuration of a run that is resumed, with the values that may change.
-pub(crate) fn resumed_config<C: Configuration>(run: &RunDirectory, overrides: &[String]) -> Result<C, Failure> {
+pub(crate) fn resumed_config<C: Trains>(run: &RunDirectory, overrides: &[String]) -> Result<C, Failure> {
     let recorded: C = recorded_config(run)?;
     if overrides.is_empty() {
         return Ok(recorded);
     }
-    let given = C::from_file(&run.config_path(), overrides).map_err(Failure::usage)?;
+    let given = C::from_file(&run.config_path(), overrides)?;
     recorded
         .require_same(&given, &run.config_path())
         .map_err(Failure::usage)?;

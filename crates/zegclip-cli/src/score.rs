@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use zegclip_data::Vocabulary;
-use zegclip_data::evaluation::{ASSUMED, EvaluationFiles, LabelComparison, Scored, TrueLabels, merge_confusion_files};
-use zegclip_foundation::{counted, text_of};
+use zegclip_data::evaluation::{
+    ASSUMED, EvaluationFiles, LabelComparison, Scored, TrueLabels, merge_confusion_files, missing_shards,
+};
+use zegclip_foundation::{FileLock, counted, text_of};
 use zegclip_report::evaluation_page;
 
 use crate::classes;
@@ -22,22 +24,20 @@ pub(crate) fn run(plan: &ScorePlan) -> Result<(), Failure> {
             output,
             overwrite,
             json,
-        } => merge(
-            shards,
-            prepared(output.as_deref(), *overwrite)?.as_ref(),
-            *overwrite,
-            *json,
-        ),
+        } => {
+            let prepared = prepared(output.as_deref(), *overwrite)?;
+            merge(shards, prepared.as_ref().map(|(files, _)| files), *overwrite, *json)
+        }
     }
 }
 
 /// The files of the result, if there is a folder for them.
-fn prepared(output: Option<&Path>, overwrite: bool) -> Result<Option<EvaluationFiles>, Failure> {
-    let files = output.map(|output| EvaluationFiles::new(output, "evaluation"));
-    if let Some(files) = &files {
-        files.prepare(overwrite)?;
-    }
-    Ok(files)
+fn prepared(output: Option<&Path>, overwrite: bool) -> Result<Option<(EvaluationFiles, FileLock)>, Failure> {
+    let Some(output) = output else { return Ok(None) };
+    let files = EvaluationFiles::new(output, "evaluation");
+    files.prepare(overwrite)?;
+    let lock = files.lock()?;
+    Ok(Some((files, lock)))
 }
 
 fn compare(options: &Comparison) -> Result<(), Failure> {
@@ -45,7 +45,7 @@ fn compare(options: &Comparison) -> Result<(), Failure> {
     let (truth, vocabulary, assumed) = truth(options)?;
     let assumed: Vec<_> = assumed.into_iter().map(|line| (ASSUMED.to_owned(), line)).collect();
     let comparison = LabelComparison::open(&options.predictions, truth, vocabulary)?;
-    if let Some(files) = files.as_ref().filter(|_| options.overwrite) {
+    if let Some((files, _)) = files.as_ref().filter(|_| options.overwrite) {
         files.remove()?;
     }
     let progress = bar(comparison.len() as u64);
@@ -58,7 +58,7 @@ fn compare(options: &Comparison) -> Result<(), Failure> {
     };
     let state = comparison.run(options.boundary, scored)?;
     progress.finish_and_clear();
-    if let Some(files) = &files {
+    if let Some((files, _)) = &files {
         let labels = match &options.truth {
             plan::Truth::Folder { labels, .. } => labels.display().to_string(),
             plan::Truth::Dataset { dataset, .. } => text_of(dataset),
@@ -121,11 +121,18 @@ fn merge(shards: &[PathBuf], files: Option<&EvaluationFiles>, overwrite: bool, j
     let Some(total) = merge_confusion_files(shards)? else {
         return Err(Failure::usage("`--merge` names no file"));
     };
+    let missing: Vec<String> = missing_shards(shards).iter().map(ToString::to_string).collect();
+    let mut merged = shards.len().to_string();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        tracing::warn!("the scores are not those of the whole data set: shard {missing} is missing");
+        merged = format!("{merged}, without {missing}");
+    }
     if let Some(files) = files.filter(|_| overwrite) {
         files.remove()?;
     }
     if let Some(files) = files {
-        files.write_scores(&[("shards".to_owned(), shards.len().to_string())], &total)?;
+        files.write_scores(&[("shards".to_owned(), merged)], &total)?;
     }
     print(&total, &[], json)
 }

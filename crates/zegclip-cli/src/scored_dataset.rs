@@ -56,9 +56,7 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
             .transpose()?
             .unwrap_or_default();
         let unmatched = request.unmatched.map_or(Unmatched::Ignore, Unmatched::from);
-        let (remapped, matching) = dataset
-            .remap_to(vocabulary, &table, &unmatched)
-            .map_err(Failure::usage)?;
+        let (remapped, matching) = dataset.remap_to(vocabulary, &table, &unmatched)?;
         if !matching.unmatched().is_empty() {
             let treatment = match &unmatched {
                 Unmatched::Become(name) => format!("become `{name}`"),

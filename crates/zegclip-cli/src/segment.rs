@@ -1,9 +1,12 @@
 //! `zegclip segment`
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use indicatif::ProgressBar;
-use zegclip::{ImageOutputs, ImageReport, ModelOverrides, RgbImage, SegmentOptions, Segmenter, Vocabulary};
+use zegclip::{
+    ImageOutputs, ImageReport, ModelOverrides, OutputFile, RgbImage, SegmentOptions, Segmenter, Vocabulary,
+};
 use zegclip_data::write_atomically;
 use zegclip_foundation::text_of;
 use zegclip_weights::set_memory_mapping;
@@ -11,9 +14,10 @@ use zegclip_weights::set_memory_mapping;
 use crate::arguments::SettingName;
 use crate::failure::Failure;
 use crate::inputs::Input;
+use crate::interrupt::{interruptible, received};
 use crate::plan::{ModelPlan, SegmentPlan};
 use crate::progress::bar;
-use crate::{assumptions, classes, device_choice, hints, output};
+use crate::{assumptions, classes, device_choice, hints, output, shell};
 
 /// What all images share.
 struct Run<'a> {
@@ -29,7 +33,12 @@ pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
     let (list, mut notes) = classes::list(&options.classes)?;
     classes::with_setting(list.clone(), &options.classes, None)?;
     notes.extend(classes::check_background(&options.background_classes, &list)?);
-    options.outputs.prepare(options.inputs.iter().map(Input::name))?;
+    let inputs = remaining(options, &list)?;
+    let names = || inputs.iter().map(|input| input.name());
+    options.outputs.prepare(names())?;
+    if inputs.is_empty() {
+        return Ok(());
+    }
     let segmenter = load(&options.model.located()?)?;
     let classes = classes::with_setting(list, &options.classes, segmenter.vocabulary())?;
     let decoding = decoding(options);
@@ -52,8 +61,38 @@ pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
         outputs,
     };
     // Once nothing but single images can fail.
-    options.outputs.clear(options.inputs.iter().map(Input::name))?;
-    run.all(&options.inputs)
+    options.outputs.clear(names())?;
+    run.all(&inputs)
+}
+
+/// The images that have no results yet, if those that have are skipped.
+fn remaining<'a>(options: &'a SegmentPlan, listed: &Vocabulary) -> Result<Vec<&'a Input>, Failure> {
+    if !options.skip_existing {
+        return Ok(options.inputs.iter().collect());
+    }
+    let mut remaining = Vec::new();
+    let mut classes = None;
+    for input in &options.inputs {
+        let name = input.name();
+        match options.outputs.existing_classes(&name) {
+            None => remaining.push(input),
+            Some(found) => classes = Some((name, found)),
+        }
+    }
+    let done = options.inputs.len() - remaining.len();
+    if let Some((name, found)) = classes {
+        if !listed.names().eq(found.iter().map(String::as_str)) {
+            let path = options.outputs.path(&name, OutputFile::Report);
+            return Err(Failure::usage(format!(
+                "`{}` has the results of other classes: {}",
+                path.display(),
+                found.join(", ")
+            ))
+            .hint(hints::OTHER_CLASSES));
+        }
+        output::message(format_args!("note: {done} of {} images are done", options.inputs.len()));
+    }
+    Ok(remaining)
 }
 
 fn decoding(options: &SegmentPlan) -> SegmentOptions {
@@ -138,13 +177,19 @@ pub(crate) fn model_overrides(path: &Path) -> Result<ModelOverrides, Failure> {
 }
 
 impl Run<'_> {
-    fn all(&self, inputs: &[Input]) -> Result<(), Failure> {
+    fn all(&self, inputs: &[&Input]) -> Result<(), Failure> {
         let progress = match inputs.len() {
             0 | 1 => ProgressBar::hidden(),
             images => bar(images as u64),
         };
         let (mut failed, mut has_reader) = (0, true);
-        for input in inputs {
+        // Of a single image nothing would be left to do.
+        let stop = (inputs.len() > 1).then(interruptible);
+        for (index, input) in inputs.iter().enumerate() {
+            if stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                progress.finish_and_clear();
+                return Err(self.interrupted(index - failed, inputs.len()));
+            }
             progress.set_message(text_of(input.name()));
             match self.one(input) {
                 // The files are wanted also where stdout has no reader any more.
@@ -169,6 +214,18 @@ impl Run<'_> {
                 total: inputs.len(),
             }),
         }
+    }
+
+    /// The failure of a run whose images are not all done.
+    fn interrupted(&self, done: usize, of: usize) -> Failure {
+        let (signal, name) = received().unwrap_or((0, "a signal"));
+        let arguments = std::env::args_os()
+            .skip(1)
+            .filter(|argument| argument != "--overwrite" && argument != "--skip-existing");
+        let command = ["zegclip".into()].into_iter().chain(arguments);
+        let command = shell::command(command.chain(["--skip-existing".into()]));
+        Failure::Signaled(format!("ended by {name} after {done} of {of} images").into(), signal)
+            .hint(hints::remaining_images(&command))
     }
 
     fn one(&self, input: &Input) -> Result<ImageReport, Failure> {

@@ -1,6 +1,6 @@
 //! `zegclip train`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use zegclip::{DeviceName, OpenDevice};
@@ -8,6 +8,7 @@ use zegclip_foundation::text_of;
 use zegclip_model::device;
 use zegclip_train::{
     Checkpoint, CheckpointExport, Configuration, Outcome, RunDirectory, SegmentationTraining, TrainConfig, TrainData,
+    TrainError,
 };
 use zegclip_weights::set_memory_mapping;
 
@@ -23,8 +24,11 @@ use crate::{training_display, weights};
 
 pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
     set_memory_mapping(!plan.no_mmap);
-    // Devices and data set are opened before a run directory is created.
-    let devices = open(&plan.devices)?;
+    // Devices and data set are opened before a run directory is created. Of an export, numbers are only copied.
+    let devices = match &plan.task {
+        Task::Export { .. } => open(&[DeviceName::Cpu])?,
+        _ => open(&plan.devices)?,
+    };
     let Some((first, further)) = devices.split_first() else {
         return Err(Failure::usage("`--device` names no device"));
     };
@@ -34,8 +38,8 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
             overrides,
             output,
         } => {
-            let mut config = TrainConfig::from_file(config, overrides).map_err(Failure::usage)?;
-            config.validate().map_err(Failure::usage)?;
+            let mut config = TrainConfig::from_file(config, overrides)?;
+            config.validate()?;
             let clip = config.model.clip.as_deref().map(weights::located).transpose()?;
             config.model.clip = clip;
             let data = TrainData::open(&config)?;
@@ -53,7 +57,7 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
         Task::Export {
             run,
             what: (checkpoint, output),
-        } => return export(run.as_ref(), checkpoint, output.clone(), first, plan.display.json),
+        } => return export(run, checkpoint, output.clone(), first, plan.display.json),
     };
     for (name, device) in plan.devices.iter().zip(&devices) {
         device_choice::report(*name, device);
@@ -68,8 +72,9 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
     let notes = data.notes().to_vec();
     let training = SegmentationTraining::new(config.clone(), data, run.clone(), &first.device)
         .and_then(|training| training.with_further_devices(&further))
-        .inspect_err(|_| {
-            if let Task::Start { .. } = plan.task {
+        .inspect_err(|error| {
+            // Another process may have resumed it meanwhile.
+            if matches!(plan.task, Task::Start { .. }) && !matches!(error, TrainError::RunInUse { .. }) {
                 run.discard_unstarted();
             }
         })?;
@@ -102,7 +107,7 @@ pub(crate) fn run(plan: &TrainPlan) -> Result<(), Failure> {
 }
 
 fn export(
-    run: &std::path::Path,
+    run: &Path,
     checkpoint: &CheckpointName,
     output: Option<PathBuf>,
     device: &OpenDevice,
@@ -110,7 +115,6 @@ fn export(
 ) -> Result<(), Failure> {
     let run = RunDirectory::open(run)?;
     let config: TrainConfig = recorded_config(&run)?;
-    let data = TrainData::open(&config)?;
     let (name, path) = locate(&run, checkpoint)?;
     if !path.is_dir() {
         return Err(
@@ -121,13 +125,10 @@ fn export(
         return Err(Failure::failed(format!("`{}` is not a checkpoint", path.display())).hint(hints::NAME_CHECKPOINT));
     }
     let output = output.unwrap_or_else(|| run.path().join(format!("{name}.safetensors")));
-    if output.exists() {
-        return Err(Failure::failed(format!("`{}` already exists", output.display())).hint(hints::CHOOSE_EXPORT));
-    }
+    check_export(&output, hints::CHOOSE_EXPORT)?;
     crate::output::check_file(&output)?;
     let export = CheckpointExport {
         config: &config,
-        data: &data,
         run: &run,
         device: &device.device,
     };
@@ -136,6 +137,20 @@ fn export(
         return output::json(&json!({ "model": text_of(output) }));
     }
     output::line(output.display())
+}
+
+/// Fails unless an export can be written to `path`.
+pub(crate) fn check_export(path: &Path, hint: &'static str) -> Result<(), Failure> {
+    let extension = path.extension().unwrap_or_default();
+    if !extension.eq_ignore_ascii_case("safetensors") {
+        return Err(
+            Failure::usage(format!("`{}` does not end in `.safetensors`", path.display())).hint(hints::EXPORT_FORMAT),
+        );
+    }
+    if path.exists() {
+        return Err(Failure::usage(format!("`{}` already exists", path.display())).hint(hint));
+    }
+    Ok(())
 }
 
 /// Name and folder of a checkpoint.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::unfinished::{self, Unfinished};
+
 /// What to do when the output exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IfExists {
@@ -37,6 +39,7 @@ pub struct AtomicFile {
     writer: BufWriter<NamedTempFile>,
     path: PathBuf,
     if_exists: IfExists,
+    _unfinished: Unfinished,
 }
 
 impl AtomicFile {
@@ -52,10 +55,12 @@ impl AtomicFile {
         if let Ok(existing) = path.metadata() {
             require_file(&existing)?;
         }
+        let (file, unfinished) = temporary(folder_of(path))?;
         Ok(Self {
-            writer: BufWriter::new(temporary(folder_of(path))?),
+            writer: BufWriter::new(file),
             path: path.to_owned(),
             if_exists,
+            _unfinished: unfinished,
         })
     }
 
@@ -112,16 +117,8 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut AtomicFile) -> io::
 }
 
 /// A new file in a folder. Its name, which is random, is not in errors.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".zegclip-").suffix(".partial");
-    #[cfg(unix)]
-    {
-        // The user's mask decides, as for any new file.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder).map_err(|error| {
+fn temporary(folder: &Path) -> io::Result<(NamedTempFile, Unfinished)> {
+    unfinished::create(folder).map_err(|error| {
         let kind = error.kind();
         if kind == io::ErrorKind::NotFound {
             return io::Error::new(kind, format!("there is no folder `{}`", folder.display()));

@@ -10,23 +10,16 @@ mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
 mod kernel;
+mod mask;
 #[cfg(feature = "cube")]
 mod on_cube;
 mod on_flex;
 
 pub use kernel::{AttentionGradients, AttentionKernel};
+pub use mask::AttentionMask;
 
-use crate::dropout::{DropoutMask, next_mask};
+use crate::dropout::next_mask;
 use crate::optional::OptionalPair;
-
-/// Which attention weights are 0.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionMask {
-    /// Weights of keys after the query.
-    pub causal: bool,
-    /// Weights that dropout selects by their position in `[batch, heads, queries, keys]`, with extra keys after the own ones.
-    pub dropout: Option<DropoutMask>,
-}
 
 /// `softmax(query · keyᵀ / sqrt(head_dim)) · value`, with the extra keys and values after the own ones; f32 arithmetic for f32
 /// tensors on every device. Differentiable in every tensor.

@@ -14,13 +14,43 @@ use crate::training::{FailureSlot, ordered_loader};
 use crate::validation::ValidationData;
 use crate::{TrainConfig, TrainError};
 
+/// The classes of a run, which its folder records, so that its checkpoints are exported without the data set.
+#[derive(Debug, Clone)]
+pub(crate) struct RunClasses {
+    /// Seen and unseen.
+    pub(crate) all: Vocabulary,
+    setting: TrainingSetting,
+}
+
+impl RunClasses {
+    pub(crate) fn new(all: Vocabulary, setting: TrainingSetting) -> Self {
+        Self { all, setting }
+    }
+
+    /// Those that training may know by name.
+    pub(crate) fn known(&self) -> Vocabulary {
+        match self.setting {
+            TrainingSetting::Inductive => self.all.seen_only(),
+            TrainingSetting::Transductive | TrainingSetting::Full => self.all.clone(),
+        }
+    }
+
+    /// Indices of those whose pixels get pseudo-labels.
+    pub(crate) fn pseudo_labeled(&self) -> Vec<u16> {
+        match self.setting {
+            TrainingSetting::Transductive => self.all.seen().unseen().map(|class| class.get()).collect(),
+            TrainingSetting::Inductive | TrainingSetting::Full => Vec::new(),
+        }
+    }
+}
+
 /// The data of a training run.
 #[derive(Debug, Clone)]
 pub struct TrainData {
     /// Samples with the labels that the setting allows.
     pub(crate) set: Arc<TrainingSet>,
     /// All classes of the data set, seen and unseen, for the model file only.
-    pub(crate) all_classes: Vocabulary,
+    pub(crate) classes: RunClasses,
     /// The data of evaluations.
     pub(crate) validation: ValidationData,
     notes: Vec<Note>,
@@ -53,7 +83,7 @@ impl TrainData {
         }
         Ok(Self {
             set: Arc::new(set),
-            all_classes,
+            classes: RunClasses::new(all_classes, config.setting),
             validation,
             notes,
         })
@@ -107,7 +137,7 @@ impl TrainData {
             format!("{} {sizes:?}", sample.id())
         });
         fingerprints.add_entries("data.dataset", samples);
-        fingerprints.add_entries("classes", std::iter::once(self.all_classes.to_toml()));
+        fingerprints.add_entries("classes", std::iter::once(self.classes.all.to_toml()));
     }
 
     /// Number of samples.
@@ -118,13 +148,5 @@ impl TrainData {
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
-    }
-
-    /// Indices of the classes whose pixels get pseudo-labels.
-    pub(crate) fn pseudo_labeled_classes(&self) -> Vec<u16> {
-        match self.set.setting() {
-            TrainingSetting::Transductive => self.all_classes.seen().unseen().map(|class| class.get()).collect(),
-            TrainingSetting::Inductive | TrainingSetting::Full => Vec::new(),
-        }
     }
 }

@@ -17,6 +17,7 @@ use zegclip_model::prompt::Prompts;
 use zegclip_model::relation::RelationDescriptor;
 use zegclip_model::{ZegClip, device};
 
+use crate::data::RunClasses;
 use crate::gradients::clip_gradients;
 use crate::model_setup::ModelSetup;
 use crate::replica::Replica;
@@ -26,7 +27,7 @@ use crate::shards::{DeviceShard, compute};
 use crate::step::{Losses, Objective};
 use crate::training::{FailureSlot, Iteration, Scored, Task};
 use crate::validation::{ImageScores, LabeledImage, ValidationData};
-use crate::{RunDirectory, TrainConfig, TrainData, TrainError, freeze};
+use crate::{RunDirectory, TrainConfig, TrainError, freeze};
 
 /// The trained parts of ZegCLIP: prompts, relation descriptor and decoder, and optionally CLIP's image encoder. Only these are
 /// part of burn's records; the frozen encoder, the text features and the objective are not.
@@ -88,7 +89,8 @@ impl SegmentationTask {
     /// The task of a run on its first device. `model` has its trained and frozen parts on their devices.
     pub(crate) fn new(
         config: &TrainConfig,
-        data: &TrainData,
+        classes: &RunClasses,
+        validation: ValidationData,
         setup: ModelSetup,
         model: ZegClip,
         device: &Device,
@@ -103,12 +105,12 @@ impl SegmentationTask {
             setup,
             objective: Objective {
                 loss: config.loss.clone(),
-                unseen: data.pseudo_labeled_classes(),
+                unseen: classes.pseudo_labeled(),
                 label_stride: config.label_stride,
             },
             config: config.clone(),
-            all_classes: data.all_classes.clone(),
-            validation: data.validation.clone(),
+            all_classes: classes.all.clone(),
+            validation,
             device: device.clone().without_autodiff(),
             replicas: Mutex::new(Vec::new()),
             failures: Arc::default(),

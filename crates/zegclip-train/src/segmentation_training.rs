@@ -14,6 +14,7 @@ use zegclip_model::loss::LossForm;
 use zegclip_model::{Assumption, ZegClip};
 
 use crate::config_text::RecordedConfig;
+use crate::data::RunClasses;
 use crate::model_setup::ModelSetup;
 use crate::report::write_report;
 use crate::run::{Best, Checkpoint, InputFingerprints, RunLock, with_stable_ids};
@@ -21,7 +22,7 @@ use crate::schedule::IterationSchedule;
 use crate::segmentation_task::SegmentationTask;
 use crate::text_feature_cache::TextFeatureCache;
 use crate::training::{Column, Iteration, Launch, Outcome, Plan, Session, Task, device_memory, iteration_columns};
-use crate::validation::{LabeledImage, score_columns};
+use crate::validation::{LabeledImage, ValidationData, score_columns};
 use crate::{Configuration, RunDirectory, TrainConfig, TrainData, TrainError, freeze};
 
 /// A training run that is ready to train.
@@ -74,8 +75,9 @@ impl SegmentationTraining {
             fingerprints.add_file("model.initial", &fingerprinted(initial))?;
         }
         fingerprints.require_same(&run)?;
+        run.record_classes(&data.classes.all)?;
         let start = Start::of(&checkpoint);
-        let mut task = task(&config, &data, &run, start, device)?;
+        let mut task = task(&config, &data.classes, data.validation.clone(), &run, start, device)?;
         let mut optimizer = config.optimizer.build(&task, config.optimizer.exemption());
         let (mut iteration, mut best, mut evaluation_due) = (0, None, false);
         if let Some(checkpoint) = checkpoint {
@@ -286,7 +288,8 @@ fn fingerprinted(initial: &Path) -> PathBuf {
 /// The initial task of a run.
 fn task(
     config: &TrainConfig,
-    data: &TrainData,
+    classes: &RunClasses,
+    validation: ValidationData,
     run: &RunDirectory,
     start: Start,
     device: &Device,
@@ -298,8 +301,10 @@ fn task(
         config.model.initial = None;
     }
     let config = &config;
-    let (setup, model) = ModelSetup::new(config, data.vocabulary(), cache, &device)?;
-    let mut task = with_stable_ids(SegmentationTask::new(config, data, setup, model, &device));
+    let (setup, model) = ModelSetup::new(config, &classes.known(), cache, &device)?;
+    let mut task = with_stable_ids(SegmentationTask::new(
+        config, classes, validation, setup, model, &device,
+    ));
     if let Some(initial) = config
         .model
         .initial
@@ -330,15 +335,14 @@ fn same_config(checkpoint: &Checkpoint, config: &TrainConfig, path: &Path) -> Re
     RecordedConfig { text, path }.require_same(config)
 }
 
-/// A checkpoint of a run whose model file is written.
+/// A checkpoint of a run whose model file is written. Neither the data set nor the device of the run is needed.
 ///
 /// ```no_run
 /// # fn example(config: zegclip_train::TrainConfig, device: burn::tensor::Device) -> Result<(), zegclip_train::TrainError> {
 /// use std::path::Path;
-/// use zegclip_train::{CheckpointExport, RunDirectory, TrainData};
+/// use zegclip_train::{CheckpointExport, RunDirectory};
 ///
 /// let export = CheckpointExport {
-///     data: &TrainData::open(&config)?,
 ///     config: &config,
 ///     run: &RunDirectory::open(Path::new("run"))?,
 ///     device: &device,
@@ -351,8 +355,6 @@ fn same_config(checkpoint: &Checkpoint, config: &TrainConfig, path: &Path) -> Re
 pub struct CheckpointExport<'a> {
     /// The configuration of the run.
     pub config: &'a TrainConfig,
-    /// Its data.
-    pub data: &'a TrainData,
     /// Its directory.
     pub run: &'a RunDirectory,
     /// The device to load the model on.
@@ -364,11 +366,18 @@ impl CheckpointExport<'_> {
     ///
     /// # Errors
     /// [`TrainError::DamagedCheckpoint`], [`TrainError::CheckpointMismatch`], [`TrainError::OtherConfig`] for a checkpoint of
-    /// another run, and [`TrainError::Weights`] if the file cannot be written.
+    /// another run, [`TrainError::Weights`] if the file cannot be written, and for runs of earlier versions, which need it, those of
+    /// the data set.
     pub fn write(&self, checkpoint: &Path, output: &Path) -> Result<(), TrainError> {
         let opened = Checkpoint::open(checkpoint)?;
         same_config(&opened, self.config, checkpoint)?;
-        let task = task(self.config, self.data, self.run, Start::Resumed, self.device)?;
+        let classes = match self.run.classes()? {
+            Some(classes) => RunClasses::new(classes, self.config.setting),
+            // A run of a version that did not record them.
+            None => TrainData::open(self.config)?.classes,
+        };
+        let validation = ValidationData::none(self.config, classes.all.clone());
+        let task = task(self.config, &classes, validation, self.run, Start::Resumed, self.device)?;
         opened.restore_parameters(task)?.write_model(output)
     }
 }

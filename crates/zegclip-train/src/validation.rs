@@ -81,6 +81,16 @@ impl ValidationData {
         })
     }
 
+    /// No images, for a run that is not trained further.
+    pub(crate) fn none(config: &TrainConfig, vocabulary: Vocabulary) -> Self {
+        Self {
+            scored: None,
+            shown: Vec::new(),
+            vocabulary,
+            decoding: SegmentOptions::for_setting(config.setting),
+        }
+    }
+
     /// The images to score in order, read in advance. An item is an image.
     pub(crate) fn loader(&self, failures: Arc<FailureSlot>) -> Arc<dyn DataLoader<LabeledImage>> {
         let Some(dataset) = self.scored.clone() else {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
 use zegclip_data::Vocabulary;
-use zegclip_foundation::AtomicFile;
+use zegclip_foundation::{AtomicFile, remove_leftovers};
 use zegclip_model::config::{Activation, MaskActivation};
 use zegclip_model::{
     Assumption, ModelOverrides, ModelPart, NativeMetadata, assumptions, expand_token_embedding, text_config,
@@ -105,12 +105,15 @@ impl Conversion {
         self
     }
 
-    /// Checks that the extension of the output states a format and that the output can be written, before files are read.
+    /// Checks that the extension of the output states a format and that the output can be written, before files are read, and removes
+    /// unfinished files of killed processes beside it.
     ///
     /// # Errors
     /// [`Error::OutputFormat`]; [`Error::Model`] for an output that exists or cannot be written.
     pub fn check(&self) -> Result<(), Error> {
         self.is_for_pytorch()?;
+        let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        remove_leftovers(folder.unwrap_or(Path::new(".")));
         let output = AtomicFile::create(&self.output, self.if_exists()).map(drop);
         output.map_err(|source| {
             let path = self.output.clone();

@@ -94,6 +94,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Another process has been writing results into a folder for too long.
+    #[error("`{}` is in use by another process", .path.display())]
+    FolderInUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A weight file has nothing that can be stored in the format that was asked for.
     #[error("`{}` contains neither a trained decoder nor both encoders of CLIP; PyTorch code cannot use it", .path.display())]
     NotExportable {

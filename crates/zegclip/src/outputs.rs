@@ -8,10 +8,16 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use zegclip_data::draw::{DEFAULT_OPACITY, overlay};
 use zegclip_data::{DataError, RgbImage, Vocabulary, encode_png, remove_if_there, write_atomically};
-use zegclip_foundation::{check_folder, create_folder};
+use zegclip_foundation::{FileLock, LockError, check_folder, create_folder, remove_leftovers};
 use zegclip_model::Assumption;
 
 use crate::{Error, Segmentation, Segmenter, Timings};
+
+/// Held while the files of one image are written, so that they are of one process. Its name is that of an unfinished file, so that it
+/// is removed like those.
+const LOCK: &str = ".zegclip-writing.partial";
+/// How long another process may write the files of an image.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder of results: for an image `NAME` the files of [`OutputFile`].
 ///
@@ -166,18 +172,17 @@ impl ImageOutputs {
     pub fn prepare<N: AsRef<OsStr>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
         create_folder(&self.folder).map_err(DataError::io("create", &self.folder))?;
         check_folder(&self.folder).map_err(DataError::io("write to", &self.folder))?;
+        remove_leftovers(&self.folder);
         if self.overwrite {
             return Ok(());
         }
-        for name in names {
-            for file in OutputFile::ALL {
-                let path = self.path(name.as_ref(), file);
-                if path.exists() {
-                    return Err(Error::ResultExists { path });
-                }
-            }
-        }
-        Ok(())
+        names.into_iter().try_for_each(|name| self.check_free(name.as_ref()))
+    }
+
+    fn check_free(&self, name: &OsStr) -> Result<(), Error> {
+        let paths = OutputFile::ALL.map(|file| self.path(name, file));
+        let exists = paths.into_iter().find(|path| path.exists());
+        exists.map_or(Ok(()), |path| Err(Error::ResultExists { path }))
     }
 
     /// Removes all results of these names where results are overwritten, so that none stands beside a new one.
@@ -186,6 +191,7 @@ impl ImageOutputs {
     /// [`Error::Data`] if a file cannot be removed.
     pub fn clear<N: AsRef<OsStr>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
         if self.overwrite {
+            let _lock = self.lock()?;
             for name in names {
                 self.remove(name.as_ref())?;
             }
@@ -206,11 +212,35 @@ impl ImageOutputs {
             .try_for_each(|file| remove_if_there(&self.path(name, file)))
     }
 
-    /// Writes the files of one image and returns its description. If one cannot be written, none is left. `name` begins the names of the files, `origin` is what the
+    /// The classes of the results that an image has, if they are complete.
+    pub fn existing_classes(&self, name: &OsStr) -> Option<Vec<String>> {
+        let text = std::fs::read(self.path(name, OutputFile::Report)).ok()?;
+        let report: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        let classes = report["classes"].as_array()?.iter();
+        classes.map(|class| Some(class["name"].as_str()?.to_owned())).collect()
+    }
+
+    /// Waits for a process that writes files of an image into the same folder.
+    fn lock(&self) -> Result<FileLock, Error> {
+        FileLock::wait(&self.folder.join(LOCK), PATIENCE).map_err(|error| match error {
+            LockError::Io(source) => DataError::Io {
+                action: "write",
+                path: self.folder.clone(),
+                source,
+            }
+            .into(),
+            _ => Error::FolderInUse {
+                path: self.folder.clone(),
+            },
+        })
+    }
+
+    /// Writes the files of one image and returns its description. `name` begins the names of the files, `origin` is what the
     /// description states as the image, `classes` the list that it was segmented with.
     ///
     /// # Errors
-    /// [`Error::Data`] if a file cannot be written or image and labels have different sizes.
+    /// [`Error::Data`] if a file cannot be written or image and labels have different sizes; [`Error::ResultExists`] if another
+    /// process has written results of this name; [`Error::FolderInUse`] if one has been writing for a minute.
     pub fn write(
         &self,
         name: impl AsRef<OsStr>,
@@ -221,38 +251,45 @@ impl ImageOutputs {
         segmenter: &Segmenter,
     ) -> Result<ImageReport, Error> {
         let name = name.as_ref();
-        self.write_all(name, origin, image, result, classes, segmenter)
+        let picture = encode_png(&overlay(image, result.labels(), classes, self.overlay_opacity)?)?;
+        let report = ImageReport {
+            notes: self.notes.clone(),
+            ..ImageReport::new(origin, result, classes, segmenter)
+        };
+        let _lock = self.lock()?;
+        if self.overwrite {
+            self.remove(name)?;
+        } else {
+            self.check_free(name)?;
+        }
+        self.write_all(name, result, classes, &picture, &report)
             .inspect_err(|_| {
                 // The first error is the one that matters.
                 let _ = self.remove(name);
-            })
+            })?;
+        Ok(report)
     }
 
+    /// `picture` is the overlay as PNG.
     fn write_all(
         &self,
         name: &OsStr,
-        origin: &str,
-        image: &RgbImage,
         result: &Segmentation,
         classes: &Vocabulary,
-        segmenter: &Segmenter,
-    ) -> Result<ImageReport, Error> {
+        picture: &[u8],
+        report: &ImageReport,
+    ) -> Result<(), Error> {
         result.save_labels(self.path(name, OutputFile::Labels), classes)?;
-        let picture = encode_png(&overlay(image, result.labels(), classes, self.overlay_opacity)?)?;
-        write_atomically(&self.path(name, OutputFile::Overlay), |file| file.write_all(&picture))?;
+        write_atomically(&self.path(name, OutputFile::Overlay), |file| file.write_all(picture))?;
         if let Some(scores) = result.scores() {
             let bytes = scores_file(scores, result);
             let path = self.path(name, OutputFile::Scores);
             write_atomically(&path, |file| file.write_all(&bytes.map_err(std::io::Error::other)?))?;
         }
-        let report = ImageReport {
-            notes: self.notes.clone(),
-            ..ImageReport::new(origin, result, classes, segmenter)
-        };
         write_atomically(&self.path(name, OutputFile::Report), |file| {
-            writeln!(file, "{}", serde_json::to_string_pretty(&report)?)
+            writeln!(file, "{}", serde_json::to_string_pretty(report)?)
         })?;
-        Ok(report)
+        Ok(())
     }
 }
 

@@ -16,6 +16,15 @@ pub(crate) fn class_lists() -> Vec<Vec<u8>> {
         "cat\ndog # a comment\n\nsofa|couch\n",
         "été,\u{feff}x,a|b|c|d",
         "[\"cat\", \"dog\"]",
+        "0: unlabeled\n1: person\n2: bicycle\n91: flower\n",
+        "1 cat\n2 dog\n3 sofa\n",
+        "Idx,Name,Ratio\n1,wall,0.15\n2,\"floor, flooring\",0.06\n",
+        "id\tname\n1\tcat\n2\tdog\n",
+        "{\"1\": \"cat\", \"2\": \"dog\"}",
+        "[{\"id\": 1, \"name\": \"cat\"}, {\"id\": 2, \"name\": \"dog\"}]",
+        "{\"categories\": [{\"id\": 7, \"name\": \"cat\", \"supercategory\": \"animal\"}]}",
+        "names:\n  0: cat\n  1: dog\n",
+        "classes = ('cat', 'dog',\n    'sofa')\n",
     ])
 }
 

@@ -104,16 +104,10 @@ pub(crate) struct EvalArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ScoreArguments {
     /// Folder of predicted label maps: NAME.png or NAME.labels.png; a value is the position in the class list
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "merge",
-        conflicts_with = "merge"
-    )]
+    #[arg(long, value_name = "DIR", conflicts_with = "merge")]
     pub(crate) predictions: Option<PathBuf>,
     /// Folder of the true label maps, with the label values of the vocabulary
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["merge", "dataset"], required_unless_present_any = ["merge", "dataset"],
-        requires = "vocabulary")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["merge", "dataset"], requires = "vocabulary")]
     pub(crate) labels: Option<PathBuf>,
     /// Data set with the true labels, instead of `--labels`
     #[arg(long, value_name = "NAME=DIR|FILE.toml", conflicts_with = "merge")]

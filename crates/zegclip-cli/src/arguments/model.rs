@@ -46,12 +46,7 @@ pub(crate) struct ModelArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ClassArguments {
     /// Class names, separated by commas; `|` separates synonyms: "cat, grass, sofa|couch"
-    #[arg(
-        long,
-        value_name = "NAMES",
-        conflicts_with = "vocabulary",
-        required_unless_present = "vocabulary"
-    )]
+    #[arg(long, value_name = "NAMES", conflicts_with = "vocabulary")]
     pub(crate) classes: Option<String>,
     /// A built-in vocabulary (voc20, coco171, context59, context60, …), a file with one name per line (JSON and numbered lists too),
     /// or a TOML of a vocabulary

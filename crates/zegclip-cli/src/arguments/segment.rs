@@ -23,6 +23,9 @@ pub(crate) struct SegmentArguments {
     /// Remove existing results of the images, and write new ones
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Go on with a command that was interrupted: images that have a NAME.json are done
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) skip_existing: bool,
     /// Also write NAME.scores.safetensors: `scores` [classes, height, width] and `labels` [height, width]
     #[arg(long)]
     pub(crate) scores: bool,

@@ -11,7 +11,7 @@ use super::values::parse_device;
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
     /// Configuration of a new run; `assets/training/` contains the published ones
-    #[arg(value_name = "CONFIG", required_unless_present = "resume", conflicts_with = "resume")]
+    #[arg(value_name = "CONFIG", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
     /// Set one value of the configuration, as in `model.prompts.count=100`; with --resume only values that do not change
     /// the result
@@ -39,7 +39,7 @@ pub(crate) struct TrainArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PretrainArguments {
     /// Configuration of a new run; `assets/pretraining/` contains examples
-    #[arg(value_name = "CONFIG", required_unless_present = "resume", conflicts_with = "resume")]
+    #[arg(value_name = "CONFIG", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
     /// Set one value of the configuration, as in `stages.0.batch_size=64`; with --resume only values that do not change
     /// the result

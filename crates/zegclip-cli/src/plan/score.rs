@@ -54,6 +54,9 @@ impl ScorePlan {
         let (output, overwrite, json) = (arguments.output, arguments.overwrite, arguments.json);
         let predictions = match arguments.predictions {
             Some(predictions) if arguments.merge.is_empty() => predictions,
+            None if arguments.merge.is_empty() => {
+                return Err(Failure::usage("neither predictions nor shards are named").hint(hints::NAME_PREDICTIONS));
+            }
             _ => {
                 return Ok(Self::Merge {
                     shards: arguments.merge,

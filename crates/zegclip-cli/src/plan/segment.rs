@@ -13,6 +13,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) classes: ClassArguments,
     pub(crate) model: ModelPlan,
     pub(crate) outputs: ImageOutputs,
+    /// Images with complete results are left out.
+    pub(crate) skip_existing: bool,
     pub(crate) scores: bool,
     /// Classes whose pixels have no label.
     pub(crate) background_classes: Vec<String>,
@@ -24,13 +26,15 @@ pub(crate) struct SegmentPlan {
 impl SegmentPlan {
     pub(crate) fn new(arguments: SegmentArguments) -> Result<Self, Failure> {
         let outputs = ImageOutputs::new(&arguments.output)
-            .overwrite(arguments.overwrite)
+            // Files without a report are of an image that was being written.
+            .overwrite(arguments.overwrite || arguments.skip_existing)
             .overlay_opacity(arguments.overlay_opacity);
         let mut plan = Self {
             inputs: expand(&arguments.inputs, &outputs)?,
             outputs,
             classes: arguments.classes,
             model: arguments.model.into(),
+            skip_existing: arguments.skip_existing,
             scores: arguments.scores,
             background_classes: arguments.background_class,
             min_score: arguments.min_score,

@@ -402,6 +402,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_images_by_time_and_not_the_mean_of_rates() {
+        let metrics = [("Iteration time", Some("s")), ("Images/s", None)];
+        let mut run = Run::new(0, &metrics);
+        run.display.start_split("train", 9);
+        run.train(1, &[("Iteration time", 1.0), ("Images/s", 1.0)]);
+        run.printed();
+        // 16 images in 1 second, then 16 in 4: 32 in 5.
+        run.train(2, &[("Iteration time", 1.0), ("Images/s", 16.0)]);
+        run.wait();
+        run.train(3, &[("Iteration time", 4.0), ("Images/s", 4.0)]);
+        assert!(run.printed()[0].starts_with("3/9: Iteration time 2.500 s, Images/s 6.40, "));
+    }
+
+    #[test]
     fn an_evaluation_ends_in_its_scores() {
         let mut run = Run::new(0, &[("Loss", None), ("hIoU", None), ("mIoU(U)", None)]);
         run.display.start_split("train", 2);

@@ -41,6 +41,14 @@ pub enum EvaluationError {
         /// Its JSON.
         path: PathBuf,
     },
+    /// Another process evaluates in the folder under the same name.
+    #[error("`{stem}` in `{}` is in use by another process", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// What the names of the files begin with.
+        stem: String,
+    },
     /// Text that is not a shard.
     #[error("a shard is K/N with K from 1 to N, such as 3/16")]
     Shard {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use zegclip_foundation::{check_folder, create_folder};
+use zegclip_foundation::{FileLock, LockError, check_folder, create_folder, remove_leftovers};
 
 use super::EvaluationError;
 use crate::metrics::{Confusion, Scores, evaluation_json, markdown_table};
@@ -50,7 +50,7 @@ impl EvaluationFiles {
         self.path("state.json")
     }
 
-    /// Creates the folder, and finds out whether files can be written there.
+    /// Creates the folder, finds out whether files can be written there, and removes unfinished files of killed processes.
     ///
     /// # Errors
     /// [`EvaluationError::Finished`] if the folder has a finished evaluation of this name and `overwrite` is false,
@@ -61,7 +61,24 @@ impl EvaluationFiles {
             return Err(EvaluationError::Finished { path: finished });
         }
         create_folder(&self.folder).map_err(DataError::io("create", &self.folder))?;
-        Ok(check_folder(&self.folder).map_err(DataError::io("write to", &self.folder))?)
+        check_folder(&self.folder).map_err(DataError::io("write to", &self.folder))?;
+        remove_leftovers(&self.folder);
+        Ok(())
+    }
+
+    /// Keeps other processes from an evaluation of this name in this folder until the lock is dropped.
+    ///
+    /// # Errors
+    /// [`EvaluationError::InUse`] if another process is at it, [`EvaluationError::Data`] if the folder cannot be written to.
+    pub fn lock(&self) -> Result<FileLock, EvaluationError> {
+        let path = self.path("lock");
+        FileLock::acquire(&path).map_err(|error| match error {
+            LockError::Io(source) => DataError::io("write", &path)(source).into(),
+            _ => EvaluationError::InUse {
+                folder: self.folder.clone(),
+                stem: self.stem.clone(),
+            },
+        })
     }
 
     /// Removes all files of an earlier evaluation of this name, so that none of them stands beside a new one.
@@ -161,6 +178,20 @@ mod tests {
             "{refused:?}"
         );
         files.prepare(true).unwrap();
+    }
+
+    #[test]
+    fn one_process_at_a_time_evaluates() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = |stem| EvaluationFiles::new(folder.path(), stem);
+        let lock = files("evaluation").lock().unwrap();
+        let refused = files("evaluation").lock();
+        assert!(matches!(refused, Err(EvaluationError::InUse { .. })), "{refused:?}");
+        // Shards share a folder.
+        files("evaluation.shard-1-of-2").lock().unwrap();
+        drop(lock);
+        files("evaluation").lock().unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

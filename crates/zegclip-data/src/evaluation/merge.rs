@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::EvaluationError;
+use super::{EvaluationError, Shard};
 use crate::metrics::Confusion;
+
+/// Numbers of shards above which names are not believed.
+const MAX_SHARDS: usize = 1 << 16;
 
 /// Sums the counts of the files, each by [`Confusion::save`]; `None` without files.
 ///
@@ -31,10 +34,33 @@ pub fn merge_confusion_files<P: AsRef<Path>>(paths: &[P]) -> Result<Option<Confu
     Ok(total)
 }
 
+/// Shards that are not among the files, as far as their names tell: each as `K/N`.
+pub fn missing_shards<P: AsRef<Path>>(paths: &[P]) -> Vec<Shard> {
+    let named: Option<Vec<Shard>> = paths.iter().map(|path| Shard::of_file(path.as_ref())).collect();
+    let named = named.unwrap_or_default();
+    // Names of other evaluations say nothing about how many there are.
+    let Some(of) = named.first().map(|shard| shard.of()).filter(|of| *of <= MAX_SHARDS) else {
+        return Vec::new();
+    };
+    let all = (1..=of).filter_map(|number| format!("{number}/{of}").parse().ok());
+    all.filter(|shard| !named.contains(shard)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{LabelMap, Vocabulary};
+
+    #[test]
+    fn shards_that_are_not_named_are_known_by_the_names_of_the_others() {
+        let name = |number, of| format!("a/evaluation.shard-{number}-of-{of}.confusion.json");
+        let missing = missing_shards(&[name(1, 3), name(3, 3)]);
+        assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2/3"]);
+        assert!(missing_shards(&[name(1, 2), name(2, 2)]).is_empty());
+        assert!(missing_shards(&[name(1, 3), "renamed.json".to_owned()]).is_empty());
+        assert!(missing_shards(&[name(1, usize::MAX)]).is_empty());
+        assert!(missing_shards::<&Path>(&[]).is_empty());
+    }
 
     #[test]
     fn shards_add_up_and_a_file_counts_once() {

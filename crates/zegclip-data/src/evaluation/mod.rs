@@ -16,7 +16,7 @@ pub use error::EvaluationError;
 pub use examples::{Example, Examples};
 pub use files::{ASSUMED, EvaluationFiles, ReportHeader, add_assumptions};
 pub use label_comparison::{LabelComparison, TrueLabels};
-pub use merge::merge_confusion_files;
+pub use merge::{merge_confusion_files, missing_shards};
 pub use run::{Evaluation, Scored};
 pub use shard::Shard;
 pub use state::EvaluationState;

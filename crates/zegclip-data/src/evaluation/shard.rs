@@ -1,6 +1,7 @@
 //! A shard of an evaluation: every N-th image, so that N machines share the work.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// Shard `number` of `of`, counted from 1 and written `number/of`.
@@ -31,6 +32,13 @@ impl Shard {
     /// Number of shards, at least 1.
     pub const fn of(self) -> usize {
         self.of
+    }
+
+    /// The shard whose [`stem`](Self::stem) begins the name of a file.
+    pub fn of_file(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_prefix("evaluation.shard-")?;
+        let (number, of) = name.split('.').next()?.split_once("-of-")?;
+        format!("{number}/{of}").parse().ok()
     }
 
     /// What the names of the shard's files begin with: `evaluation.shard-3-of-16`.
@@ -77,6 +85,15 @@ mod tests {
         let shard: Shard = " 2 / 3".parse().unwrap();
         assert_eq!((shard.to_string().as_str(), shard.index()), ("2/3", 1));
         assert_eq!(shard.stem(), "evaluation.shard-2-of-3");
+        let file = format!("scores/{}.confusion.json", shard.stem());
+        assert_eq!(Shard::of_file(Path::new(&file)), Some(shard));
+        for other in [
+            "evaluation.confusion.json",
+            "evaluation.shard-4-of-3.confusion.json",
+            "a",
+        ] {
+            assert_eq!(Shard::of_file(Path::new(other)), None, "{other}");
+        }
         for wrong in ["", "1", "0/2", "3/2", "1/0", "a/b", "-1/2"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }

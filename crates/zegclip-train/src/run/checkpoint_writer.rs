@@ -20,6 +20,8 @@ const TEMPORARY: &str = ".zegclip-";
 const OLD: &str = "old";
 /// Marks a checkpoint that is being written.
 const PARTIAL: &str = "partial";
+/// Marks a checkpoint that is being removed.
+const REMOVED: &str = "removed";
 
 /// Commits a checkpoint folder once all of burn-train's checkpointers have written into it.
 #[derive(Debug, Clone, Default)]
@@ -157,9 +159,20 @@ impl CheckpointingStrategy for CheckpointOnRequest {
     }
 }
 
+/// Removes a checkpoint, which first loses its name: a process that is killed here leaves no checkpoint without its files.
+pub(super) fn remove_checkpoint(path: &Path) -> Result<(), TrainError> {
+    let removed = temporary_sibling(path, REMOVED);
+    std::fs::rename(path, &removed)
+        .and_then(|()| std::fs::remove_dir_all(&removed))
+        .map_err(TrainError::io("remove", path))
+}
+
 /// Removes leftovers of a killed process from a folder of checkpoints, and restores a checkpoint that was being replaced.
 pub(super) fn clean_up(folder: &Path) -> Result<(), TrainError> {
-    let entries = std::fs::read_dir(folder).map_err(TrainError::io("read", folder))?;
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(TrainError::io("read", folder))?,
+    };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(left) = name.strip_prefix(TEMPORARY) else {

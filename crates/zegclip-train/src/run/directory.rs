@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::checkpoint_writer::clean_up;
+use zegclip_data::Vocabulary;
+use zegclip_foundation::{AtomicFile, FileLock, IfExists, LockError};
+
+use super::checkpoint_writer::{clean_up, remove_checkpoint};
 use super::{Checkpoint, MetricsLine, write_file};
 use crate::config_text::RecordedConfig;
 use crate::{Configuration, TrainError};
@@ -19,11 +22,12 @@ const TEXT_FEATURES: &str = "text-features";
 const PREFIX: &str = "iteration-";
 const INPUTS: &str = "inputs.json";
 const LOCK: &str = "lock";
+const CLASSES: &str = "classes.toml";
 
 /// Exclusive use of a run directory, until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: std::fs::File,
+    _lock: FileLock,
 }
 
 /// The directory of one run.
@@ -31,6 +35,7 @@ pub struct RunLock {
 /// | file | contents |
 /// |---|---|
 /// | `config.toml` | the configuration, every value stated |
+/// | `classes.toml` | all classes of the data set, of segmentation runs |
 /// | `inputs.json` | fingerprints of the inputs |
 /// | `metrics.jsonl` | a [`MetricsLine`] per line |
 /// | `checkpoints/` | `iteration-NNNNNNNN`, `best`, `half-way` |
@@ -53,15 +58,27 @@ impl RunDirectory {
         config.validate()?;
         config.preflight()?;
         let run = Self { path: path.to_owned() };
-        let ours = [CONFIG, METRICS, CHECKPOINTS, MODEL, REPORT, TEXT_FEATURES, INPUTS, LOCK];
-        if ours.iter().any(|name| path.join(name).exists()) {
-            return Err(TrainError::RunExists { path: path.to_owned() });
-        }
+        let exists = || TrainError::RunExists { path: path.to_owned() };
+        let ours = [CONFIG, METRICS, MODEL, REPORT, TEXT_FEATURES, INPUTS, LOCK, CLASSES];
         let checkpoints = path.join(CHECKPOINTS);
+        // A process that was killed before it wrote the configuration leaves an empty folder.
+        let is_empty = |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        if ours.iter().any(|name| path.join(name).exists()) || (checkpoints.exists() && !is_empty(&checkpoints)) {
+            return Err(exists());
+        }
         std::fs::create_dir_all(&checkpoints).map_err(TrainError::io("make", &checkpoints))?;
         let text = config.to_toml()?;
-        write_file(&run.config_path(), text.as_bytes())?;
-        Ok(run)
+        let config = run.config_path();
+        // Of two processes that begin at the same time, one gets the folder.
+        let written = AtomicFile::create(&config, IfExists::Fail).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.commit()
+        });
+        match written {
+            Ok(()) => Ok(run),
+            Err(_) if config.exists() => Err(exists()),
+            Err(error) => Err(TrainError::io("write", &config)(error)),
+        }
     }
 
     /// Opens an existing run directory.
@@ -74,6 +91,10 @@ impl RunDirectory {
             return Err(TrainError::NoRun { path: path.to_owned() });
         }
         let checkpoints = path.join(CHECKPOINTS);
+        // Copies of a run may lack an empty folder.
+        if !checkpoints.exists() {
+            std::fs::create_dir(&checkpoints).map_err(TrainError::io("make", &checkpoints))?;
+        }
         let entries = std::fs::read_dir(&checkpoints).map_err(TrainError::io("read", &checkpoints))?;
         let mut paths = entries.flatten().map(|entry| entry.path());
         if let Some(path) = paths.find(|path| path.is_file() && Checkpoint::is_checkpoint(path)) {
@@ -91,11 +112,13 @@ impl RunDirectory {
         }
         // A leftover is harmless.
         let _ = std::fs::remove_dir_all(self.text_features_path());
+        // The configuration last: a run is what has one.
         for file in [
             self.metrics_path(),
-            self.config_path(),
             self.inputs_path(),
             self.path.join(LOCK),
+            self.classes_path(),
+            self.config_path(),
         ] {
             let _ = std::fs::remove_file(file);
         }
@@ -108,23 +131,16 @@ impl RunDirectory {
     /// [`TrainError::RunInUse`], [`TrainError::Io`].
     pub fn lock(&self) -> Result<RunLock, TrainError> {
         let path = self.path.join(LOCK);
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.map_err(TrainError::io("write", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(TrainError::RunInUse {
-                    path: self.path.clone(),
-                });
-            }
-            // Some file systems have no locks.
-            Err(std::fs::TryLockError::Error(error)) => {
-                tracing::warn!("`{}` cannot be locked: {error}", path.display())
-            }
+        let lock = FileLock::acquire(&path).map_err(|error| match error {
+            LockError::Io(source) => TrainError::io("write", &path)(source),
+            _ => TrainError::RunInUse {
+                path: self.path.clone(),
+            },
+        })?;
+        for folder in [&self.path, &self.path.join(CHECKPOINTS), &self.text_features_path()] {
+            clean_up(folder)?;
         }
-        clean_up(&self.path)?;
-        clean_up(&self.path.join(CHECKPOINTS))?;
-        Ok(RunLock { _file: file })
+        Ok(RunLock { _lock: lock })
     }
 
     /// The directory.
@@ -140,6 +156,32 @@ impl RunDirectory {
     /// Fingerprints of the inputs that the run was started with.
     pub fn inputs_path(&self) -> PathBuf {
         self.path.join(INPUTS)
+    }
+
+    /// The classes of the data set.
+    pub fn classes_path(&self) -> PathBuf {
+        self.path.join(CLASSES)
+    }
+
+    /// Records the classes of a run, once.
+    pub(crate) fn record_classes(&self, classes: &Vocabulary) -> Result<(), TrainError> {
+        let path = self.classes_path();
+        if path.exists() {
+            return Ok(());
+        }
+        write_file(&path, classes.to_toml().as_bytes())
+    }
+
+    /// The classes of a run; `None` for one of an earlier version.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] if the file cannot be read.
+    pub(crate) fn classes(&self) -> Result<Option<Vocabulary>, TrainError> {
+        let path = self.classes_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(Vocabulary::from_toml(&path)?))
     }
 
     /// The metrics.
@@ -238,8 +280,7 @@ impl RunDirectory {
             .take(surplus)
             .filter(|iteration| *iteration != newest)
         {
-            let path = self.checkpoint_path(iteration);
-            std::fs::remove_dir_all(&path).map_err(TrainError::io("remove", &path))?;
+            remove_checkpoint(&self.checkpoint_path(iteration))?;
         }
         Ok(())
     }
@@ -375,6 +416,39 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_without_configuration_and_checkpoints_is_not_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        // As a process leaves it that is killed while it writes the configuration.
+        std::fs::create_dir_all(path.join("checkpoints")).unwrap();
+        std::fs::write(path.join(".zegclip-abc.partial"), "seed = ").unwrap();
+        let run = RunDirectory::create(&path, &TrainConfig::for_tests()).unwrap();
+        drop(run.lock().unwrap());
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2);
+        // A copy without empty folders is a run all the same.
+        std::fs::remove_dir(path.join("checkpoints")).unwrap();
+        assert_eq!(RunDirectory::open(&path).unwrap().checkpoints().unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn of_processes_that_begin_at_once_one_gets_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let create = || scope.spawn(|| RunDirectory::create(&path, &TrainConfig::for_tests()));
+            let threads: Vec<_> = (0..8).map(|_| create()).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1);
+        let others = made.into_iter().filter_map(Result::err);
+        assert!(
+            others
+                .into_iter()
+                .all(|error| matches!(error, TrainError::RunExists { .. }))
+        );
+    }
+
+    #[test]
     fn a_configuration_that_cannot_run_creates_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
@@ -424,12 +498,14 @@ mod tests {
         );
         std::fs::write(&file, "half").unwrap();
         std::fs::create_dir(&partial).unwrap();
+        let removed = run.path().join("checkpoints/.zegclip-removed-iteration-00000001");
+        std::fs::create_dir(&removed).unwrap();
         // The process was replacing the best one.
         let best = run.best_path();
         write_checkpoint(&best, 4).unwrap();
         std::fs::rename(&best, best.with_file_name(".zegclip-old-best")).unwrap();
         let _lock = run.lock().unwrap();
-        assert!(!file.exists() && !partial.exists());
+        assert!(!file.exists() && !partial.exists() && !removed.exists());
         assert_eq!(Checkpoint::open(&best).unwrap().iteration(), 4);
     }
 

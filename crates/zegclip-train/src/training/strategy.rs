@@ -1,5 +1,6 @@
 //! The training loop: burn-train's learner by iterations instead of epochs.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -164,12 +165,14 @@ impl<T: Task> Run<'_, T> {
             failures.check()?;
         }
         self.learner.lr_step();
-        let TrainOutput { grads, mut item } = self.learner.train_step(batch);
+        let learner = &self.learner;
+        let TrainOutput { grads, mut item } = device_work(|| learner.train_step(batch))?;
         failures.check()?;
         if !item.loss().is_finite() {
             return Err(self.not_finite("loss", item.loss(), item.samples));
         }
-        self.learner.optimizer_step(grads);
+        let learner = &mut self.learner;
+        device_work(|| learner.optimizer_step(grads))?;
         match failures.take() {
             Some(TrainError::GradientNotFinite { norm }) => {
                 return Err(self.not_finite("gradient norm", norm, item.samples));
@@ -230,11 +233,12 @@ impl<T: Task> Run<'_, T> {
                 failure = self.settings.failures.take();
                 break;
             };
-            let output = InferenceStep::step(&model, item);
+            let output = device_work(|| InferenceStep::step(&model, item));
             failure = self.settings.failures.take();
             if failure.is_some() {
                 break;
             }
+            let output = output?;
             let progress = Progress::new(index + 1, items, None);
             let item = TrainingItem::new(output, progress, Some(self.iteration as usize), None);
             let processed = self.events.process_valid(LearnerEvent::ProcessedItem(item));
@@ -342,4 +346,14 @@ impl<T: Task> Run<'_, T> {
             checkpoint,
         }
     }
+}
+
+/// burn reports a device that is lost, and much of what a driver refuses, by a panic. The parameters may be half updated then, so
+/// that the run ends; its last checkpoint is complete.
+fn device_work<T>(work: impl FnOnce() -> T) -> Result<T, TrainError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        TrainError::device(text.unwrap_or("it says nothing about the cause"))
+    })
 }

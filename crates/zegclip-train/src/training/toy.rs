@@ -18,6 +18,9 @@ use crate::{AdamW, IterationSchedule, RunDirectory, TrainConfig, TrainError};
 enum Fault {
     Nothing,
     StepFails,
+    DeviceLost,
+    DeviceLostInUpdate,
+    DeviceLostInEvaluation,
     GradientOverflows,
     DataEndsEarly,
     DataFails,
@@ -66,6 +69,10 @@ impl TrainStep for Toy {
         if self.fixed.fault == Fault::StepFails && number == 2 {
             self.fixed.failures.report(TrainError::device("it is lost"));
         }
+        assert!(
+            self.fixed.fault != Fault::DeviceLost || number != 2,
+            "parent device is lost"
+        );
         let loss = self.weight.val().powi_scalar(2).sum();
         let item = Iteration {
             losses: vec![("loss_mask", 1.0)],
@@ -81,6 +88,7 @@ impl TrainStep for Toy {
         rate: burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate,
         gradients: GradientsParams,
     ) -> Self {
+        assert!(self.fixed.fault != Fault::DeviceLostInUpdate, "parent device is lost");
         if self.fixed.fault == Fault::GradientOverflows {
             self.fixed
                 .failures
@@ -98,6 +106,7 @@ impl InferenceStep for Toy {
     fn step(&self, _: u64) -> Scored<Count> {
         let scored = self.fixed.scored.fetch_add(1, Ordering::Relaxed);
         match self.fixed.fault {
+            Fault::DeviceLostInEvaluation => panic!("parent device is lost"),
             Fault::EvaluationFails => self.fixed.failures.report(TrainError::device("no image")),
             Fault::InterruptedInEvaluation if scored == 1 => {
                 if let Some(stop) = &*self.fixed.stop.lock().unwrap() {
@@ -192,7 +201,13 @@ fn run(folder: &std::path::Path, fault: Fault) -> (RunDirectory, Result<Outcome,
 fn every_failure_is_a_typed_error_after_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     type Case = (Fault, fn(&TrainError) -> bool, &'static [u64]);
-    let cases: [Case; 4] = [
+    let lost: fn(&TrainError) -> bool =
+        |error| matches!(error, TrainError::Device(text) if text == "parent device is lost");
+    let cases: [Case; 7] = [
+        (Fault::DeviceLost, lost, &[1, 2]),
+        (Fault::DeviceLostInUpdate, lost, &[]),
+        // The iteration before the evaluation is saved after it.
+        (Fault::DeviceLostInEvaluation, lost, &[1]),
         (
             Fault::StepFails,
             |error| matches!(error, TrainError::Device(text) if text == "it is lost"),

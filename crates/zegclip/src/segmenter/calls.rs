@@ -40,7 +40,8 @@ impl Segmenter {
         options: &SegmentOptions,
     ) -> Result<Segmentation, Error> {
         let encoded = self.encode_classes(classes, options)?;
-        let mut results = self.segment_all(std::slice::from_ref(image), &encoded, self.window_batch.unwrap_or(1))?;
+        let images = std::slice::from_ref(image);
+        let mut results = self.guarded(|| self.segment_all(images, &encoded, self.window_batch.unwrap_or(1)))?;
         results.pop().ok_or(Error::NoImages)
     }
 
@@ -87,7 +88,7 @@ impl Segmenter {
         let together = self
             .window_batch
             .unwrap_or(if self.device.gpu { WINDOWS_ON_GPU } else { 1 });
-        self.segment_all(images, &encoded, together)
+        self.guarded(|| self.segment_all(images, &encoded, together))
     }
 
     /// Encodes an image, to segment it with many class lists by [`segment_encoded`](Self::segment_encoded): most of the time
@@ -113,17 +114,18 @@ impl Segmenter {
     pub fn encode(&self, image: &RgbImage) -> Result<EncodedImage, Error> {
         let Prepared { pixels, layout, time } = self.prepare(image)?;
         let started = Instant::now();
-        let features = on_worker(|| {
+        let encode = |batch: &[Window]| {
+            let cuts: Vec<_> = batch.iter().map(|window| (&*pixels, layout.resized, *window)).collect();
+            self.model.encode(self.cut(&cuts))
+        };
+        let features = self.guarded(|| {
             let batches = layout.windows.chunks(self.window_batch.unwrap_or(1));
-            let encode = |batch: &[Window]| {
-                let cuts: Vec<_> = batch.iter().map(|window| (&*pixels, layout.resized, *window)).collect();
-                self.model.encode(self.cut(&cuts))
-            };
-            batches.map(encode).collect::<Result<Vec<_>, _>>()
+            let features = on_worker(|| batches.map(encode).collect::<Result<Vec<_>, _>>())?;
+            if self.device.gpu {
+                self.device.device.sync().map_err(Error::execution)?;
+            }
+            Ok(features)
         })?;
-        if self.device.gpu {
-            self.device.device.sync().map_err(Error::execution)?;
-        }
         Ok(EncodedImage {
             segmenter: self.id,
             layout,
@@ -157,17 +159,19 @@ impl Segmenter {
         }
         let encoded = self.encode_classes(classes, options)?;
         let started = Instant::now();
-        let masks = on_worker(|| {
-            let features = image.features.iter().cloned();
-            features
-                .map(|features| self.masks(features, &encoded.text_features))
-                .collect::<Result<Vec<_>, _>>()
-        })?;
-        let timings = Timings {
-            model: started.elapsed(),
-            ..Timings::default()
-        };
-        self.labels(masks, &image.layout, &encoded, timings)
+        self.guarded(|| {
+            let masks = on_worker(|| {
+                let features = image.features.iter().cloned();
+                features
+                    .map(|features| self.masks(features, &encoded.text_features))
+                    .collect::<Result<Vec<_>, _>>()
+            })?;
+            let timings = Timings {
+                model: started.elapsed(),
+                ..Timings::default()
+            };
+            self.labels(masks, &image.layout, &encoded, timings)
+        })
     }
 
     /// Masks of all windows over a normalized image `[3, height, width]`, before their activation. `size` is
@@ -188,14 +192,14 @@ impl Segmenter {
         let classes = text_features.dims()[0];
         check_text_features("the argument", text_features, classes, self.sizes)?;
         let windows = windows(size[0], size[1], self.sizes.image_size, self.sizes.stride);
-        let masks = on_worker(|| {
-            let predict = |batch: &[Window]| {
-                let cuts: Vec<_> = batch.iter().map(|window| (pixels, size, *window)).collect();
-                self.masks(self.model.encode(self.cut(&cuts))?, text_features)
-            };
+        let predict = |batch: &[Window]| {
+            let cuts: Vec<_> = batch.iter().map(|window| (pixels, size, *window)).collect();
+            self.masks(self.model.encode(self.cut(&cuts))?, text_features)
+        };
+        self.guarded(|| {
             let batches = windows.chunks(self.window_batch.unwrap_or(1));
-            batches.map(predict).collect::<Result<Vec<_>, _>>()
-        })?;
-        read_masks(masks, &windows)
+            let masks = on_worker(|| batches.map(predict).collect::<Result<Vec<_>, _>>())?;
+            read_masks(masks, &windows)
+        })
     }
 }

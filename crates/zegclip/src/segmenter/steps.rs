@@ -1,5 +1,6 @@
 //! The steps between image and labels.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,8 +110,22 @@ impl Segmenter {
         })
     }
 
+    /// Runs work on the device. burn reports a GPU that is lost, and much of what a driver refuses, by a panic.
+    pub(super) fn guarded<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        if !self.device.gpu {
+            return work();
+        }
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Error::execution(text.unwrap_or("it says nothing about the cause")))
+        })
+    }
+
     /// Windows `[windows, 3, rows, columns]` of normalized images `[3, height, width]`.
     pub(super) fn cut(&self, cuts: &[(&[f32], [usize; 2], Window)]) -> Tensor<4> {
+        #[cfg(test)]
+        tests::fail_if_lost(self.id);
         let [height, width] = cuts
             .first()
             .map_or([0, 0], |(_, _, window)| [window.height, window.width]);
@@ -231,9 +246,48 @@ fn first_name(class: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use burn::tensor::Device;
 
     use super::*;
+
+    /// The segmenter whose device is lost.
+    static LOST: AtomicU64 = AtomicU64::new(u64::MAX);
+
+    pub(super) fn fail_if_lost(segmenter: u64) {
+        assert_ne!(LOST.load(Ordering::Relaxed), segmenter, "parent device is lost");
+    }
+
+    #[cfg(feature = "demo")]
+    #[test]
+    fn a_device_that_is_lost_is_an_error_of_every_call() {
+        let mut segmenter = Segmenter::demo("cpu").unwrap();
+        let (image, classes) = (RgbImage::new(48, 48), Vocabulary::from_names("cat, grass").unwrap());
+        segmenter.segment(&image, &classes).unwrap();
+        // What is caught is what a driver does, not a mistake of this program.
+        segmenter.device.gpu = true;
+        LOST.store(segmenter.id, Ordering::Relaxed);
+        let pixels = vec![0.0; 3 * 48 * 48];
+        let features = segmenter.text_features(&classes).unwrap();
+        let failed = [
+            segmenter.segment(&image, &classes).map(|_| ()),
+            segmenter
+                .segment_batch(&[image.clone(), image.clone()], &classes)
+                .map(|_| ()),
+            segmenter.encode(&image).map(|_| ()),
+            segmenter.window_masks(&pixels, [48, 48], &features).map(|_| ()),
+        ];
+        for result in failed {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(&error, Error::Execution { reason } if reason.contains("parent device is lost")),
+                "{error}"
+            );
+        }
+        LOST.store(u64::MAX, Ordering::Relaxed);
+        segmenter.segment(&image, &classes).unwrap();
+    }
 
     #[test]
     fn masks_that_are_not_finite_are_refused() {
