@@ -89,7 +89,7 @@ pub(crate) fn resume(command: &str) -> String {
 pub(crate) fn other_command(command: &str, run: &Path) -> String {
     format!(
         "name it to that command: `zegclip {command} --resume {}`",
-        run.display()
+        quoted(run.as_os_str())
     )
 }
 

@@ -242,9 +242,9 @@ fn a_toml_stands_for_the_options() {
     assert_eq!(json(&other.stdout)["images"], 2);
 
     farm.write("eval.toml", text.replace("device", "devcie"));
-    zegclip(&["eval", &farm.text("eval.toml")]).check(1, &["unknown key `devcie` (did you mean `device`?)"]);
+    zegclip(&["eval", &farm.text("eval.toml")]).check(2, &["unknown key `devcie` (did you mean `device`?)"]);
     farm.write("eval.toml", format!("{weights}\nshard = '4/3'"));
-    zegclip(&["eval", &farm.text("eval.toml")]).check(1, &["K from 1 to N"]);
+    zegclip(&["eval", &farm.text("eval.toml")]).check(2, &["K from 1 to N"]);
     farm.write("eval.toml", &weights);
     zegclip(&["eval", &farm.text("eval.toml")]).check(2, &["--dataset NAME=DIR"]);
 }

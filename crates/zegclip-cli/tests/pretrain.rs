@@ -66,7 +66,7 @@ fn a_run_makes_a_clip_and_a_page() {
         assert!(report.contains(part), "{part}: {report}");
     }
     // A run is never written over, and one that is done has nothing to do.
-    zegclip(&arguments).check(1, &["hint: resume it with `--resume "]);
+    zegclip(&arguments).check(2, &["hint: resume it with `--resume "]);
     zegclip(&["pretrain", "--resume", &run, "--device", "cpu"]).check(0, &[]);
 }
 
@@ -77,7 +77,7 @@ fn what_is_wrong_is_named_and_leaves_no_run() {
     let run = folder.path().join("run").display().to_string();
     let started = |overrides: &[&str]| zegclip(&pretraining(&config, &run, overrides));
     zegclip(&["pretrain"]).check(2, &["CONFIG"]);
-    zegclip(&["pretrain", "no-such.toml", "--output", &run]).check(2, &["no-such.toml"]);
+    zegclip(&["pretrain", "no-such.toml", "--output", &run]).check(1, &["no-such.toml"]);
     started(&["loss.patch=0.5"]).check(2, &["loss.patch", "did you mean `loss.patches`?"]);
     started(&["loss.patches=1.5"]).check(2, &["`loss.patches` = 1.5: must be in [0, 1]"]);
     started(&["data.source=no-such.jsonl"]).check(1, &["no-such.jsonl"]);

@@ -69,7 +69,7 @@ fn a_run_makes_a_model_that_segments() {
     ];
     zegclip(&segment).check(0, &[]);
     // A run is never written over.
-    zegclip(&arguments).check(1, &["hint: resume it with `--resume "]);
+    zegclip(&arguments).check(2, &["hint: resume it with `--resume "]);
     zegclip(&["train", "--resume", &run, "--device", "cpu"]).check(0, &[]);
 }
 
@@ -80,7 +80,7 @@ fn what_is_wrong_is_named() {
     std::fs::write(path("tiny.toml"), CONFIG).expect("the configuration");
     let (config, run) = (path("tiny.toml"), path("run"));
     zegclip(&["train"]).check(2, &["CONFIG"]);
-    zegclip(&["train", "no-such.toml", "--output", &run]).check(2, &["no-such.toml"]);
+    zegclip(&["train", "no-such.toml", "--output", &run]).check(1, &["no-such.toml"]);
     zegclip(&["train", &config, "--set", "model.promts.count=3", "--output", &run]).check(2, &["promts", "prompts"]);
     zegclip(&[
         "train",
@@ -274,7 +274,7 @@ fn checkpoints_become_model_files() {
     let latest = export(&["latest"]);
     latest.check(0, &[]);
     assert!(bytes(Path::new(latest.stdout.trim())) == bytes(&farm.path("run/model.safetensors")));
-    export(&["latest"]).check(1, &["iteration-6.safetensors` already exists", "--output"]);
+    export(&["latest"]).check(2, &["iteration-6.safetensors` already exists", "--output"]);
     export(&["best"]).check(0, &[]);
     let other = farm.text("other.safetensors");
     export(&["half-way", "--output", &other]).check(0, &[]);
