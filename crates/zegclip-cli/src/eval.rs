@@ -3,13 +3,12 @@
 use zegclip::evaluation::{
     ASSUMED, Evaluation, EvaluationFiles, EvaluationIdentity, EvaluationState, InputFile, Scored, Shard,
 };
-use zegclip::{Method, Precision, SegmentOptions, Segmenter, evaluate};
+use zegclip::{Precision, SegmentOptions, Segmenter, evaluate};
 use zegclip_data::datasets::Dataset;
 use zegclip_data::{TrainingSetting, Vocabulary, remove_if_there};
 use zegclip_foundation::counted;
 use zegclip_report::evaluation_page;
 
-use crate::arguments::MethodName;
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
 use crate::plan::{EvalPlan, ModelPlan};
@@ -36,6 +35,10 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         unmatched: options.unmatched.as_deref(),
         seen: options.seen.as_ref(),
     })?;
+    let mut vocabulary = vocabulary;
+    if let Some(protocol) = &options.model.protocol {
+        vocabulary = scored_dataset::with_names_of(vocabulary, protocol)?;
+    }
     assumed.extend(classes::note_single(&vocabulary));
     if let Some(limit) = options.limit {
         dataset = dataset.take(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -64,7 +67,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
     };
     let mut header = report_header(options, &dataset, &vocabulary, &segmenter, setting);
     header.extend(assumed.into_iter().map(|line| (ASSUMED.to_owned(), line)));
-    let identity = identity(options, &model, &dataset, &vocabulary, setting)?;
+    let identity = identity(options, &model, &dataset, &vocabulary, &segmenter, setting)?;
     let state_path = files.state();
     let labels = options.output.join("labels");
     if options.overwrite {
@@ -151,8 +154,14 @@ fn report_header(
         ("device", segmenter.device().description.clone()),
         ("precision", segmenter.precision().name().to_owned()),
     ];
-    if options.model.method == MethodName::MaskClip {
-        header.push(("method", "maskclip, plain CLIP".to_owned()));
+    if let Some(protocol) = segmenter.protocol() {
+        header.push(("method", format!("{}, plain CLIP", protocol.method)));
+    }
+    if let Some(protocol) = &options.model.protocol {
+        let published = protocol
+            .published_miou
+            .map_or_else(String::new, |miou| format!(", published mIoU {miou}"));
+        header.push(("protocol", format!("{}{published}", protocol.name())));
     }
     if let Some(shard) = options.shard {
         header.push(("shard", shard.to_string()));
@@ -177,12 +186,13 @@ fn identity(
     model: &ModelPlan,
     dataset: &Dataset,
     vocabulary: &Vocabulary,
+    segmenter: &Segmenter,
     setting: TrainingSetting,
 ) -> Result<EvaluationIdentity, Failure> {
     let mut identity = EvaluationIdentity::new(dataset, vocabulary, setting)
         .shard(options.shard.unwrap_or(Shard::ALL))
         .precision(Precision::from(options.model.precision))
-        .method(Method::from(options.model.method))
+        .method(segmenter.method())
         .boundary(options.boundary)
         .saved_labels(options.save_labels);
     let files = [
@@ -196,6 +206,12 @@ fn identity(
         if let Some(path) = path {
             identity = identity.file(input, path)?;
         }
+    }
+    if let Some(protocol) = segmenter.protocol() {
+        identity = identity.protocol(protocol);
+    }
+    if segmenter.templates(vocabulary) != vocabulary.templates() {
+        identity = identity.templates(segmenter.templates(vocabulary));
     }
     #[cfg(feature = "demo")]
     if options.model.weights.is_none() {

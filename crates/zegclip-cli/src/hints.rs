@@ -442,6 +442,7 @@ impl Explain for ModelError {
                 _ => "name CLIP's own weights with `--clip`",
             }),
             Self::NameTooLong { .. } => some("shorten the name"),
+            Self::TooFewPatches { .. } => some("choose a larger `--window`, or another `--method`"),
             Self::Header { .. } | Self::UnsortedVocabulary { .. } => {
                 some("the file is of another version of zegclip: convert the original weights again")
             }
@@ -490,6 +491,8 @@ impl Explain for zegclip::Error {
                 limit / (*short).max(1)
             )),
             Self::Execution { .. } => some("reduce `--batch`, or use `--device cpu`"),
+            Self::NotPlainClip { .. } => some("choose a method on plain CLIP, such as `--method sc-clip`"),
+            Self::DenseSetting { .. } => some("a stride is at most the side of a window, and a whole image has none"),
             Self::NotFinite => some("use weights of before a number overflowed in training, or `--precision f32`"),
             _ => None,
         }
@@ -498,6 +501,8 @@ impl Explain for zegclip::Error {
     fn is_usage(&self) -> bool {
         match self {
             Self::NoWeights | Self::ResultExists { .. } | Self::OutputFormat { .. } => true,
+            Self::NotPlainClip { .. } | Self::DenseSetting { .. } => true,
+            Self::Model(ModelError::TooFewPatches { .. }) => true,
             Self::Model(error) => error.is_usage(),
             Self::Data(error) => error.is_usage(),
             Self::Dataset(error) => error.is_usage(),

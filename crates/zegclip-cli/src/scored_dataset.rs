@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use zegclip_data::Vocabulary;
+use zegclip::DenseProtocol;
 use zegclip_data::dataset_check::survey;
 use zegclip_data::datasets::{ClassMatching, Dataset, Unmatched};
+use zegclip_data::{Vocabulary, published_class_names};
 use zegclip_foundation::{counted, text_of};
 
 use crate::arguments::ClassNames;
@@ -78,6 +79,18 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
         vocabulary,
         other_classes,
         assumed,
+    })
+}
+
+/// The classes under the names that a published figure scored them by.
+pub(crate) fn with_names_of(vocabulary: Vocabulary, protocol: &DenseProtocol) -> Result<Vocabulary, Failure> {
+    let names = published_class_names(protocol.class_file.name(), protocol.benchmark.name());
+    let (found, expected) = (vocabulary.len(), names.len());
+    vocabulary.renamed(names).ok_or_else(|| {
+        Failure::usage(format!(
+            "the protocol `{}` scores {expected} classes, but the data set has {found}",
+            protocol.name()
+        ))
     })
 }
 

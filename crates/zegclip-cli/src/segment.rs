@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 
 use indicatif::ProgressBar;
 use zegclip::{
-    ImageOutputs, ImageReport, ModelOverrides, OutputFile, RgbImage, SegmentOptions, Segmenter, Vocabulary,
+    ImageOutputs, ImageReport, Method, ModelOverrides, OutputFile, RgbImage, SegmentOptions, Segmenter, Vocabulary,
 };
-use zegclip_data::write_atomically;
+use zegclip_data::{SINGLE_TEMPLATE, write_atomically};
 use zegclip_foundation::text_of;
+use zegclip_model::clip::templates::IMAGENET_80;
 use zegclip_weights::set_memory_mapping;
 
 use crate::arguments::SettingName;
@@ -118,7 +119,7 @@ pub(crate) fn load(options: &ModelPlan) -> Result<Segmenter, Failure> {
     let mut builder = Segmenter::builder()
         .device(options.device)
         .window_batch(options.batch)
-        .method(options.method.into())
+        .dense_overrides(options.dense.overrides())
         .precision(options.precision.into());
     match &options.weights {
         Some(path) => builder = builder.weights(path),
@@ -136,7 +137,23 @@ pub(crate) fn load(options: &ModelPlan) -> Result<Segmenter, Failure> {
     if let Some(path) = &options.model_config {
         builder = builder.model_overrides(model_overrides(path)?);
     }
+    if let Some(method) = options.method {
+        builder = builder.method(method.into());
+    }
+    if let Some(protocol) = &options.protocol {
+        builder = builder.protocol(protocol.clone());
+    }
+    if let Some(templates) = options.dense.templates.as_deref().map(templates).transpose()? {
+        builder = builder.templates(templates);
+    }
     let segmenter = builder.build()?;
+    if options.method.is_none() && options.protocol.is_none() && segmenter.method() != Method::ZegClip {
+        output::message(format_args!(
+            "method: {}, since `{}` is plain CLIP without training for segmentation; a trained model makes better masks",
+            segmenter.method().name(),
+            segmenter.model_name()
+        ));
+    }
     if options.weights.is_none() {
         output::message(format_args!(
             "model: {}; `--weights FILE` selects another",
@@ -146,6 +163,23 @@ pub(crate) fn load(options: &ModelPlan) -> Result<Segmenter, Failure> {
     device_choice::report(options.device, segmenter.device());
     assumptions::report(segmenter.assumptions(), hints::state);
     Ok(segmenter)
+}
+
+/// Prompt templates by name, or of a file with one a line.
+fn templates(name: &str) -> Result<Vec<String>, Failure> {
+    let templates: Vec<String> = match name {
+        "single" => return Ok(vec![SINGLE_TEMPLATE.to_owned()]),
+        "imagenet80" => return Ok(IMAGENET_80.map(str::to_owned).to_vec()),
+        file => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Failure::failed(format!("cannot read the templates `{file}`: {error}")))?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(str::to_owned).collect()
+        }
+    };
+    // A list of one class checks them.
+    let checked = Vocabulary::from_names("any")?.with_templates(templates);
+    Ok(checked.map_err(Failure::usage)?.templates().to_vec())
 }
 
 /// Warns of class names with words that the model was not trained on.

@@ -67,4 +67,4 @@ pub use result_names::is_result;
 pub use seen_classes::SeenClasses;
 pub use text_features::TextFeatures;
 pub use training_labels::{TrainingLabel, TrainingLabels, TrainingSetting};
-pub use vocabulary::{Class, ListProblem, SINGLE_TEMPLATE, Vocabulary, published_text_features};
+pub use vocabulary::{Class, ListProblem, SINGLE_TEMPLATE, Vocabulary, published_class_names, published_text_features};

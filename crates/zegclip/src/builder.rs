@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::FloatDType;
 use zegclip_data::{TrainingSetting, Vocabulary};
-use zegclip_model::clip::PositionResize;
-use zegclip_model::dense_clip::{DenseMethod, LastLayer};
+use zegclip_model::clip::templates::IMAGENET_80;
+use zegclip_model::dense_clip::DenseProtocol;
 use zegclip_model::{
     ModelOverrides, ModelPart, NativeMetadata, assumptions, device, load_image_encoder, load_zegclip, window_size,
     zegclip_config,
 };
 use zegclip_weights::WeightFile;
 
-use crate::model::{Model, Sizes};
-use crate::options::{Method, Precision};
+use crate::model::{DenseModel, Model, Sizes};
+use crate::options::{DenseOverrides, Method, Precision};
 use crate::segmenter::Parts;
 use crate::text::{TextFeatureFile, TextSource};
 use crate::{DeviceChoice, Error, Segmenter};
@@ -29,7 +29,10 @@ pub struct SegmenterBuilder {
     precision: Precision,
     overrides: ModelOverrides,
     window_batch: Option<usize>,
-    method: Method,
+    method: Option<Method>,
+    protocol: Option<DenseProtocol>,
+    dense_overrides: DenseOverrides,
+    templates: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -154,10 +157,32 @@ impl SegmenterBuilder {
         self
     }
 
-    /// How masks are made. [`Method::MaskClip`] needs no trained model, only CLIP's weights.
+    /// How masks are made. By default the trained model of the weights, or [`Method::ScClip`] if they hold plain CLIP alone.
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
+        self.method = Some(method);
+        self
+    }
+
+    /// A method on plain CLIP with settings of one's own. By default those of [`DenseProtocol::of_method`] for CLIP of the weights' size.
+    #[must_use]
+    pub fn protocol(mut self, protocol: DenseProtocol) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// Single settings of a method on plain CLIP instead of those of its protocol.
+    #[must_use]
+    pub fn dense_overrides(mut self, overrides: DenseOverrides) -> Self {
+        self.dense_overrides = overrides;
+        self
+    }
+
+    /// Prompt templates instead of those of class lists, each with one `{}`. By default methods on plain CLIP average over
+    /// [`IMAGENET_80`], and trained models over the templates of the class list.
+    #[must_use]
+    pub fn templates(mut self, templates: Vec<String>) -> Self {
+        self.templates = Some(templates);
         self
     }
 
@@ -165,7 +190,7 @@ impl SegmenterBuilder {
     ///
     /// # Errors
     /// [`Error::NoWeights`] if none were named; [`Error::Model`] for files, sizes and devices; [`Error::NoF16`];
-    /// [`Error::TextFeatureFile`].
+    /// [`Error::TextFeatureFile`]; [`Error::NotPlainClip`] and [`Error::DenseSetting`] for settings of methods on plain CLIP.
     pub fn build(self) -> Result<Segmenter, Error> {
         let (weights, name) = match self.weights.ok_or(Error::NoWeights)? {
             Weights::File(path) => (WeightFile::open(&path)?.stays_mapped(), path),
@@ -190,8 +215,17 @@ impl SegmenterBuilder {
             assumed.extend(assumptions(file, part, &self.overrides)?);
             Ok(())
         };
-        let (model, sizes) = match self.method {
-            Method::ZegClip => {
+        let method = match (&self.protocol, self.method) {
+            (Some(protocol), _) => protocol.method.into(),
+            (None, Some(method)) => method,
+            (None, None) if is_plain_clip(&weights) => Method::ScClip,
+            (None, None) => Method::ZegClip,
+        };
+        let (model, sizes) = match method.dense() {
+            None => {
+                if let Some(setting) = self.dense_overrides.first() {
+                    return Err(Error::NotPlainClip { setting });
+                }
                 let config = zegclip_config(&weights, clip.as_ref(), &self.overrides)?;
                 let sizes = Sizes::from(&config);
                 let model = load_zegclip(&config, &weights, clip.as_ref(), &device.device, dtype)?;
@@ -200,22 +234,19 @@ impl SegmenterBuilder {
                 assume(&weights, ModelPart::Decoder)?;
                 (Model::zegclip(model, &config), sizes)
             }
-            Method::MaskClip => {
+            Some(name) => {
                 warn_without_effect(&self.overrides.of_decoder(), "the method has no decoder");
-                let (image_size, stride) = window_size(&weights, &self.overrides)?;
+                let (side, _) = window_size(&weights, &self.overrides)?;
                 let (encoder, embed_dim) = load_image_encoder(&weights, &self.overrides, &device.device, dtype)?;
                 assume(&weights, ModelPart::ImageEncoder)?;
-                let sizes = Sizes {
-                    image_size,
-                    stride,
-                    embed_dim,
-                };
-                let method = DenseMethod::LastLayer {
-                    layer: LastLayer::maskclip(),
-                    positions: PositionResize::Bilinear,
-                };
-                let encoder = Box::new(encoder);
-                (Model::Dense { encoder, method }, sizes)
+                let mut overrides = self.dense_overrides;
+                let protocol = self.protocol.unwrap_or_else(|| {
+                    overrides.stride = overrides.stride.or(self.overrides.stride);
+                    DenseProtocol::of_method(name, side)
+                });
+                let protocol = overrides.apply(protocol)?;
+                let sizes = Sizes::from((&protocol, embed_dim));
+                (Model::Dense(Box::new(DenseModel::new(encoder, protocol)?)), sizes)
             }
         };
         let metadata = metadata.unwrap_or_default();
@@ -244,6 +275,11 @@ impl SegmenterBuilder {
             overrides: self.overrides,
             width: sizes.embed_dim,
             weights: name,
+            by_name: method.dense().is_some(),
+            templates: match (self.templates, method.dense()) {
+                (None, Some(_)) => Some(IMAGENET_80.map(str::to_owned).to_vec()),
+                (templates, _) => templates,
+            },
         };
         Ok(Segmenter::new(Parts {
             model,
@@ -265,4 +301,10 @@ pub(crate) fn warn_without_effect(fields: &[&str], why: &str) {
     if !fields.is_empty() {
         tracing::warn!("`{}` of the model configuration: no effect, {why}", fields.join("`, `"));
     }
+}
+
+/// Whether a file has CLIP's image encoder and nothing of a segmentation model.
+fn is_plain_clip(file: &WeightFile) -> bool {
+    let parts = file.parts();
+    parts.image_encoder && !parts.decode_head && !parts.prompts
 }

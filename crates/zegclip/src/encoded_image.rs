@@ -1,5 +1,6 @@
 //! An image after its encoder: what every class list is compared with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Features;
@@ -30,6 +31,8 @@ pub(crate) struct Layout {
     pub(crate) output: [usize; 2],
     /// All of one size.
     pub(crate) windows: Vec<Window>,
+    /// The resized image, normalized, `[3, height, width]`, where scores are refined by its colors.
+    pub(crate) colors: Option<Arc<[f32]>>,
 }
 
 impl EncodedImage {

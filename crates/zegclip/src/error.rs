@@ -139,6 +139,20 @@ pub enum Error {
     /// The masks of an image are NaN or infinite, as those of weights that overflowed in training.
     #[error("the model gives masks that are not finite numbers")]
     NotFinite,
+    /// A setting of methods on plain CLIP with a trained model.
+    #[error("the trained model has no {setting} of its own; it is a setting of methods on plain CLIP")]
+    NotPlainClip {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// A setting of a method on plain CLIP outside its range.
+    #[error("the {setting} {value} is not in its range")]
+    DenseSetting {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// The device failed while it computed.
     #[error("the device failed while computing: {reason}")]
     Execution {

@@ -7,6 +7,7 @@ use zegclip_data::datasets::Dataset;
 use zegclip_data::evaluation::Shard;
 use zegclip_data::{DataError, TrainingSetting, Vocabulary};
 use zegclip_foundation::Fingerprint;
+use zegclip_model::dense_clip::DenseProtocol;
 
 use crate::{Error, Method, Precision};
 
@@ -102,8 +103,21 @@ impl EvaluationIdentity {
         match method {
             // States of versions before MaskCLIP have no method.
             Method::ZegClip => self,
-            Method::MaskClip => self.with("method", "maskclip"),
+            method => self.with("method", method.name()),
         }
+    }
+
+    /// The settings of a method on plain CLIP.
+    #[must_use]
+    pub fn protocol(self, protocol: &DenseProtocol) -> Self {
+        self.with("settings of the method", format!("{protocol:?}"))
+    }
+
+    /// Prompt templates other than those of the class list.
+    #[must_use]
+    pub fn templates(self, templates: &[String]) -> Self {
+        let found = Fingerprint::of_bytes(templates.join("\n").as_bytes()).crc32;
+        self.with("templates", format!("{} ({found:08x})", templates.len()))
     }
 
     /// Whether boundaries are scored.

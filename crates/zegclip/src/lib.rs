@@ -72,7 +72,7 @@ pub use encoded_image::EncodedImage;
 pub use error::{Error, TextFeatureProblem};
 pub use evaluation::evaluate;
 pub use mask_decoding::{Decoded, decode};
-pub use options::{Method, Precision, SegmentOptions};
+pub use options::{DenseOverrides, Method, Precision, SegmentOptions};
 pub use outputs::{ClassReport, ImageOutputs, ImageReport, Milliseconds, OutputFile};
 pub use segmentation::{Segmentation, Timings};
 pub use segmenter::{ModelInMemory, Segmenter, open_image};
@@ -83,5 +83,6 @@ pub use zegclip_data::{
     decode_image,
 };
 pub use zegclip_kernels::{MaskActivation, MaskDecoding, WindowMasks};
+pub use zegclip_model::dense_clip::{Benchmark, DenseMethodName, DenseProtocol, NameSoftmax, Pamr, SlidingWindow};
 pub use zegclip_model::device::{self, DeviceError, DeviceName, OpenDevice};
 pub use zegclip_model::{Assumption, ModelError, ModelOverrides, SEEN_CLASS_BIAS, ZegClip, ZegClipConfig};

@@ -3,8 +3,15 @@
 use serde::{Deserialize, Serialize};
 use zegclip_data::{TrainingSetting, Vocabulary};
 use zegclip_model::SEEN_CLASS_BIAS;
+use zegclip_model::dense_clip::{DenseMethodName, DenseProtocol, Pamr, SlidingWindow};
 
 use crate::Error;
+
+/// Largest side of a resized image or window in pixels.
+const MAX_SIDE: usize = 1 << 14;
+
+/// Largest factor of cosines: ten times CLIP's own.
+const MAX_LOGIT_SCALE: f64 = 1000.0;
 
 /// How scores become labels. The default is that of the published model.
 ///
@@ -25,15 +32,47 @@ pub struct SegmentOptions {
     scores: bool,
 }
 
-/// How masks are made.
+/// How masks are made: by a trained model, or by plain CLIP without training for segmentation.
+///
+/// Methods on plain CLIP score every *name* by its cosine with patches; the probability of a class is that of its best name after a
+/// softmax. [`DenseProtocol`] has their settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// The trained model: prompts, relation descriptor, decoder.
     #[default]
     ZegClip,
-    /// Plain CLIP without training for segmentation, patch features times text features (MaskCLIP): the baseline of the paper.
+    /// MaskCLIP as later papers compare it.
     MaskClip,
+    /// MaskCLIP as released: exact GELU, norms with epsilon 1e-6, ImageNet's statistics.
+    #[serde(rename = "maskclip-release")]
+    MaskClipRelease,
+    /// SCLIP.
+    Sclip,
+    /// ClearCLIP.
+    ClearClip,
+    /// NACLIP.
+    NaClip,
+    /// ResCLIP, which computes the last block anew for each class list.
+    ResClip,
+    /// SC-CLIP, which has the best published figures of them.
+    #[serde(rename = "sc-clip")]
+    ScClip,
+}
+
+/// Settings of a method on plain CLIP that differ from its protocol; `None` leaves that of the protocol.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DenseOverrides {
+    /// Short side of the resized image in pixels, at least 1.
+    pub short_side: Option<usize>,
+    /// Side of a window in pixels, at least 1; `Some(None)`: the whole image at once.
+    pub window: Option<Option<usize>>,
+    /// Pixels from one window to the next, from 1 to the side of a window; half of another side if that alone is given.
+    pub stride: Option<usize>,
+    /// Factor of cosines before their softmax, positive.
+    pub logit_scale: Option<f64>,
+    /// Refinement of scores by colors; `Some(None)`: none.
+    pub refinement: Option<Option<Pamr>>,
 }
 
 /// Type of the numbers that the model computes with.
@@ -64,14 +103,15 @@ impl SegmentOptions {
 
     /// Subtracts `bias`, in `[-1, 1]`, from the scores of seen classes (calibrated stacking, Chao et al. 2016; published: 0.1).
     /// By default as the model was trained: [`SEEN_CLASS_BIAS`] unless its file states that unseen classes took part. Plain
-    /// CLIP ([`Method::MaskClip`]) has no seen classes, hence no bias.
+    /// CLIP has no seen classes, hence no bias.
     #[must_use]
     pub fn with_seen_class_bias(mut self, bias: f32) -> Self {
         self.seen_class_bias = Some(bias);
         self
     }
 
-    /// A pixel whose best score is lower than `score`, in `[-1, 1]`, has no class. By default every pixel has one.
+    /// A pixel whose best score is lower than `score`, in `[-1, 1]`, has no class. By default every pixel has one. Scores of methods on
+    /// plain CLIP are probabilities.
     #[must_use]
     pub fn with_min_score(mut self, score: f32) -> Self {
         self.min_score = Some(score);
@@ -134,6 +174,101 @@ impl SegmentOptions {
     }
 }
 
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::ZegClip,
+        Self::MaskClip,
+        Self::MaskClipRelease,
+        Self::Sclip,
+        Self::ClearClip,
+        Self::NaClip,
+        Self::ResClip,
+        Self::ScClip,
+    ];
+
+    /// The method on plain CLIP; `None` for the trained model.
+    pub const fn dense(self) -> Option<DenseMethodName> {
+        Some(match self {
+            Self::ZegClip => return None,
+            Self::MaskClip => DenseMethodName::MaskClip,
+            Self::MaskClipRelease => DenseMethodName::MaskClipRelease,
+            Self::Sclip => DenseMethodName::Sclip,
+            Self::ClearClip => DenseMethodName::ClearClip,
+            Self::NaClip => DenseMethodName::NaClip,
+            Self::ResClip => DenseMethodName::ResClip,
+            Self::ScClip => DenseMethodName::ScClip,
+        })
+    }
+
+    /// The name of an option: `zegclip`, `sc-clip`, …
+    pub fn name(self) -> &'static str {
+        self.dense().map_or("zegclip", DenseMethodName::name)
+    }
+}
+
+impl From<DenseMethodName> for Method {
+    fn from(name: DenseMethodName) -> Self {
+        let same = |method: &Self| method.dense() == Some(name);
+        Self::ALL.into_iter().find(same).unwrap_or_default()
+    }
+}
+
+impl DenseOverrides {
+    /// The name of a setting that is given.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let given = [
+            ("short side", self.short_side.is_some()),
+            ("window", self.window.is_some()),
+            ("stride", self.stride.is_some()),
+            ("logit scale", self.logit_scale.is_some()),
+            ("refinement", self.refinement.is_some()),
+        ];
+        given.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// A protocol with these settings.
+    pub(crate) fn apply(self, mut protocol: DenseProtocol) -> Result<DenseProtocol, Error> {
+        let wrong = |setting, value: f64| Err(Error::DenseSetting { setting, value });
+        if let Some(short_side) = self.short_side {
+            if short_side == 0 || short_side > MAX_SIDE {
+                return wrong("short side", short_side as f64);
+            }
+            protocol.short_side = short_side;
+            protocol.max_long_side = protocol.max_long_side.max(short_side);
+        }
+        if let Some(side) = self.window {
+            protocol.windows = side.map(|side| SlidingWindow {
+                side,
+                stride: (side / 2).max(1),
+            });
+        }
+        match (&mut protocol.windows, self.stride) {
+            (Some(window), Some(stride)) => window.stride = stride,
+            (None, Some(stride)) => return wrong("stride", stride as f64),
+            (_, None) => {}
+        }
+        if let Some(SlidingWindow { side, stride }) = protocol.windows {
+            if side == 0 || side > MAX_SIDE {
+                return wrong("window", side as f64);
+            }
+            if stride == 0 || stride > side {
+                return wrong("stride", stride as f64);
+            }
+        }
+        if let Some(scale) = self.logit_scale {
+            if !(scale > 0.0 && scale <= MAX_LOGIT_SCALE) {
+                return wrong("logit scale", scale);
+            }
+            protocol.logit_scale = scale;
+        }
+        if let Some(refinement) = self.refinement {
+            protocol.pamr = refinement;
+        }
+        Ok(protocol)
+    }
+}
+
 impl Precision {
     /// `f32` or `f16`.
     pub const fn name(self) -> &'static str {
@@ -159,6 +294,66 @@ mod tests {
             }
         }
         SegmentOptions::new().with_min_score(-1.0).check().unwrap();
+    }
+
+    #[test]
+    fn methods_are_named_as_their_serial_form() {
+        for method in Method::ALL {
+            assert_eq!(serde_json::to_value(method).unwrap(), method.name());
+            assert_eq!(method.dense().map_or(Method::ZegClip, Method::from), method);
+        }
+    }
+
+    #[test]
+    fn settings_of_methods_are_checked() {
+        let protocol = || DenseProtocol::of_method(DenseMethodName::ScClip, 224);
+        let whole = DenseOverrides {
+            window: Some(None),
+            short_side: Some(448),
+            ..DenseOverrides::default()
+        };
+        let applied = whole.clone().apply(protocol()).unwrap();
+        assert_eq!((applied.short_side, applied.windows), (448, None));
+        let side = DenseOverrides {
+            window: Some(Some(320)),
+            ..DenseOverrides::default()
+        };
+        let window = SlidingWindow { side: 320, stride: 160 };
+        assert_eq!(side.clone().apply(protocol()).unwrap().windows, Some(window));
+        let stride = |stride| Some(stride);
+        for wrong in [
+            DenseOverrides {
+                short_side: Some(0),
+                ..side.clone()
+            },
+            DenseOverrides {
+                window: Some(Some(0)),
+                ..side.clone()
+            },
+            DenseOverrides {
+                stride: stride(0),
+                ..side.clone()
+            },
+            DenseOverrides {
+                stride: stride(321),
+                ..side.clone()
+            },
+            DenseOverrides {
+                stride: stride(100),
+                ..whole
+            },
+            DenseOverrides {
+                logit_scale: Some(f64::NAN),
+                ..side.clone()
+            },
+            DenseOverrides {
+                logit_scale: Some(-1.0),
+                ..side
+            },
+        ] {
+            let error = wrong.clone().apply(protocol()).unwrap_err();
+            assert!(matches!(error, Error::DenseSetting { .. }), "{wrong:?}: {error}");
+        }
     }
 
     #[test]

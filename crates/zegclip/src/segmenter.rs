@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::{FloatDType, Tensor};
 use zegclip_data::{ImageLimits, RgbImage, TrainingSetting, Vocabulary, read_image};
+use zegclip_model::dense_clip::DenseProtocol;
 use zegclip_model::{Assumption, ModelOverrides, ZegClip, ZegClipConfig};
 use zegclip_weights::Watch;
 
 use crate::model::{Model, Sizes};
 use crate::text::TextSource;
-use crate::{Error, OpenDevice};
+use crate::{Error, Method, OpenDevice};
 
 /// A model on a device. `Send + Sync`: one segmenter serves any number of threads.
 ///
@@ -115,6 +116,8 @@ impl Segmenter {
                 overrides: ModelOverrides::default(),
                 width: sizes.embed_dim,
                 weights: "the model in memory".into(),
+                by_name: false,
+                templates: None,
             },
             vocabulary: None,
             setting: None,
@@ -176,6 +179,25 @@ impl Segmenter {
         Ok(self.watched.iter().try_for_each(Watch::check)?)
     }
 
+    /// How it makes masks.
+    pub fn method(&self) -> Method {
+        self.protocol()
+            .map_or(Method::ZegClip, |protocol| protocol.method.into())
+    }
+
+    /// The settings of a method on plain CLIP; `None` for a trained model.
+    pub fn protocol(&self) -> Option<&DenseProtocol> {
+        match &self.model {
+            Model::Dense(dense) => Some(&dense.protocol),
+            Model::ZegClip { .. } => None,
+        }
+    }
+
+    /// Prompt templates that the names of a class list are put into.
+    pub fn templates<'a>(&'a self, classes: &'a Vocabulary) -> &'a [String] {
+        self.text.templates.as_deref().unwrap_or(classes.templates())
+    }
+
     /// The type of the numbers that it computes with.
     pub fn precision(&self) -> crate::Precision {
         match self.dtype {
@@ -184,7 +206,8 @@ impl Segmenter {
         }
     }
 
-    /// Text features `[classes, embed_dim]`, computed once for a class list; those of the last 64 lists are kept.
+    /// Text features `[classes, embed_dim]`, or one row a name for methods on plain CLIP, computed once for a class list; those of the
+    /// last 64 lists are kept.
     ///
     /// # Errors
     /// [`Error::NoTextEncoder`], [`Error::TextFeatureShape`] and [`Error::Model`] for class lists that the model cannot encode.

@@ -89,17 +89,23 @@ pub(crate) struct TextSource {
     pub(crate) width: usize,
     /// For messages.
     pub(crate) weights: PathBuf,
+    /// Whether each name of a class has a row of its own.
+    pub(crate) by_name: bool,
+    /// Templates instead of those of the class list.
+    pub(crate) templates: Option<Vec<String>>,
 }
 
 impl TextSource {
-    /// Text features of a class list: `[classes, width]`.
+    /// Text features of a class list: `[classes, width]`, or `[names, width]`.
     pub(crate) fn features(
         &self,
         vocabulary: &Vocabulary,
         device: &Device,
         dtype: FloatDType,
     ) -> Result<Tensor<2>, Error> {
-        let expected = [vocabulary.len(), self.width];
+        let names = vocabulary.classes().iter().map(|class| class.names().count());
+        let rows = if self.by_name { names.sum() } else { vocabulary.len() };
+        let expected = [rows, self.width];
         let check = |origin: String, found: [usize; 2]| {
             if found == expected {
                 Ok(())
@@ -124,7 +130,12 @@ impl TextSource {
                 .iter()
                 .map(|class| class.names().map(str::to_owned).collect())
                 .collect();
-            let features = text_features(&encoder, &classes, vocabulary.templates())?;
+            let classes = match self.by_name {
+                true => classes.into_iter().flatten().map(|name| vec![name]).collect(),
+                false => classes,
+            };
+            let templates = self.templates.as_deref().unwrap_or(vocabulary.templates());
+            let features = text_features(&encoder, &classes, templates)?;
             check(format!("`{}`", file.path().display()), features.dims())?;
             return Ok(features.cast(dtype));
         }

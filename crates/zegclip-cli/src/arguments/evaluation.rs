@@ -5,17 +5,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Deserialize;
-use zegclip::DeviceName;
 use zegclip::evaluation::Shard;
+use zegclip::{DenseProtocol, DeviceName};
 
+use super::dense::DenseArguments;
 use super::values::{
     ClassNames, MethodName, PrecisionName, SettingName, deserialize_batch, deserialize_device, deserialize_limit,
-    deserialize_text, parse_device,
+    deserialize_protocol, deserialize_text, parse_device, parse_protocol,
 };
 
 /// Each option may be a key of a TOML: its name with `_` for `-`. Paths in the TOML are relative to its folder.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(crate) struct EvalArguments {
     /// TOML of options, such as `dataset = "voc2012=VOCdevkit"`; the command line takes precedence
     #[serde(skip)]
@@ -47,9 +48,17 @@ pub(crate) struct EvalArguments {
     /// Number type of the computation [default: f32]
     #[arg(long)]
     pub(crate) precision: Option<PrecisionName>,
-    /// `maskclip`: plain CLIP without training for segmentation; `--weights` are CLIP's own [default: zegclip]
-    #[arg(long)]
+    /// How masks are made: by a trained model, or by plain CLIP without training for segmentation [default: zegclip, or sc-clip if
+    /// the weights are CLIP's own]
+    #[arg(long, conflicts_with = "protocol")]
     pub(crate) method: Option<MethodName>,
+    /// Settings and class names of a published figure of plain CLIP: METHOD-BENCHMARK, such as `sclip-voc21`
+    #[arg(long, value_name = "NAME", value_parser = parse_protocol, conflicts_with = "vocabulary")]
+    #[serde(deserialize_with = "deserialize_protocol")]
+    pub(crate) protocol: Option<DenseProtocol>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) dense: DenseArguments,
     /// Windows per forward pass [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     #[serde(deserialize_with = "deserialize_batch")]

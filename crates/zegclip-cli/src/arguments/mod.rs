@@ -1,6 +1,7 @@
 //! The command line as clap parses it. [`crate::plan`] checks it and fills in what it leaves open.
 
 mod dataset;
+mod dense;
 mod evaluation;
 mod files;
 mod generate;
@@ -22,6 +23,7 @@ use crate::failure::Failure;
 use crate::shell::quoted;
 
 pub(crate) use dataset::{DatasetCheckArguments, DatasetCommand, DatasetShowArguments};
+pub(crate) use dense::DenseArguments;
 pub(crate) use evaluation::{EvalArguments, ScoreArguments};
 pub(crate) use files::{ConvertArguments, DevicesArguments, InspectArguments, TokenizeArguments};
 pub(crate) use generate::{CompletionsArguments, ManArguments};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use zegclip::DeviceName;
 
+use super::dense::DenseArguments;
 use super::values::{ClassNames, MethodName, PrecisionName, SettingName, parse_device};
 
 /// Where the model is and where it runs.
@@ -31,9 +32,12 @@ pub(crate) struct ModelArguments {
     /// Number type of the computation
     #[arg(long, default_value = "f32")]
     pub(crate) precision: PrecisionName,
-    /// `maskclip`: plain CLIP without training for segmentation; `--weights` are CLIP's own
-    #[arg(long, default_value = "zegclip")]
-    pub(crate) method: MethodName,
+    /// How masks are made: by a trained model, or by plain CLIP without training for segmentation [default: zegclip, or sc-clip if
+    /// the weights are CLIP's own]
+    #[arg(long)]
+    pub(crate) method: Option<MethodName>,
+    #[command(flatten)]
+    pub(crate) dense: DenseArguments,
     /// Windows per forward pass
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     pub(crate) batch: u16,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
-use zegclip::{DeviceName, Method, Precision};
+use zegclip::{Benchmark, DenseMethodName, DenseProtocol, DeviceName, Method, Precision};
 use zegclip_data::TrainingSetting;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -24,23 +24,98 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lowercase")]
 pub(crate) enum MethodName {
-    #[default]
+    /// A trained model
     ZegClip,
+    /// Plain CLIP: the best published figures
+    #[serde(rename = "sc-clip")]
+    #[value(name = "sc-clip")]
+    ScClip,
+    /// Plain CLIP
+    ResClip,
+    /// Plain CLIP
+    NaClip,
+    /// Plain CLIP
+    ClearClip,
+    /// Plain CLIP
+    Sclip,
+    /// Plain CLIP, as later papers compare it
     MaskClip,
+    /// Plain CLIP, as released: other activations and colors than those of CLIP's training
+    #[serde(rename = "maskclip-release")]
+    #[value(name = "maskclip-release")]
+    MaskClipRelease,
 }
 
 impl From<MethodName> for Method {
     fn from(name: MethodName) -> Self {
         match name {
             MethodName::ZegClip => Self::ZegClip,
+            MethodName::ScClip => Self::ScClip,
+            MethodName::ResClip => Self::ResClip,
+            MethodName::NaClip => Self::NaClip,
+            MethodName::ClearClip => Self::ClearClip,
+            MethodName::Sclip => Self::Sclip,
             MethodName::MaskClip => Self::MaskClip,
+            MethodName::MaskClipRelease => Self::MaskClipRelease,
         }
     }
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RefinementName {
+    /// Ten steps of pixel-adaptive refinement; needs the scores of all names at all pixels
+    Pamr,
+    /// None
+    None,
+}
+
+/// Side of a window, or the whole image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowSide {
+    Pixels(u16),
+    Whole,
+}
+
+impl WindowSide {
+    /// The side in pixels; `None` for the whole image.
+    pub(crate) fn side(self) -> Option<usize> {
+        match self {
+            Self::Pixels(side) => Some(side.into()),
+            Self::Whole => None,
+        }
+    }
+}
+
+impl std::str::FromStr for WindowSide {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse::<u16>()) {
+            ("whole", _) => Ok(Self::Whole),
+            (_, Ok(side)) if (1..=MAX_SIDE).contains(&side) => Ok(Self::Pixels(side)),
+            _ => Err(format!(
+                "a window is `whole` or a number of pixels from 1 to {MAX_SIDE}"
+            )),
+        }
+    }
+}
+
+/// A window in a TOML: a number or `whole`.
+impl<'de> Deserialize<'de> for WindowSide {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = toml::Value::deserialize(deserializer)?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Largest side of windows and resized images.
+const MAX_SIDE: u16 = 16384;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SplitName {
@@ -133,6 +208,33 @@ pub(super) fn deserialize_batch<'de, D: Deserializer<'de>>(deserializer: D) -> R
             "{number} is not a number from 1 to 256"
         ))),
     }
+}
+
+pub(super) fn parse_logit_scale(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 1000.0 => Ok(value),
+        _ => Err("a logit scale is a number above 0, at most 1000".to_owned()),
+    }
+}
+
+pub(super) fn parse_protocol(text: &str) -> Result<DenseProtocol, String> {
+    text.parse().map_err(|_| {
+        let methods: Vec<&str> = DenseMethodName::ALL.iter().map(|method| method.name()).collect();
+        let benchmarks: Vec<&str> = Benchmark::ALL.iter().map(|benchmark| benchmark.name()).collect();
+        format!(
+            "a protocol is METHOD-BENCHMARK, such as `sclip-voc21`; methods are {}; benchmarks are {}",
+            methods.join(", "),
+            benchmarks.join(", ")
+        )
+    })
+}
+
+/// A protocol in a TOML.
+pub(super) fn deserialize_protocol<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DenseProtocol>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_protocol(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 pub(super) fn parse_class_name(text: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@ use zegclip_foundation::{did_you_mean, nearest_name, split_at_equals};
 use super::ModelPlan;
 use zegclip::evaluation::Shard;
 
-use crate::arguments::{ClassNames, EvalArguments, SettingName};
+use crate::arguments::{ClassNames, DenseArguments, EvalArguments, SettingName};
 use crate::failure::Failure;
 use crate::hints;
 
@@ -43,6 +43,11 @@ impl EvalPlan {
         let Some(dataset) = arguments.dataset.or(file.dataset) else {
             return Err(Failure::usage("no data set is named").hint(hints::NAME_DATASET));
         };
+        // A method on the command line replaces the protocol of the file, and the other way around.
+        let (method, protocol) = match (arguments.method, arguments.protocol) {
+            (None, None) => (file.method, file.protocol),
+            given => given,
+        };
         let vocabulary = arguments.vocabulary.or(file.vocabulary);
         let table = arguments.table.or(file.table);
         let unmatched = arguments.unmatched.or(file.unmatched);
@@ -62,7 +67,9 @@ impl EvalPlan {
                 model_config: arguments.model_config.or(file.model_config),
                 device: arguments.device.or(file.device).unwrap_or(DeviceName::Auto),
                 precision: arguments.precision.or(file.precision).unwrap_or_default(),
-                method: arguments.method.or(file.method).unwrap_or_default(),
+                method,
+                protocol,
+                dense: arguments.dense.or(file.dense),
                 batch: arguments.batch.or(file.batch).map_or(1, usize::from),
                 no_mmap: arguments.no_mmap || file.no_mmap,
             },
@@ -128,6 +135,13 @@ fn read(path: &Path) -> Result<EvalArguments, Failure> {
         clip: options.clip.map(at_folder),
         text_features: options.text_features.map(at_folder),
         model_config: options.model_config.map(at_folder),
+        dense: DenseArguments {
+            templates: options.dense.templates.map(|name| match name.as_str() {
+                "single" | "imagenet80" => name,
+                file => folder.join(file).display().to_string(),
+            }),
+            ..options.dense
+        },
         table: options.table.map(at_folder),
         output: options.output.map(at_folder),
         vocabulary: options.vocabulary.map(|name| {

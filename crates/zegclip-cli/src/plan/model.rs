@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use zegclip::DeviceName;
+use zegclip::{DenseProtocol, DeviceName};
 
-use crate::arguments::{MethodName, ModelArguments, PrecisionName};
+use crate::arguments::{DenseArguments, MethodName, ModelArguments, PrecisionName};
 use crate::failure::Failure;
 use crate::weights;
 
@@ -17,7 +17,9 @@ pub(crate) struct ModelPlan {
     pub(crate) model_config: Option<PathBuf>,
     pub(crate) device: DeviceName,
     pub(crate) precision: PrecisionName,
-    pub(crate) method: MethodName,
+    pub(crate) method: Option<MethodName>,
+    pub(crate) protocol: Option<DenseProtocol>,
+    pub(crate) dense: DenseArguments,
     /// Windows per forward pass.
     pub(crate) batch: usize,
     /// Whether weights are read completely instead of mapped.
@@ -35,7 +37,9 @@ impl ModelPlan {
             model_config: None,
             device,
             precision: PrecisionName::default(),
-            method: MethodName::default(),
+            method: None,
+            protocol: None,
+            dense: DenseArguments::default(),
             batch: 1,
             no_mmap: false,
         }
@@ -64,6 +68,8 @@ impl From<ModelArguments> for ModelPlan {
             device: arguments.device,
             precision: arguments.precision,
             method: arguments.method,
+            protocol: None,
+            dense: arguments.dense,
             batch: usize::from(arguments.batch),
             no_mmap: arguments.no_mmap,
         }

@@ -60,7 +60,7 @@ enum Kind {
     Context,
 }
 
-static BENCHMARKS: [Benchmark; 5] = [
+static BENCHMARKS: [Benchmark; 6] = [
     Benchmark {
         name: "voc2012",
         vocabulary: "voc20",
@@ -70,6 +70,11 @@ static BENCHMARKS: [Benchmark; 5] = [
         name: "coco-stuff",
         vocabulary: "coco171",
         kind: Kind::CocoStuff,
+    },
+    Benchmark {
+        name: "voc21",
+        vocabulary: "voc21",
+        kind: Kind::Voc,
     },
     Benchmark {
         name: "context59",

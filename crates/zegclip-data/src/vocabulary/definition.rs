@@ -63,8 +63,8 @@ impl Vocabulary {
         }
     }
 
-    /// What [`Self::built_in`] knows: the benchmarks `voc20`, `coco171`, `context59` and `context60`, and settings of
-    /// them.
+    /// What [`Self::built_in`] knows: the benchmarks `voc20`, `coco171`, `context59`, `context60`, `voc21`,
+    /// `coco-object`, `ade20k` and `cityscapes`, and settings of them.
     pub fn built_in_names() -> &'static [&'static str] {
         built_in::NAMES
     }
@@ -299,6 +299,23 @@ impl Vocabulary {
             });
         }
         Ok(Self { seen, ..self })
+    }
+
+    /// The same list with other names for its classes, which keep their colors and label values; `None` unless there is one for each.
+    /// Names may occur twice, see [`published_class_names`](crate::published_class_names).
+    pub fn renamed(self, names: Vec<Class>) -> Option<Self> {
+        if names.len() != self.len() {
+            return None;
+        }
+        let classes = self.classes.into_iter().zip(names);
+        let renamed = classes.map(|(class, names)| Class {
+            color: class.color,
+            ..names
+        });
+        Some(Self {
+            classes: renamed.collect(),
+            ..self
+        })
     }
 
     /// The same list with other prompt templates, each with one `{}`.

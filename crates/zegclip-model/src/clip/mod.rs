@@ -12,5 +12,6 @@ pub use block::ResidualAttentionBlock;
 pub use image_encoder::{ClassToken, ImageEncoder, PatchEmbedding, PositionResize, Tokens, l2_normalize};
 pub use text_encoder::TextEncoder;
 pub use text_features::text_features;
+pub use zegclip_text::templates;
 pub use zegclip_text::tokenizer::{TokenSequence, Tokenizer};
 pub use zero_shot::Clip;

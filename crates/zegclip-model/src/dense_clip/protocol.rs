@@ -39,6 +39,17 @@ pub enum ClassFile {
     MaskClip,
 }
 
+impl ClassFile {
+    /// Whose: `sclip`, `clearclip` or `maskclip`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sclip => "sclip",
+            Self::ClearClip => "clearclip",
+            Self::MaskClip => "maskclip",
+        }
+    }
+}
+
 /// A method with the settings that a figure was published with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseProtocol {
@@ -75,18 +86,21 @@ pub struct DenseProtocol {
 }
 
 impl DenseProtocol {
-    /// The settings of a method for images of one's own: short side 336, windows of 224 every 112.
-    pub fn of_method(method: DenseMethodName) -> Self {
-        let benchmark = Benchmark::CocoStuff;
-        let settings = Self::published(method, benchmark);
+    /// The settings of a method for images of one's own and CLIP that was trained on images of `side` pixels: windows of that side, half of it
+    /// apart, over an image whose short side is one and a half times as long. With 224: short side 336, windows of 224 every 112.
+    pub fn of_method(method: DenseMethodName, side: usize) -> Self {
         Self {
-            short_side: 336,
-            windows: Some(SlidingWindow { side: 224, stride: 112 }),
+            short_side: side * 3 / 2,
+            max_long_side: 2048.max(side * 3 / 2),
+            windows: Some(SlidingWindow {
+                side,
+                stride: (side / 2).max(1),
+            }),
             min_probability: None,
             min_area: None,
             pamr: None,
             published_miou: None,
-            ..settings
+            ..Self::published(method, Benchmark::CocoStuff)
         }
     }
 
@@ -245,10 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_published_protocols_have_enough_patches() {
-        for method in DenseMethodName::ALL {
-            let windows = DenseProtocol::of_method(method).windows;
-            assert_eq!(windows, Some(SlidingWindow { side: 224, stride: 112 }), "{method}");
+    fn settings_follow_the_size_that_clip_was_trained_on() {
+        for (side, short_side, stride) in [(224, 336, 112), (336, 504, 168)] {
+            let protocol = DenseProtocol::of_method(DenseMethodName::ScClip, side);
+            let windows = Some(SlidingWindow { side, stride });
+            assert_eq!((protocol.short_side, protocol.windows), (short_side, windows));
         }
     }
 }

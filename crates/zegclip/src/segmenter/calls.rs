@@ -12,7 +12,7 @@ use crate::Error;
 use crate::encoded_image::EncodedImage;
 use crate::options::SegmentOptions;
 use crate::segmentation::{Segmentation, Timings};
-use crate::windows::{Window, windows};
+use crate::windows::Window;
 
 /// Windows of several images that a GPU computes together unless
 /// [`crate::SegmenterBuilder::window_batch`] states a number: a few hundred MB of activations of a published model.
@@ -191,7 +191,7 @@ impl Segmenter {
         }
         let classes = text_features.dims()[0];
         check_text_features("the argument", text_features, classes, self.sizes)?;
-        let windows = windows(size[0], size[1], self.sizes.image_size, self.sizes.stride);
+        let windows = self.windows(size);
         let predict = |batch: &[Window]| {
             let cuts: Vec<_> = batch.iter().map(|window| (pixels, size, *window)).collect();
             self.masks(self.model.encode(self.cut(&cuts))?, text_features)

@@ -6,19 +6,29 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use zegclip_data::{
-    ClassIndex, ImageLimits, RgbImage, TrainingSetting, Vocabulary, normalize, resize_bilinear, test_size,
+    ClassIndex, ImageLimits, LabelMap, RgbImage, TrainingSetting, Vocabulary, normalize, normalize_with,
+    resize_bilinear, test_size,
 };
-use zegclip_kernels::{MaskDecoding, WindowMasks};
+use zegclip_kernels::{
+    MaskDecoding, NO_CLASS, NameDecoding, NamePlanes, WindowCosines, WindowMasks, decode_names, on_worker,
+};
 use zegclip_model::SEEN_CLASS_BIAS;
+use zegclip_model::dense_clip::{ImageStatistics, Pamr, SlidingWindow};
+use zegclip_model::interpolate::resize_bilinear as resize_tensor;
 
 use super::Segmenter;
 use crate::Error;
 use crate::encoded_image::Layout;
 use crate::mask_decoding::{Decoded, decode, decode_on_gpu};
-use crate::model::{Features, Model};
+use crate::model::{DenseModel, Features, Model, Sizes};
 use crate::options::SegmentOptions;
 use crate::segmentation::{Segmentation, Timings};
 use crate::windows::{Window, windows};
+
+/// Mean of red, green and blue in CLIP's training, on 0 to 255.
+const CLIP_MEAN: [f32; 3] = [122.771, 116.746, 104.094];
+/// Their standard deviation.
+const CLIP_STD: [f32; 3] = [68.501, 66.632, 70.323];
 
 /// An image at the model's size.
 pub(super) struct Prepared {
@@ -38,6 +48,8 @@ pub(super) struct EncodedClasses {
     pub(super) background: Vec<ClassIndex>,
     pub(super) min_score: Option<f32>,
     pub(super) scores: bool,
+    /// The class of each scored name.
+    pub(super) class_of_name: Vec<u16>,
 }
 
 impl Segmenter {
@@ -56,6 +68,10 @@ impl Segmenter {
             background: background.filter_map(|name| scored.find(first_name(name))).collect(),
             min_score: options.min_score(),
             scores: options.keeps_scores(),
+            class_of_name: (0..)
+                .zip(scored.classes())
+                .flat_map(|(index, class)| class.names().map(move |_| index))
+                .collect(),
         })
     }
 
@@ -67,7 +83,7 @@ impl Segmenter {
         };
         let bias = match self.model {
             Model::ZegClip { .. } => options.seen_class_bias().unwrap_or(trained),
-            Model::Dense { .. } => 0.0,
+            Model::Dense(_) => 0.0,
         };
         let flags = classes.seen().flags();
         flags.map(|seen| if seen { bias } else { 0.0 }).collect()
@@ -75,7 +91,17 @@ impl Segmenter {
 
     /// Where the windows of an image are, and its size in the model.
     pub(super) fn layout(&self, image: &RgbImage) -> Result<Layout, Error> {
-        let (width, height) = test_size(image.width(), image.height(), self.sizes.image_size as u32);
+        let Sizes {
+            short_side,
+            max_long_side,
+            ..
+        } = self.sizes;
+        let (width, height) = test_size(image.width(), image.height(), short_side as u32);
+        let longest = u32::try_from(max_long_side).unwrap_or(u32::MAX);
+        let (width, height) = match width.max(height) > longest {
+            true => size_of_long_side(image.width(), image.height(), longest),
+            false => (width, height),
+        };
         let limits = ImageLimits::default();
         limits.check(image.dimensions(), "the image")?;
         // An image of one row would become a strip of millions of columns.
@@ -92,17 +118,40 @@ impl Segmenter {
         Ok(Layout {
             resized,
             output: [image.height() as usize, image.width() as usize],
-            windows: windows(resized[0], resized[1], self.sizes.image_size, self.sizes.stride),
+            windows: self.windows(resized),
+            colors: None,
         })
     }
 
+    /// Windows over a resized image of `[height, width]` pixels.
+    pub(super) fn windows(&self, resized: [usize; 2]) -> Vec<Window> {
+        let [height, width] = resized;
+        match self.sizes.windows {
+            Some(SlidingWindow { side, stride }) => windows(height, width, side, stride),
+            None => vec![Window {
+                top: 0,
+                left: 0,
+                height,
+                width,
+            }],
+        }
+    }
+
     pub(super) fn prepare(&self, image: &RgbImage) -> Result<Prepared, Error> {
-        let layout = self.layout(image)?;
+        let mut layout = self.layout(image)?;
         // Before their pages are read: those of a file that became shorter are gone.
         self.require_unchanged_weights()?;
         let started = Instant::now();
         let [height, width] = layout.resized.map(|length| length as u32);
-        let pixels = normalize(&resize_bilinear(image, width, height));
+        let resized = resize_bilinear(image, width, height);
+        let protocol = self.protocol();
+        let pixels = match protocol.map(|protocol| protocol.statistics) {
+            Some(ImageStatistics::Clip) => normalize_with(&resized, CLIP_MEAN, CLIP_STD),
+            Some(ImageStatistics::ImageNet) | None => normalize(&resized),
+        };
+        if protocol.is_some_and(|protocol| protocol.pamr.is_some()) {
+            layout.colors = Some(pixels.as_slice().into());
+        }
         Ok(Prepared {
             pixels,
             layout,
@@ -153,6 +202,9 @@ impl Segmenter {
         encoded: &EncodedClasses,
         mut timings: Timings,
     ) -> Result<Segmentation, Error> {
+        if let Model::Dense(dense) = &self.model {
+            return self.labels_of_names(dense, masks, layout, encoded, timings);
+        }
         let decoding = MaskDecoding {
             resized: layout.resized,
             output: layout.output,
@@ -162,7 +214,7 @@ impl Segmenter {
             scores: encoded.scores,
         };
         let started = Instant::now();
-        let (mut decoded, decoding_started) = if self.device.gpu && decoding.fits_device() {
+        let (decoded, decoding_started) = if self.device.gpu && decoding.fits_device() {
             self.device.device.sync().map_err(Error::execution)?;
             timings.model += started.elapsed();
             let started = Instant::now();
@@ -185,26 +237,137 @@ impl Segmenter {
             let started = Instant::now();
             (decode(&masks, &decoding)?, started)
         };
-        if !encoded.background.is_empty() {
-            let background = &encoded.background;
-            decoded.labels = decoded
-                .labels
-                .map(|class| (!background.contains(&class)).then_some(class));
-        }
-        if let Some(scores) = &mut decoded.scores {
-            let [height, width] = layout.output;
-            scores.truncate(encoded.listed * height * width);
-        }
         timings.decoding = decoding_started.elapsed();
         self.require_unchanged_weights()?;
-        Ok(Segmentation {
-            labels: decoded.labels,
-            scores: decoded.scores,
-            windows: layout.windows.len(),
-            timings,
-            classes: encoded.listed,
-        })
+        Ok(finished(decoded, layout, encoded, timings))
     }
+
+    /// As [`labels`](Self::labels) from the cosines `[windows, names, height, width]` of a method on plain CLIP.
+    fn labels_of_names(
+        &self,
+        dense: &DenseModel,
+        cosines: Vec<Tensor<4>>,
+        layout: &Layout,
+        encoded: &EncodedClasses,
+        mut timings: Timings,
+    ) -> Result<Segmentation, Error> {
+        let protocol = &dense.protocol;
+        let started = Instant::now();
+        let masks = read_masks(cosines, &layout.windows)?;
+        timings.model += started.elapsed();
+        let started = Instant::now();
+        let at_once = protocol.windows.is_none() && !protocol.resized_twice;
+        let windows: Vec<WindowCosines> = masks
+            .into_iter()
+            .map(|masks| {
+                if at_once {
+                    let size = layout.output;
+                    return WindowCosines::unpadded(WindowMasks { size, ..masks });
+                }
+                let padded = dense.padded(masks.size);
+                WindowCosines {
+                    masks,
+                    spanned: padded.spanned,
+                    offset: padded.offset,
+                }
+            })
+            .collect();
+        let min_probability = protocol.min_probability.map(|minimum| minimum as f32);
+        let decoding = NameDecoding {
+            resized: if at_once { layout.output } else { layout.resized },
+            output: layout.output,
+            class_of_name: &encoded.class_of_name,
+            logit_scale: protocol.logit_scale as f32,
+            softmax: protocol.softmax,
+            min_probability: encoded.min_score.or(min_probability),
+            min_area: protocol.min_area.map(|share| share as f32),
+            below: if min_probability.is_some() { 0 } else { NO_CLASS },
+            planes: if encoded.scores {
+                NamePlanes::Probabilities
+            } else {
+                NamePlanes::None
+            },
+        };
+        let decoded = match (&protocol.pamr, &layout.colors) {
+            (Some(pamr), Some(colors)) => {
+                let refined = self.refine(pamr, colors, &windows, layout, &decoding)?;
+                let decoding = NameDecoding {
+                    resized: layout.output,
+                    ..decoding
+                };
+                decode_names(&[refined], &decoding)
+            }
+            _ => decode_names(&windows, &decoding),
+        };
+        let [height, width] = layout.output.map(|length| length as u32);
+        let decoded = Decoded {
+            labels: LabelMap::from_raw(width, height, decoded.labels)?,
+            scores: decoded.scores,
+        };
+        timings.decoding = started.elapsed();
+        self.require_unchanged_weights()?;
+        Ok(finished(decoded, layout, encoded, timings))
+    }
+
+    /// Mean cosines at the image's own size, refined by its colors.
+    fn refine(
+        &self,
+        pamr: &Pamr,
+        colors: &[f32],
+        windows: &[WindowCosines],
+        layout: &Layout,
+        decoding: &NameDecoding<'_>,
+    ) -> Result<WindowCosines, Error> {
+        let planes = NameDecoding {
+            planes: NamePlanes::Cosines,
+            min_area: None,
+            ..*decoding
+        };
+        let scores = decode_names(windows, &planes).scores.unwrap_or_default();
+        let device = &self.device.device;
+        let ([height, width], [rows, columns]) = (layout.output, layout.resized);
+        let names = decoding.class_of_name.len();
+        let scores = Tensor::<4>::from_data(TensorData::new(scores, [1, names, height, width]), device);
+        let image = Tensor::<4>::from_data(TensorData::new(colors.to_vec(), [1, 3, rows, columns]), device);
+        let refined = on_worker(|| {
+            let refined = pamr.refine(resize_tensor(image, layout.output), scores);
+            refined.permute([0, 2, 3, 1]).try_into_data()
+        });
+        Ok(WindowCosines::unpadded(WindowMasks {
+            origin: [0, 0],
+            size: layout.output,
+            grid: layout.output,
+            values: refined.map_err(Error::execution)?.iter::<f32>().collect(),
+        }))
+    }
+}
+
+/// The result of an image, in which pixels of background classes have no class.
+fn finished(mut decoded: Decoded, layout: &Layout, encoded: &EncodedClasses, timings: Timings) -> Segmentation {
+    if !encoded.background.is_empty() {
+        let background = &encoded.background;
+        decoded.labels = decoded
+            .labels
+            .map(|class| (!background.contains(&class)).then_some(class));
+    }
+    if let Some(scores) = &mut decoded.scores {
+        let [height, width] = layout.output;
+        scores.truncate(encoded.listed * height * width);
+    }
+    Segmentation {
+        labels: decoded.labels,
+        scores: decoded.scores,
+        windows: layout.windows.len(),
+        timings,
+        classes: encoded.listed,
+    }
+}
+
+/// The size `(width, height)` of an image whose long side becomes `long_side`, rounded as mmcv does.
+fn size_of_long_side(width: u32, height: u32, long_side: u32) -> (u32, u32) {
+    let scale = f64::from(long_side) / f64::from(width.max(height).max(1));
+    let round = |side: u32| ((f64::from(side) * scale + 0.5) as u32).max(1);
+    (round(width), round(height))
 }
 
 /// Masks `[windows, classes, height, width]` off their device.
