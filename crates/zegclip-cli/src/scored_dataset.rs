@@ -86,7 +86,7 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
 pub(crate) fn with_names_of(vocabulary: Vocabulary, protocol: &DenseProtocol) -> Result<Vocabulary, Failure> {
     let names = published_class_names(protocol.class_file.name(), protocol.benchmark.name());
     let (found, expected) = (vocabulary.len(), names.len());
-    vocabulary.renamed(names).ok_or_else(|| {
+    vocabulary.with_published_names(names).ok_or_else(|| {
         Failure::usage(format!(
             "the protocol `{}` scores {expected} classes, but the data set has {found}",
             protocol.name()

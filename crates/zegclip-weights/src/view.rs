@@ -394,9 +394,10 @@ impl Entry {
 
     /// The values that are not finite, if there are any.
     pub(crate) fn not_finite(&self) -> Result<Option<FoundValues>, WeightError> {
-        match self.to_f32() {
+        // Without a copy where the file has the elements in order.
+        match self.to_bytes(self.info.dtype) {
             Ok(_) => Ok(None),
-            Err(WeightError::NotFinite { values, .. } | WeightError::OutOfRange { values, .. }) => Ok(Some(values)),
+            Err(WeightError::NotFinite { values, .. }) => Ok(Some(values)),
             Err(error) => Err(error),
         }
     }

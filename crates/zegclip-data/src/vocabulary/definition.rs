@@ -303,7 +303,7 @@ impl Vocabulary {
 
     /// The same list with other names for its classes, which keep their colors and label values; `None` unless there is one for each.
     /// Names may occur twice, see [`published_class_names`](crate::published_class_names).
-    pub fn renamed(self, names: Vec<Class>) -> Option<Self> {
+    pub fn with_published_names(self, names: Vec<Class>) -> Option<Self> {
         if names.len() != self.len() {
             return None;
         }

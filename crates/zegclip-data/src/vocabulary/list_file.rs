@@ -74,6 +74,10 @@ impl Reading {
         }
         if extension == "json" || list_literal::is_literal(text) {
             let (entries, form) = list_literal::read(text)?;
+            let form = match form {
+                "a list in brackets" if extension == "json" => "a JSON list",
+                form => form,
+            };
             self.forms.push(form.to_owned());
             return Ok(entries);
         }
@@ -328,7 +332,7 @@ impl Reading {
         if commas > 0 && self.forms.is_empty() {
             let lines = if many == 1 { "line contains" } else { "lines contain" };
             let of = format!("{commas} of {many} {lines} commas");
-            self.remarks.push(format!("{of}; a line is one name, with its commas"));
+            self.remarks.push(format!("{of}, which belong to the names"));
         }
         let entry = |(line, name)| Entry {
             line,
