@@ -110,9 +110,14 @@ pub(crate) fn check_background(names: &[String], list: &Vocabulary) -> Result<Ve
 }
 
 /// A list of one class gives it to every pixel; the note is also printed.
-pub(crate) fn note_single(list: &Vocabulary) -> Option<String> {
+pub(crate) fn note_single(list: &Vocabulary, may_be_absent: bool) -> Option<String> {
     let [class] = list.classes() else { return None };
-    let note = format!("there is one class, so every pixel is `{}`", class.name());
+    let unless = if may_be_absent {
+        ", or none where it is not present"
+    } else {
+        ""
+    };
+    let note = format!("there is one class, so every pixel is `{}`{unless}", class.name());
     output::message(format_args!("note: {note}"));
     Some(note)
 }

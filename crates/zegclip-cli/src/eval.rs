@@ -39,7 +39,7 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
     if let Some(protocol) = &options.model.protocol {
         vocabulary = scored_dataset::with_names_of(vocabulary, protocol)?;
     }
-    assumed.extend(classes::note_single(&vocabulary));
+    assumed.extend(classes::note_single(&vocabulary, options.min_presence.is_some()));
     if let Some(limit) = options.limit {
         dataset = dataset.take(usize::try_from(limit).unwrap_or(usize::MAX));
     }
@@ -104,7 +104,10 @@ pub(crate) fn run(options: &EvalPlan) -> Result<(), Failure> {
         }
         Ok(())
     };
-    let decoding = SegmentOptions::for_setting(setting);
+    let mut decoding = SegmentOptions::for_setting(setting);
+    if let Some(minimum) = options.min_presence {
+        decoding = decoding.with_min_presence(minimum);
+    }
     let state = evaluate(&segmenter, &dataset, &evaluation, &decoding, scored)?;
     progress.finish_and_clear();
     if state.done() < dataset.len() as u64 {
@@ -163,6 +166,9 @@ fn report_header(
             .map_or_else(String::new, |miou| format!(", published mIoU {miou}"));
         header.push(("protocol", format!("{}{published}", protocol.name())));
     }
+    if let Some(minimum) = options.min_presence {
+        header.push(("presence", format!("at least {minimum}")));
+    }
     if let Some(shard) = options.shard {
         header.push(("shard", shard.to_string()));
     }
@@ -195,6 +201,9 @@ fn identity(
         .method(segmenter.method())
         .boundary(options.boundary)
         .saved_labels(options.save_labels);
+    if let Some(minimum) = options.min_presence {
+        identity = identity.min_presence(minimum);
+    }
     let files = [
         (InputFile::Weights, &model.weights),
         (InputFile::Clip, &model.clip),

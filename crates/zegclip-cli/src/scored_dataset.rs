@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use zegclip::DenseProtocol;
-use zegclip_data::dataset_check::survey;
+use zegclip_data::dataset_check::{Note, survey};
 use zegclip_data::datasets::{ClassMatching, Dataset, Unmatched};
 use zegclip_data::{Vocabulary, published_class_names};
 use zegclip_foundation::{counted, text_of};
@@ -42,9 +42,12 @@ pub(crate) fn open(request: &Request) -> Result<ScoredDataset, Failure> {
     let mut dataset = spec.open(split)?;
     let mut assumed = Vec::new();
     for note in survey(&dataset, true) {
+        let is_assumption = matches!(note, Note::AssumedIgnored { .. });
         let note = format!("{}, split `{split}`: {note}", dataset.name());
         output::message(format_args!("note: {note}"));
-        assumed.push(note);
+        if is_assumption {
+            assumed.push(note);
+        }
     }
     let mut other_classes = false;
     if let Some(name) = request.vocabulary {

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 
 use indicatif::ProgressBar;
 use zegclip::{
-    ImageOutputs, ImageReport, Method, ModelOverrides, OutputFile, RgbImage, SegmentOptions, Segmenter, Vocabulary,
+    ImageOutputs, ImageReport, Method, ModelOverrides, OutputFile, RgbImage, SegmentOptions, Segmenter,
+    TRAINED_MIN_PRESENCE, Vocabulary,
 };
 use zegclip_data::{SINGLE_TEMPLATE, write_atomically};
-use zegclip_foundation::text_of;
+use zegclip_foundation::{cache_folder, environment, text_of};
 use zegclip_model::clip::templates::IMAGENET_80;
 use zegclip_weights::set_memory_mapping;
 
-use crate::arguments::SettingName;
+use crate::arguments::{MinPresence, SettingName};
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::interrupt::{interruptible, received};
@@ -42,13 +43,13 @@ pub(crate) fn run(options: &SegmentPlan) -> Result<(), Failure> {
     }
     let segmenter = load(&options.model.located()?)?;
     let classes = classes::with_setting(list, &options.classes, segmenter.vocabulary())?;
-    let decoding = decoding(options);
+    let decoding = decoding(options, segmenter.method());
     // Class names that the text encoder cannot encode are one failure, not one per image.
     let scored = decoding.scored_classes(&classes).map_err(Failure::usage)?;
     segmenter.text_features(&scored)?;
     warn_of_unknown_names(&segmenter, &scored)?;
     if options.min_score.is_none()
-        && let Some(note) = classes::note_single(&scored)
+        && let Some(note) = classes::note_single(&scored, decoding.min_presence().is_some())
     {
         output::message(format_args!("hint: {}", hints::SINGLE_CLASS));
         notes.push(note);
@@ -96,7 +97,7 @@ fn remaining<'a>(options: &'a SegmentPlan, listed: &Vocabulary) -> Result<Vec<&'
     Ok(remaining)
 }
 
-fn decoding(options: &SegmentPlan) -> SegmentOptions {
+fn decoding(options: &SegmentPlan, method: Method) -> SegmentOptions {
     let mut decoding = match options.classes.setting {
         None => SegmentOptions::new(),
         // All classes are seen in the setting `full`, which lowers all scores alike.
@@ -106,6 +107,10 @@ fn decoding(options: &SegmentPlan) -> SegmentOptions {
     decoding = decoding.with_background_classes(&options.background_classes);
     if let Some(score) = options.min_score {
         decoding = decoding.with_min_score(score);
+    }
+    let trained = (method == Method::ZegClip).then_some(TRAINED_MIN_PRESENCE);
+    if let Some(minimum) = options.presence.map_or(trained, MinPresence::minimum) {
+        decoding = decoding.with_min_presence(minimum);
     }
     if options.scores {
         decoding = decoding.with_scores();
@@ -130,6 +135,9 @@ pub(crate) fn load(options: &ModelPlan) -> Result<Segmenter, Failure> {
     }
     if let Some(clip) = &options.clip {
         builder = builder.clip(clip);
+    }
+    if let Some(folder) = cache_folder(&environment) {
+        builder = builder.text_cache(folder.join("text-features"));
     }
     if let Some(features) = &options.text_features {
         builder = builder.text_features(features);

@@ -178,7 +178,7 @@ fn weights_without_a_decoder() {
     refused(
         "weights_without_a_decoder",
         &bench,
-        &[&image(), "--classes", "cat", "--weights", &clip],
+        &[&image(), "--classes", "cat", "--weights", &clip, "--method", "zegclip"],
         1,
         &["no decoder", "--clip"],
     );
@@ -314,7 +314,7 @@ fn class_named_twice() {
 
 #[test]
 fn vocabulary_unknown() {
-    refused_classes("vocabulary_unknown", &["--vocabulary", "voc21"], 2, &["voc21", "voc20"]);
+    refused_classes("vocabulary_unknown", &["--vocabulary", "voc22"], 2, &["voc22", "voc20"]);
 }
 
 #[test]
@@ -622,7 +622,7 @@ fn convert_refuses_what_exists_and_what_it_cannot_name() {
     let bench = Bench::new();
     let existing = bench.file("model.safetensors", b"mine");
     let refused = zegclip(&["convert", &weights(), &existing]);
-    refused.check(1, &["model.safetensors", "exists"]);
+    refused.check(2, &["model.safetensors", "exists"]);
     refused.snapshot("convert_to_an_existing_file", bench.folder.path());
     assert_eq!(std::fs::read(&existing).expect("the file"), b"mine");
     let refused = zegclip(&["convert", &weights(), &bench.text("model.onnx")]);

@@ -144,13 +144,13 @@ fn a_data_set_that_cannot_be_opened_is_one_message() {
         check(&farm.toml(), &[])
     };
     with(&FARM.replace("unseen =", "unseeen ="))
-        .check(1, &["farm.toml`: unknown key `unseeen` (did you mean `unseen`?)"]);
+        .check(2, &["farm.toml`: unknown key `unseeen` (did you mean `unseen`?)"]);
     with(&FARM.replace("images =", "image ="))
-        .check(1, &["`splits.val`", "unknown key `image` (did you mean `images`?)"]);
-    with(&FARM.replace("[\"cow\",", "[\"cow\", \"Cow\",")).check(1, &["names both class 1 and class 2"]);
+        .check(2, &["`splits.val`", "unknown key `image` (did you mean `images`?)"]);
+    with(&FARM.replace("[\"cow\",", "[\"cow\", \"Cow\",")).check(2, &["names both class 1 and class 2"]);
     farm.write("val.txt", "\n \n");
     with(FARM).check(1, &["the list `", "val.txt` names no image"]);
-    check(&farm.toml(), &["--split", "vla"]).check(1, &["has no split `vla` (did you mean `val`?)"]);
+    check(&farm.toml(), &["--split", "vla"]).check(2, &["has no split `vla` (did you mean `val`?)"]);
     check("voc2021=.", &[]).check(2, &["no data set `voc2021` (did you mean `voc2012`?)"]);
     check("somewhere", &[]).check(2, &["NAME=DIR"]);
     let empty = tempfile::tempdir().expect("a folder");

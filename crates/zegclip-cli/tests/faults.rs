@@ -311,13 +311,14 @@ fn a_small_memory_limit_ends_with_a_message_and_no_half_file() {
                 "{name} with {kibibytes} KiB ends with {:?} without a word",
                 ended.code
             );
-            // An allocation that fails ends the process at once, with temporary files at most.
+            // An allocation that fails ends the process at once, with temporary files and locks at most.
             for path in files(Path::new(&output)) {
                 if path
                     .file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with(".zegclip-"))
+                    .map(|name| name.to_string_lossy())
+                    .is_some_and(|name| name.starts_with(".zegclip-") || name.ends_with(".lock"))
                 {
-                    std::fs::remove_file(path).expect("a temporary file");
+                    std::fs::remove_file(path).expect("a file of the process");
                 }
             }
             are_whole(Path::new(&output));

@@ -10,7 +10,7 @@ use program::{asset, command, portable, snapshot, zegclip};
 use serde_json::Value;
 
 /// The commands, as `zegclip --help` lists them.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "segment",
     "train",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 14] = [
     "scenes",
     "inspect",
     "convert",
+    "weights",
     "tokenize",
     "devices",
     "completions",
@@ -139,7 +140,7 @@ fn completions_name_every_command() {
         for name in COMMANDS {
             assert!(outcome.stdout.contains(name), "{shell}: {name}");
         }
-        assert!(outcome.stdout.contains("--background-class"), "{shell}");
+        assert!(outcome.stdout.contains("background-class"), "{shell}");
     }
     zegclip(&["completions", "tcsh"]).check(2, &["bash", "zsh", "fish"]);
 }
@@ -176,7 +177,7 @@ fn manual_pages_of_the_program_and_of_every_command() {
     let output = pages.display().to_string();
     let written = zegclip(&["man", "--output", &output]);
     written.check(0, &[]);
-    assert_eq!(written.stdout.lines().count(), 1 + COMMANDS.len() + 2);
+    assert_eq!(written.stdout.lines().count(), 1 + COMMANDS.len() + 2 + 4);
     let page = |name: &str| std::fs::read_to_string(pages.join(name)).expect(name);
     for name in COMMANDS {
         assert!(page(&format!("zegclip-{name}.1")).contains(".SH SYNOPSIS"), "{name}");

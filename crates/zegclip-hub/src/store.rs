@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zegclip_foundation::{cache_folder, environment, user_caches};
+
 use crate::download::{Client, Download, Observer, sha256_of};
 use crate::error::HubError;
 use crate::hugging_face::{HuggingFace, Location};
@@ -64,28 +66,21 @@ impl WeightStore {
     /// # Errors
     /// [`HubError::NoCacheFolder`].
     pub fn from_environment() -> Result<Self, HubError> {
-        Self::from_variables(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+        Self::from_variables(&environment)
     }
 
     fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, HubError> {
         let text = |name: &str| variable(name)?.into_string().ok();
-        let caches = variable("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        let in_caches = |folder: &str| caches.as_ref().map(|caches| caches.join(folder));
-        let clip_folder = variable("ZEGCLIP_CACHE")
-            .map(PathBuf::from)
-            .or_else(|| in_caches("zegclip"));
         let home = variable("HF_HOME")
             .map(PathBuf::from)
-            .or_else(|| in_caches("huggingface"));
+            .or_else(|| Some(user_caches(variable)?.join("huggingface")));
         let cache = variable("HF_HUB_CACHE")
             .map(PathBuf::from)
             .or_else(|| home.as_ref().map(|home| home.join("hub")));
         let token = text("HF_TOKEN").or_else(|| std::fs::read_to_string(home?.join("token")).ok());
         let is_set = |name: &str| text(name).is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no"));
         Ok(Self {
-            clip_folder: clip_folder.ok_or(HubError::NoCacheFolder)?,
+            clip_folder: cache_folder(variable).ok_or(HubError::NoCacheFolder)?,
             clip_server: text("ZEGCLIP_CLIP_SERVER").unwrap_or_else(|| CLIP_SERVER.to_owned()),
             hugging_face: HuggingFace {
                 cache: cache.ok_or(HubError::NoCacheFolder)?,

@@ -211,7 +211,7 @@ mod tests {
             "optimizer.betas=[0.9, 1.0]",
             "optimizer.epsilon=0",
             "optimizer.clip_norm=nan",
-            "model.decoder.dropout=1",
+            "model.decoder={ layers = 2, heads = 2, ffn_ratio = 2, dropout = 1.0 }",
             "data.pipeline.flip=1.5",
             "data.pipeline.std=[1.0, -1.0, 1.0]",
         ] {

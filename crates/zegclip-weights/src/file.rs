@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use half::f16;
 use serde_json::{Map, Value as Json};
-use zegclip_foundation::nearest_name;
+use zegclip_foundation::{Fingerprint, nearest_name};
 
 use crate::contents::Contents;
 use crate::format::Format;
@@ -216,6 +216,29 @@ impl WeightFile {
             found.extend(entry.not_finite()?);
         }
         Ok(found)
+    }
+
+    /// The tensors whose names begin with `prefix`: their names, shapes, types and bytes, which are read once. The length is that of
+    /// the bytes.
+    ///
+    /// # Errors
+    /// As [`Self::tensor_f32`].
+    pub fn fingerprint(&self, prefix: &str) -> Result<Fingerprint, WeightError> {
+        let (mut length, mut entries) = (0, Vec::new());
+        for (name, entry) in self
+            .entries
+            .range(prefix.to_owned()..)
+            .take_while(|(name, _)| name.starts_with(prefix))
+        {
+            let TensorInfo { shape, dtype, .. } = entry.info();
+            let bytes = Fingerprint::of_bytes(&entry.to_bytes(*dtype)?);
+            length += bytes.length;
+            entries.push(format!("{name} {shape:?} {dtype} {}", bytes.crc32));
+        }
+        Ok(Fingerprint {
+            length,
+            ..Fingerprint::of_entries(entries)
+        })
     }
 
     /// A handle that tells whether the mapped files of these weights are still as they were when they were opened.

@@ -2,7 +2,8 @@
 //!
 //! `bench weights FILE voc|coco` writes a full-size model with random weights; `bench crop FILE voc20|coco171 RUNS` times a
 //! 512×512 crop from pixels to labels, `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS` an image of any size, `bench text
-//! voc20|coco171 RUNS` the text features of a vocabulary.
+//! voc20|coco171 RUNS` the text features of a vocabulary, `bench presence FILE|demo METHOD SCENES MINIMUM,…` scores the demo's test
+//! scenes by the least presence of a class.
 #![allow(clippy::print_stdout, reason = "an example is a program")]
 
 use std::error::Error;
@@ -10,10 +11,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use zegclip::{DeviceName, RgbImage, Segmenter, Vocabulary, ZegClip, ZegClipConfig, device};
+use zegclip::{
+    DenseOverrides, DeviceName, Method, RgbImage, SegmentOptions, Segmenter, Vocabulary, ZegClip, ZegClipConfig, device,
+};
+use zegclip_data::metrics::{Confusion, Scores};
 use zegclip_model::clip::{TextEncoder, text_features};
 use zegclip_model::parameters::{ExportedParameter, export_parameters};
 use zegclip_model::{ClipConfig, NativeMetadata};
+use zegclip_scenes::{SceneSettings, Scenes, TestSplit};
 use zegclip_weights::{IfExists, write_native};
 
 /// As many, and as long, as the peers encode.
@@ -35,6 +40,9 @@ const TEMPLATES: [&str; 15] = [
     "there is a {} in the scene.",
 ];
 
+/// Width and height of the demo's scenes.
+const SCENE_SIDE: u32 = 128;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -49,9 +57,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             measure(file, vocabulary, (width.parse()?, height.parse()?), runs.parse()?)
         }
         ["text", vocabulary, runs] => text(vocabulary, runs.parse()?),
+        ["presence", file, method, scenes, minima] => presence(file, method, scenes.parse()?, minima),
         _ => Err(
             "usage: bench weights FILE voc|coco | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS \
-                  | text VOCABULARY RUNS"
+                  | text VOCABULARY RUNS | presence FILE|demo METHOD SCENES MINIMUM,…"
                 .into(),
         ),
     }
@@ -104,6 +113,78 @@ fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usiz
             "decoding_s": decoding[runs / 2], "loading_s": loading, "rss_peak_mb": peak_memory_mb(),
         })
     );
+    Ok(())
+}
+
+/// Scores of test scenes with all names, and how many classes of an image are not in it or are not found, by the least presence of
+/// a class (`off`: none).
+fn presence(file: &str, method: &str, count: u64, minima: &str) -> Result<(), Box<dyn Error>> {
+    let method = Method::ALL
+        .into_iter()
+        .find(|known| known.name() == method)
+        .ok_or("no such method")?;
+    let builder = Segmenter::builder().device(DeviceName::Cpu).method(method);
+    let builder = if file == "demo" {
+        builder.demo()
+    } else {
+        builder.weights(file)
+    };
+    let names = Vocabulary::built_in("demo")?;
+    let segmenter = match method {
+        Method::ZegClip => builder.build()?,
+        // Scenes have the size of this CLIP's last training stage, and its texts were captions.
+        _ => {
+            let size = DenseOverrides {
+                short_side: Some(SCENE_SIDE as usize),
+                window: Some(None),
+                ..DenseOverrides::default()
+            };
+            builder
+                .dense_overrides(size)
+                .templates(names.templates().to_vec())
+                .build()?
+        }
+    };
+    for split in TestSplit::ALL {
+        let scenes = Scenes::embedded(SceneSettings::test(SCENE_SIDE, 0, split.artists()))?;
+        let classes = scenes.vocabulary().clone();
+        segmenter.text_features(&classes)?;
+        for minimum in minima.split(',') {
+            let options = match minimum {
+                "off" => SegmentOptions::new(),
+                number => SegmentOptions::new().with_min_presence(number.parse()?),
+            };
+            let mut confusion = Confusion::new(&classes);
+            let (mut false_classes, mut missed) = (0, 0);
+            let started = Instant::now();
+            for index in 0..count {
+                let scene = scenes.compose(index);
+                let labels = segmenter.segment_with(&scene.image, &classes, &options)?.into_labels();
+                confusion.add(&scene.labels, &labels)?;
+                let counts = [&scene.labels, &labels].map(|labels| labels.histogram(classes.len()));
+                let is_wrong = |there: usize, other: usize| {
+                    counts[there]
+                        .iter()
+                        .zip(&counts[other])
+                        .filter(|(there, other)| **there > 0 && **other == 0)
+                        .count()
+                };
+                false_classes += is_wrong(1, 0);
+                missed += is_wrong(0, 1);
+            }
+            let scores = Scores::of(&confusion);
+            println!(
+                "{}",
+                json!({
+                    "split": split.name(), "method": method.name(), "presence": minimum, "scenes": count,
+                    "pixel_accuracy": scores.pixel_accuracy, "miou_seen": scores.miou_seen,
+                    "miou_unseen": scores.miou_unseen, "hiou": scores.hiou,
+                    "false_classes": false_classes as f64 / count as f64, "missed_classes": missed as f64 / count as f64,
+                    "ms": 1e3 * started.elapsed().as_secs_f64() / count as f64,
+                })
+            );
+        }
+    }
     Ok(())
 }
 

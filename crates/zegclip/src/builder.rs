@@ -17,6 +17,7 @@ use crate::model::{DenseModel, Model, Sizes};
 use crate::options::{DenseOverrides, Method, Precision};
 use crate::segmenter::Parts;
 use crate::text::{TextFeatureFile, TextSource};
+use crate::text_cache::TextFeatureCache;
 use crate::{DeviceChoice, Error, Segmenter};
 
 /// Options of loading, made by [`Segmenter::builder`]. Only the weights are needed.
@@ -33,6 +34,7 @@ pub struct SegmenterBuilder {
     protocol: Option<DenseProtocol>,
     dense_overrides: DenseOverrides,
     templates: Option<Vec<String>>,
+    text_cache: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -186,15 +188,28 @@ impl SegmenterBuilder {
         self
     }
 
+    /// Keeps what a text encoder computes in this folder, of at most 64 MiB, so that another process with the same weights,
+    /// names and templates needs no text encoder. Features that take less than about a tenth of a second are not kept, nor those of
+    /// weights in memory. By default nothing is kept.
+    #[must_use]
+    pub fn text_cache(mut self, folder: impl AsRef<Path>) -> Self {
+        self.text_cache = Some(folder.as_ref().to_owned());
+        self
+    }
+
     /// Loads the model.
     ///
     /// # Errors
     /// [`Error::NoWeights`] if none were named; [`Error::Model`] for files, sizes and devices; [`Error::NoF16`];
     /// [`Error::TextFeatureFile`]; [`Error::NotPlainClip`] and [`Error::DenseSetting`] for settings of methods on plain CLIP.
     pub fn build(self) -> Result<Segmenter, Error> {
+        let mut text_cache = self.text_cache.map(TextFeatureCache::new);
         let (weights, name) = match self.weights.ok_or(Error::NoWeights)? {
             Weights::File(path) => (WeightFile::open(&path)?.stays_mapped(), path),
-            Weights::Memory { name, bytes } => (WeightFile::from_bytes(&name, bytes)?, name.into()),
+            Weights::Memory { name, bytes } => {
+                text_cache = None;
+                (WeightFile::from_bytes(&name, bytes)?, name.into())
+            }
         };
         let clip = self.clip.as_deref().map(WeightFile::open).transpose()?;
         let clip = clip.map(WeightFile::stays_mapped);
@@ -280,6 +295,8 @@ impl SegmenterBuilder {
                 (None, Some(_)) => Some(IMAGENET_80.map(str::to_owned).to_vec()),
                 (templates, _) => templates,
             },
+            cache: text_cache,
+            device: device.description.clone(),
         };
         Ok(Segmenter::new(Parts {
             model,

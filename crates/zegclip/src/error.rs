@@ -36,12 +36,14 @@ pub enum Error {
     #[error("the batch has no images")]
     NoImages,
     /// A number of [`SegmentOptions`](crate::SegmentOptions) outside its range.
-    #[error("`{name}` is {value}, but must be between -1 and 1")]
+    #[error("`{name}` is {value}, but must be between {lowest} and 1")]
     OptionRange {
         /// Name of the option.
         name: &'static str,
         /// Its value.
         value: f32,
+        /// The lowest one that is possible.
+        lowest: f32,
     },
     /// Pixels of a normalized image that do not fit its size.
     #[error("a normalized image of {}×{} pixels has {} values, not {values}", .size[1], .size[0], 3 * .size[0] * .size[1])]

@@ -120,6 +120,12 @@ impl EvaluationIdentity {
         self.with("templates", format!("{} ({found:08x})", templates.len()))
     }
 
+    /// The least presence of a class that takes pixels.
+    #[must_use]
+    pub fn min_presence(self, minimum: f32) -> Self {
+        self.with("presence", minimum.to_string())
+    }
+
     /// Whether boundaries are scored.
     #[must_use]
     pub fn boundary(self, scored: bool) -> Self {

@@ -11,6 +11,7 @@ use zegclip_model::prompt::{ImageFeatures, PromptKvCache};
 use zegclip_model::{ModelError, ZegClip, ZegClipConfig};
 
 use crate::Error;
+use crate::presence::PatchScores;
 
 /// Epsilon of norms in MaskCLIP's release.
 const MASKCLIP_EPSILON: f64 = 1e-6;
@@ -80,6 +81,20 @@ impl Model {
         match self {
             Self::ZegClip { model, prompts, .. } => Ok(Features::ZegClip(model.encode_image(image, Some(prompts)))),
             Self::Dense(dense) => Ok(Features::Dense(dense.encode(image)?)),
+        }
+    }
+
+    /// What masks become before the best patch of a class is found.
+    pub(crate) fn patch_scores(&self) -> PatchScores {
+        match self {
+            Self::ZegClip { activation, .. } => PatchScores {
+                scale: 1.0,
+                activation: *activation,
+            },
+            Self::Dense(dense) => PatchScores {
+                scale: dense.protocol.logit_scale,
+                activation: MaskActivation::Softmax,
+            },
         }
     }
 

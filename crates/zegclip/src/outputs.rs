@@ -81,6 +81,11 @@ pub struct ImageReport {
     /// What is assumed of the model, see [`Segmenter::assumptions`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assumptions: Vec<Assumption>,
+    /// How masks are made: `zegclip`, or the name of a method on plain CLIP.
+    pub method: &'static str,
+    /// The least presence of a class that has pixels, if it is stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_presence: Option<f32>,
     /// `f32` or `f16`.
     pub precision: &'static str,
     /// Windows that covered the image.
@@ -104,6 +109,9 @@ pub struct ClassReport {
     pub fraction: f64,
     /// Whether it had pixel labels in training.
     pub seen: bool,
+    /// How strongly it is present in the image, in `[0, 1]`, where a minimum is stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence: Option<f32>,
 }
 
 /// Wall-clock time of the stages in milliseconds, to 0.01.
@@ -316,11 +324,13 @@ impl ImageReport {
         let classes = classes.names().zip(classes.palette()).zip(classes.seen().flags());
         let classes = classes
             .zip(&fractions)
-            .map(|(((name, color), seen), fraction)| ClassReport {
+            .enumerate()
+            .map(|(index, (((name, color), seen), fraction))| ClassReport {
                 name: name.to_owned(),
                 color,
                 fraction: *fraction,
                 seen,
+                presence: result.presence().and_then(|presence| presence.get(index).copied()),
             });
         Self {
             image: origin.to_owned(),
@@ -331,6 +341,8 @@ impl ImageReport {
             model: segmenter.model_name(),
             device: segmenter.device().description.clone(),
             assumptions: segmenter.assumptions().to_vec(),
+            method: segmenter.method().name(),
+            min_presence: result.min_presence(),
             precision: segmenter.precision().name(),
             windows: result.windows(),
             milliseconds: result.timings().into(),

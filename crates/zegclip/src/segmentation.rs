@@ -13,6 +13,16 @@ pub struct Segmentation {
     pub(crate) windows: usize,
     pub(crate) timings: Timings,
     pub(crate) classes: usize,
+    pub(crate) presence: Option<ClassPresence>,
+}
+
+/// What of a class list is in an image.
+#[derive(Debug, Clone)]
+pub(crate) struct ClassPresence {
+    /// Less present classes have no pixels.
+    pub(crate) minimum: f32,
+    /// `[classes]`
+    pub(crate) of_classes: Vec<f32>,
 }
 
 /// Wall-clock time of the stages. Images that share a forward pass share its time by their numbers of windows.
@@ -43,7 +53,8 @@ impl Segmentation {
     }
 
     /// Scores `[classes, height, width]` in `(−1, 1)`: the mean over windows of σ (or softmax) of the mask, less the seen-class
-    /// bias. `None` unless [`SegmentOptions::with_scores`](crate::SegmentOptions::with_scores) asked for them.
+    /// bias. `None` unless [`SegmentOptions::with_scores`](crate::SegmentOptions::with_scores) asked for them. Those of a class that is
+    /// not present are −1, or 0 for plain CLIP.
     pub fn scores(&self) -> Option<&[f32]> {
         self.scores.as_deref()
     }
@@ -69,6 +80,18 @@ impl Segmentation {
     /// The fraction of the image's pixels without class, in `[0, 1]`.
     pub fn unlabeled_fraction(&self) -> f64 {
         1.0 - self.class_fractions().into_iter().sum::<f64>()
+    }
+
+    /// How strongly each class is present, `[classes]` in `[0, 1]`. `None` unless
+    /// [`SegmentOptions::with_min_presence`](crate::SegmentOptions::with_min_presence) states a minimum, which a class reaches or
+    /// has no pixels.
+    pub fn presence(&self) -> Option<&[f32]> {
+        Some(&self.presence.as_ref()?.of_classes)
+    }
+
+    /// The presence below which a class has no pixels, if one was stated.
+    pub fn min_presence(&self) -> Option<f32> {
+        Some(self.presence.as_ref()?.minimum)
     }
 
     /// Number of windows that covered the image.
@@ -110,6 +133,7 @@ mod tests {
             windows: 1,
             timings: Timings::default(),
             classes: 2,
+            presence: None,
         };
         let second = ClassIndex::new(1).unwrap();
         assert_eq!(result.score(second, 1, 0), Some(5.0));

@@ -118,6 +118,8 @@ impl Segmenter {
                 weights: "the model in memory".into(),
                 by_name: false,
                 templates: None,
+                cache: None,
+                device: String::new(),
             },
             vocabulary: None,
             setting: None,

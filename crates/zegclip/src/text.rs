@@ -6,11 +6,16 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use safetensors::SafeTensors;
 use zegclip_data::{TextFeatures, Vocabulary, published_text_features, read_npy};
 use zegclip_model::clip::text_features;
+use zegclip_model::config::TextConfig;
 use zegclip_model::{ModelOverrides, load_text_encoder, text_config};
-use zegclip_weights::WeightFile;
+use zegclip_weights::{WeightFile, names};
 
 use crate::Error;
 use crate::error::TextFeatureProblem;
+use crate::text_cache::TextFeatureCache;
+
+/// Multiply-accumulates a token, about a tenth of a second on a CPU: features of less work are not kept.
+const MIN_CACHED_WORK: usize = 1_000_000_000;
 
 /// Text features of one class list in a file: `[classes, width]` as `.npy`, or as the only (or the `text_features`) tensor
 /// of a safetensors file.
@@ -93,6 +98,10 @@ pub(crate) struct TextSource {
     pub(crate) by_name: bool,
     /// Templates instead of those of the class list.
     pub(crate) templates: Option<Vec<String>>,
+    /// What the encoder computed in earlier processes.
+    pub(crate) cache: Option<TextFeatureCache>,
+    /// The device that the encoder computes on, whose rounding its features have.
+    pub(crate) device: String,
 }
 
 impl TextSource {
@@ -123,8 +132,6 @@ impl TextSource {
             return Ok(to_tensor(&file.features, device).cast(dtype));
         }
         if let Some(file) = &self.encoder {
-            // Dropped after use: its token embedding alone takes 100 MB.
-            let encoder = load_text_encoder(file, &self.overrides, device, FloatDType::F32)?;
             let classes: Vec<Vec<String>> = vocabulary
                 .classes()
                 .iter()
@@ -135,7 +142,7 @@ impl TextSource {
                 false => classes,
             };
             let templates = self.templates.as_deref().unwrap_or(vocabulary.templates());
-            let features = text_features(&encoder, &classes, templates)?;
+            let features = self.encoded(file, &classes, templates, device)?;
             check(format!("`{}`", file.path().display()), features.dims())?;
             return Ok(features.cast(dtype));
         }
@@ -158,6 +165,57 @@ impl TextSource {
             weights: self.weights.clone(),
             classes: classes.join(", "),
         })
+    }
+
+    /// Features of the encoder in `file`, or those that an earlier process computed.
+    fn encoded(
+        &self,
+        file: &WeightFile,
+        classes: &[Vec<String>],
+        templates: &[String],
+        device: &Device,
+    ) -> Result<Tensor<2>, Error> {
+        let (config, _) = text_config(file, &self.overrides)?;
+        let prompts = classes.iter().map(Vec::len).sum::<usize>() * templates.len();
+        let work = prompts.saturating_mul(12 * config.layers * config.width * config.width);
+        let cache = self.cache.as_ref().filter(|_| work >= MIN_CACHED_WORK);
+        let key = cache
+            .map(|_| self.cache_key(file, &config, classes, templates))
+            .transpose()?;
+        let cache = cache.zip(key.as_deref());
+        if let Some(features) = cache.and_then(|(cache, key)| cache.read(key)) {
+            return Ok(to_tensor(&features, device));
+        }
+        // Dropped after use: its token embedding alone takes 100 MB.
+        let encoder = load_text_encoder(file, &self.overrides, device, FloatDType::F32)?;
+        let features = text_features(&encoder, classes, templates)?;
+        if let Some((cache, key)) = cache {
+            let [classes, width] = features.dims();
+            let data = features.clone().try_into_data().map_err(Error::execution)?;
+            let data = data.iter::<f32>().collect();
+            cache.write(key, &TextFeatures { classes, width, data });
+        }
+        Ok(features)
+    }
+
+    /// All that features depend on.
+    fn cache_key(
+        &self,
+        file: &WeightFile,
+        config: &TextConfig,
+        classes: &[Vec<String>],
+        templates: &[String],
+    ) -> Result<String, Error> {
+        let weights = file.fingerprint(names::TEXT_ENCODER)?;
+        let classes: Vec<String> = classes.iter().map(|names| names.join("|")).collect();
+        Ok(format!(
+            "{:08x} {}\n{config:?}\n{}\n{}\n\n{}",
+            weights.crc32,
+            weights.length,
+            self.device,
+            classes.join("\n"),
+            templates.join("\n")
+        ))
     }
 
     /// Names with words that the text encoder was not trained on, if it was trained on few.

@@ -19,7 +19,7 @@ fn parity_sliding_window() {
             vision_heads: Some(case.number("/config/vision/heads")),
             text_heads: Some(case.number("/config/text/heads")),
             decoder_heads: Some(case.number("/config/decoder/heads")),
-            relation: None,
+            ..ModelOverrides::default()
         };
         let (text, image) = (case.tensor("text_features"), case.tensor("image"));
         let size = [image.shape[2], image.shape[3]];

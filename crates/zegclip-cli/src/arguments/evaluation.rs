@@ -10,8 +10,8 @@ use zegclip::{DenseProtocol, DeviceName};
 
 use super::dense::DenseArguments;
 use super::values::{
-    ClassNames, MethodName, PrecisionName, SettingName, deserialize_batch, deserialize_device, deserialize_limit,
-    deserialize_protocol, deserialize_text, parse_device, parse_protocol,
+    ClassNames, MethodName, MinPresence, PrecisionName, SettingName, deserialize_batch, deserialize_device,
+    deserialize_limit, deserialize_protocol, deserialize_text, parse_device, parse_protocol,
 };
 
 /// Each option may be a key of a TOML: its name with `_` for `-`. Paths in the TOML are relative to its folder.
@@ -84,6 +84,9 @@ pub(crate) struct EvalArguments {
     /// else inductive]
     #[arg(long)]
     pub(crate) setting: Option<SettingName>,
+    /// Leave classes out that are less present in an image than X, from 0 to 1 [default: off, as published]
+    #[arg(long, value_name = "X|off")]
+    pub(crate) presence: Option<MinPresence>,
     /// Folder of the results [default: zegclip-evaluation]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,

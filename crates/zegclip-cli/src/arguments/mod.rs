@@ -34,7 +34,7 @@ pub(crate) use scenes::DemoArguments;
 pub(crate) use scenes::ScenesArguments;
 pub(crate) use segment::SegmentArguments;
 pub(crate) use training::{DisplayArguments, PretrainArguments, TrainArguments};
-pub(crate) use values::{ClassNames, MethodName, PrecisionName, SettingName, SplitName};
+pub(crate) use values::{ClassNames, MethodName, MinPresence, PrecisionName, SettingName, SplitName};
 #[cfg(feature = "hub")]
 pub(crate) use weights::WeightsCommand;
 

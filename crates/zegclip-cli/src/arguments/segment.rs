@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::model::{ClassArguments, ModelArguments};
-use super::values::{parse_class_name, parse_opacity, parse_score};
+use super::values::{MinPresence, parse_class_name, parse_opacity, parse_score};
 
 #[derive(Debug, Args)]
 pub(crate) struct SegmentArguments {
@@ -23,7 +23,7 @@ pub(crate) struct SegmentArguments {
     /// Remove existing results of the images, and write new ones
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Go on with a command that was interrupted: images that have a NAME.json are done
+    /// Resume a command that was interrupted: images that have a NAME.json are done
     #[arg(long, conflicts_with = "overwrite")]
     pub(crate) skip_existing: bool,
     /// Also write NAME.scores.safetensors: `scores` [classes, height, width] and `labels` [height, width]
@@ -35,6 +35,10 @@ pub(crate) struct SegmentArguments {
     /// Pixels whose best score is below X, from -1 to 1, are left without a label
     #[arg(long, value_name = "X", value_parser = parse_score, allow_negative_numbers = true)]
     pub(crate) min_score: Option<f32>,
+    /// Leave classes out that are less present in an image than X, from 0 to 1, or `off` [default: 0.3 for trained models, else
+    /// off]
+    #[arg(long, value_name = "X|off")]
+    pub(crate) presence: Option<MinPresence>,
     /// The former name of `--background-class` and `--min-score`.
     #[arg(long, value_name = "NAME|X", allow_negative_numbers = true, hide = true)]
     pub(crate) background: Vec<String>,

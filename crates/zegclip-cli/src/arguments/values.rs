@@ -1,6 +1,7 @@
 //! Values of arguments.
 
 use std::ffi::OsString;
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
@@ -171,6 +172,48 @@ pub(crate) fn parse_score(text: &str) -> Result<f32, String> {
     match text.trim().parse::<f32>() {
         Ok(value) if (-1.0..=1.0).contains(&value) => Ok(value),
         _ => Err("a score is a number from -1 to 1".to_owned()),
+    }
+}
+
+/// The least presence of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(crate) enum MinPresence {
+    Off,
+    AtLeast(f32),
+}
+
+impl MinPresence {
+    pub(crate) fn minimum(self) -> Option<f32> {
+        match self {
+            Self::Off => None,
+            Self::AtLeast(minimum) => Some(minimum),
+        }
+    }
+}
+
+impl FromStr for MinPresence {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "off" => Ok(Self::Off),
+            number => match number.parse::<f32>() {
+                Ok(minimum) if (0.0..=1.0).contains(&minimum) => Ok(Self::AtLeast(minimum)),
+                _ => Err("a presence is a number from 0 to 1, or `off`".to_owned()),
+            },
+        }
+    }
+}
+
+impl TryFrom<toml::Value> for MinPresence {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        match value {
+            toml::Value::String(text) => text.parse(),
+            number => number.to_string().parse(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use zegclip_foundation::{did_you_mean, nearest_name, split_at_equals};
 use super::ModelPlan;
 use zegclip::evaluation::Shard;
 
-use crate::arguments::{ClassNames, DenseArguments, EvalArguments, SettingName};
+use crate::arguments::{ClassNames, DenseArguments, EvalArguments, MinPresence, SettingName};
 use crate::failure::Failure;
 use crate::hints;
 
@@ -26,6 +26,8 @@ pub(crate) struct EvalPlan {
     pub(crate) table: Option<PathBuf>,
     pub(crate) unmatched: Option<String>,
     pub(crate) seen: Option<ClassNames>,
+    /// The least presence of a class that takes pixels.
+    pub(crate) min_presence: Option<f32>,
     pub(crate) setting: Option<SettingName>,
     pub(crate) output: PathBuf,
     pub(crate) shard: Option<Shard>,
@@ -77,6 +79,7 @@ impl EvalPlan {
             table,
             unmatched,
             seen: arguments.seen.or(file.seen),
+            min_presence: arguments.presence.or(file.presence).and_then(MinPresence::minimum),
             setting: arguments.setting.or(file.setting),
             output: arguments
                 .output

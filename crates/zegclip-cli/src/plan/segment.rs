@@ -3,7 +3,7 @@
 use zegclip::ImageOutputs;
 
 use super::ModelPlan;
-use crate::arguments::{ClassArguments, SegmentArguments};
+use crate::arguments::{ClassArguments, MinPresence, SegmentArguments};
 use crate::failure::Failure;
 use crate::inputs::{Input, expand};
 
@@ -20,6 +20,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) background_classes: Vec<String>,
     /// Pixels whose best score is lower have no label.
     pub(crate) min_score: Option<f32>,
+    /// The least presence of a class that takes pixels; `None`: that of the model.
+    pub(crate) presence: Option<MinPresence>,
     pub(crate) json: bool,
 }
 
@@ -38,6 +40,7 @@ impl SegmentPlan {
             scores: arguments.scores,
             background_classes: arguments.background_class,
             min_score: arguments.min_score,
+            presence: arguments.presence,
             json: arguments.json,
         };
         for value in &arguments.background {

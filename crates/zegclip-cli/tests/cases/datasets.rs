@@ -490,16 +490,16 @@ fn numbers_of_a_configuration_that_cannot_be_meant_are_usage() {
             "classes = [\"background\", \"polyp\"]\nlabels = {labels}\n[splits.val]\nlabels = \"masks/*.png\"\n"
         );
         farm.write("own.toml", text);
-        check(&farm, &[]).check(1, &["own.toml", words]);
+        check(&farm, &[]).check(2, &["own.toml", words]);
     }
     farm.write("farm.toml", FARM.replace("unseen", "unseeen"));
-    zegclip(&["dataset", "check", &farm.toml()]).check(1, &["did you mean `unseen`"]);
+    zegclip(&["dataset", "check", &farm.toml()]).check(2, &["did you mean `unseen`"]);
 }
 
 #[test]
 fn errors_of_data_sets_say_what_to_do() {
     let farm = Farm::new();
-    zegclip(&["dataset", "check", &farm.toml(), "--split", "vla"]).check(1, &["did you mean `val`", "hint: "]);
+    zegclip(&["dataset", "check", &farm.toml(), "--split", "vla"]).check(2, &["did you mean `val`", "hint: "]);
     farm.write("photos/empty.png", "");
     zegclip(&[
         "segment",

@@ -1,5 +1,5 @@
-//! What went wrong for people with other programs that do the same job, as recorded in public bug reports. Every test makes its own
-//! inputs.
+//! What went wrong for people with other programs that do the same job, as recorded in public bug reports, and what people do with plain
+//! CLIP. Every test makes its own inputs.
 
 #[path = "../program/mod.rs"]
 mod program;
@@ -8,4 +8,5 @@ mod class_lists;
 mod datasets;
 mod files;
 mod images;
+mod plain_clip;
 mod weights;

@@ -12,14 +12,14 @@ use crate::program::data::Farm;
 use crate::program::{Outcome, asset, zegclip};
 
 /// A tensor: name, shape and values.
-type Tensor = (String, Vec<usize>, Vec<f32>);
+pub(crate) type Tensor = (String, Vec<usize>, Vec<f32>);
 
 /// The heads of the recorded CLIP, which no width determines.
 const HEADS: &str = "vision_heads = 1\ntext_heads = 2\n";
 /// What no tensor of the example model determines.
 const SIZES: &str = "vision_heads = 4\ntext_heads = 2\ndecoder_heads = 8\nimage_size = 64\nstride = 53\n";
 
-/// Compared bit for bit, and not printed.
+/// Compared bit-exactly, and not printed.
 #[derive(PartialEq)]
 struct Scores(Vec<u8>);
 
@@ -130,7 +130,7 @@ fn changed(path: &str, tensor: &str, value: f32) -> Vec<Tensor> {
 }
 
 /// As bytes, which are written unchecked.
-fn outputs(tensors: &[Tensor], dtype: Dtype, rename: impl Fn(&str) -> String) -> Vec<OutputTensor<'static>> {
+pub(crate) fn outputs(tensors: &[Tensor], dtype: Dtype, rename: impl Fn(&str) -> String) -> Vec<OutputTensor<'static>> {
     let output = |(name, shape, values): &Tensor| {
         let bytes = dtype.encode_f32(values).expect("a float type");
         OutputTensor::new(rename(name), shape, dtype, bytes.into())
@@ -548,7 +548,7 @@ fn configurations_beside_weights_that_do_not_fit_are_refused() {
 
 /// CLIP with two blocks of the image encoder, one of the text encoder, and small random values. The last block of MaskCLIP's image
 /// encoder does not depend on heads.
-fn small_clip(vision: usize, text: usize) -> Vec<Tensor> {
+pub(crate) fn small_clip(vision: usize, text: usize) -> Vec<Tensor> {
     let mut state = 1u32;
     let mut tensor = |name: String, shape: Vec<usize>| {
         let norm = name.contains("ln_") && name.ends_with("weight");
@@ -898,7 +898,7 @@ fn headers_that_cannot_be_meant_are_refused() {
             "\"vocabulary_size\":999999999",
             &["text.vocabulary_size"],
         ),
-        ("assumed", "", "[\"vision.colour\"]", &["assumed"]),
+        ("assumed", "", "[\"vision.hue\"]", &["assumed"]),
     ] {
         native(Path::new(&file), &tensors, |header| {
             let before = header.get(entry).cloned().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The vocabulary type, and the ways to get one.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     ffi::OsStr,
     path::Path,
 };
@@ -257,31 +257,28 @@ impl Vocabulary {
     /// # Ok::<(), zegclip_data::DataError>(())
     /// ```
     pub fn split_names(&self, text: &str) -> Vec<String> {
-        let known: BTreeSet<_> = self
+        let names_with_commas = self
             .classes
             .iter()
             .flat_map(Class::names)
-            .filter(|name| name.contains(','))
-            .map(spaced)
-            .collect();
+            .filter(|name| name.contains(','));
+        let known: BTreeMap<String, &str> = names_with_commas.map(|name| (spaced(name), name)).collect();
         let longest = known
-            .iter()
+            .values()
             .map(|name| 1 + name.matches(',').count())
             .max()
             .unwrap_or(1);
         let parts: Vec<&str> = text.split(',').collect();
         let (mut names, mut at) = (Vec::new(), 0);
         while at < parts.len() {
-            let joined = |length: usize| parts.get(at..at + length).map(|parts| parts.join(","));
-            let length = (2..=longest)
-                .rev()
-                .find(|length| joined(*length).is_some_and(|name| known.contains(&spaced(&name))));
-            let length = length.unwrap_or(1);
-            names.extend(
-                joined(length)
-                    .map(|name| name.trim().to_owned())
-                    .filter(|name| !name.is_empty()),
-            );
+            let of_list = (2..=longest).rev().find_map(|length| {
+                let joined = parts.get(at..at + length)?.join(",");
+                known.get(&spaced(&joined)).map(|name| (length, *name))
+            });
+            let (length, name) = of_list.unwrap_or((1, parts.get(at).map_or("", |part| part.trim())));
+            if !name.is_empty() {
+                names.push(name.to_owned());
+            }
             at += length;
         }
         names

@@ -271,7 +271,7 @@ fn bad_lists_have_one_clear_message_each() {
     assert_eq!(
         unknown,
         "there is no built-in vocabulary or file `coco17` (did you mean `coco171`?); built in are `voc20`, `coco171`, `context59`, \
-         `context60`, `context59-zs10`, `demo`, `voc-pictures`"
+         `context60`, `voc21`, `coco-object`, `ade20k`, `cityscapes`, `context59-zs10`, `demo`, `voc-pictures`"
     );
     let seen = Vocabulary::from_names("cat, dog")
         .unwrap()
@@ -329,7 +329,7 @@ fn bad_vocabulary_files_have_one_clear_message_each() {
     assert!(problem("classes = [1]").contains("a class is a name or"));
     assert!(problem("name = 'x'").contains("names no class"));
     assert!(problem("classes = ['a']\nextends = 'voc20'").contains("`extends` and `classes` exclude each other"));
-    assert!(problem("extends = 'voc21'").contains("did you mean `voc20`"));
+    assert!(problem("extends = 'voc22'").contains("did you mean `voc2"));
     assert!(problem("classes = ['a']\nseen = ['a']\nunseen = []").contains("`seen` and `unseen` exclude each other"));
     assert_eq!(
         problem("classes = ['a']\nunseen = ['b']"),

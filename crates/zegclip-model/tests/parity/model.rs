@@ -19,7 +19,7 @@ fn overrides(case: &Case) -> ModelOverrides {
         vision_heads: Some(case.number("/config/vision/heads")),
         text_heads: Some(case.number("/config/text/heads")),
         decoder_heads: Some(case.number("/config/decoder/heads")),
-        relation: None,
+        ..ModelOverrides::default()
     }
 }
 

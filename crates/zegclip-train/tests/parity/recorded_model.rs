@@ -18,7 +18,7 @@ pub(crate) fn model(case: &Case, device: &Device) -> ZegClip {
         vision_heads: Some(case.number("/config/vision/heads")),
         text_heads: Some(case.number("/config/text/heads")),
         decoder_heads: Some(case.number("/config/decoder/heads")),
-        relation: None,
+        ..ModelOverrides::default()
     };
     let weights = WeightFile::open(&case.file("checkpoint")).unwrap();
     let mut config = zegclip_config(&weights, None, &overrides).unwrap();

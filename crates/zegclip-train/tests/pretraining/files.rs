@@ -159,11 +159,11 @@ fn a_run_starts_from_a_file() {
     let error = runs.training("c", &other).unwrap_err().to_string();
     assert!(error.contains("conv1") && error.contains("shape"), "{error}");
     // Shapes do not tell these apart.
-    for (set, property) in [
-        ("model.vision.activation=gelu", "vision.activation = quick_gelu"),
-        ("model.text.heads=1", "text.heads"),
+    for (run, set, property) in [
+        ("d", "model.vision.activation=gelu", "vision.activation = quick_gelu"),
+        ("e", "model.text.heads=1", "text.heads"),
     ] {
-        let error = runs.training("d", &runs.config(&[&initial, set])).unwrap_err();
+        let error = runs.training(run, &runs.config(&[&initial, set])).unwrap_err();
         assert!(error.is_configuration_error(), "{error}");
         let error = error.to_string();
         assert!(error.contains("model.initial") && error.contains(property), "{error}");

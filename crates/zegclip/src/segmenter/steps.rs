@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use zegclip_data::{
     ClassIndex, ImageLimits, LabelMap, RgbImage, TrainingSetting, Vocabulary, normalize, normalize_with,
     resize_bilinear, test_size,
@@ -13,7 +13,7 @@ use zegclip_kernels::{
     MaskDecoding, NO_CLASS, NameDecoding, NamePlanes, WindowCosines, WindowMasks, decode_names, on_worker,
 };
 use zegclip_model::SEEN_CLASS_BIAS;
-use zegclip_model::dense_clip::{ImageStatistics, Pamr, SlidingWindow};
+use zegclip_model::dense_clip::{DenseProtocol, ImageStatistics, Pamr, SlidingWindow};
 use zegclip_model::interpolate::resize_bilinear as resize_tensor;
 
 use super::Segmenter;
@@ -22,7 +22,8 @@ use crate::encoded_image::Layout;
 use crate::mask_decoding::{Decoded, decode, decode_on_gpu};
 use crate::model::{DenseModel, Features, Model, Sizes};
 use crate::options::SegmentOptions;
-use crate::segmentation::{Segmentation, Timings};
+use crate::presence::Presence;
+use crate::segmentation::{ClassPresence, Segmentation, Timings};
 use crate::windows::{Window, windows};
 
 /// Mean of red, green and blue in CLIP's training, on 0 to 255.
@@ -39,6 +40,7 @@ pub(super) struct Prepared {
 }
 
 /// The encoded class list of a call, and how scores become labels.
+#[derive(Clone)]
 pub(super) struct EncodedClasses {
     pub(super) text_features: Arc<Tensor<2>>,
     /// Subtracted from the score of each scored class.
@@ -48,8 +50,39 @@ pub(super) struct EncodedClasses {
     pub(super) background: Vec<ClassIndex>,
     pub(super) min_score: Option<f32>,
     pub(super) scores: bool,
-    /// The class of each scored name.
-    pub(super) class_of_name: Vec<u16>,
+    /// The class of each row of the text features.
+    pub(super) class_of_row: Vec<u16>,
+    /// A class of the list that is less present has no pixels.
+    pub(super) min_presence: Option<f32>,
+}
+
+impl EncodedClasses {
+    /// The list with some of its classes, and the rows of the text features that they have.
+    fn only(&self, kept: &[u16]) -> (Self, Vec<i64>) {
+        let place = |class: &u16| {
+            kept.binary_search(class)
+                .ok()
+                .and_then(|place| u16::try_from(place).ok())
+        };
+        let rows = (0..).zip(&self.class_of_row);
+        let kept_rows: Vec<(i64, u16)> = rows.filter_map(|(row, class)| Some((row, place(class)?))).collect();
+        let classes = kept.iter().map(|class| usize::from(*class));
+        let background = self
+            .background
+            .iter()
+            .filter_map(|class| ClassIndex::new(place(&class.get())?));
+        let only = Self {
+            bias: classes
+                .clone()
+                .filter_map(|class| self.bias.get(class).copied())
+                .collect(),
+            listed: classes.filter(|class| *class < self.listed).count(),
+            background: background.collect(),
+            class_of_row: kept_rows.iter().map(|(_, class)| *class).collect(),
+            ..self.clone()
+        };
+        (only, kept_rows.into_iter().map(|(row, _)| row).collect())
+    }
 }
 
 impl Segmenter {
@@ -68,10 +101,14 @@ impl Segmenter {
             background: background.filter_map(|name| scored.find(first_name(name))).collect(),
             min_score: options.min_score(),
             scores: options.keeps_scores(),
-            class_of_name: (0..)
+            class_of_row: (0..)
                 .zip(scored.classes())
-                .flat_map(|(index, class)| class.names().map(move |_| index))
+                .flat_map(|(index, class)| {
+                    let rows = if self.text.by_name { class.names().count() } else { 1 };
+                    std::iter::repeat_n(index, rows)
+                })
                 .collect(),
+            min_presence: options.min_presence(),
         })
     }
 
@@ -202,6 +239,65 @@ impl Segmenter {
         encoded: &EncodedClasses,
         mut timings: Timings,
     ) -> Result<Segmentation, Error> {
+        let Some(minimum) = encoded.min_presence else {
+            return self.labels_of_masks(masks, layout, encoded, timings);
+        };
+        let started = Instant::now();
+        let mut presence = Presence::default();
+        for masks in &masks {
+            presence.add(masks, self.model.patch_scores())?;
+        }
+        let presence = presence.of_classes(&encoded.class_of_row);
+        let kept: Vec<u16> = (0..)
+            .zip(&presence)
+            .filter(|(class, presence)| **presence >= minimum || self.is_background(*class, encoded))
+            .map(|(class, _)| class)
+            .collect();
+        timings.model += started.elapsed();
+        let mut result = if kept.is_empty() {
+            nothing(layout, encoded, timings)
+        } else {
+            let (present, rows) = encoded.only(&kept);
+            let rows = Tensor::<1, Int>::from_data(TensorData::new(rows.clone(), [rows.len()]), &self.device.device);
+            let masks = masks.into_iter().map(|masks| masks.select(1, rows.clone()));
+            self.labels_of_masks(masks.collect(), layout, &present, timings)?
+        };
+        result.labels = result
+            .labels
+            .map(|class| kept.get(class.index()).copied().and_then(ClassIndex::new));
+        if let Some(scores) = &mut result.scores {
+            *scores = at_their_classes(scores, &kept, encoded.listed, self.lowest_score(), layout.output);
+        }
+        result.classes = encoded.listed;
+        result.presence = Some(ClassPresence {
+            minimum,
+            of_classes: presence.into_iter().take(encoded.listed).collect(),
+        });
+        Ok(result)
+    }
+
+    /// Whether a class stands for everything else, so that it is never absent.
+    fn is_background(&self, class: u16, encoded: &EncodedClasses) -> bool {
+        let of_protocol = |protocol: &DenseProtocol| protocol.min_probability.is_some() || protocol.min_area.is_some();
+        let first = class == 0 && self.protocol().is_some_and(of_protocol);
+        first || encoded.background.iter().any(|background| background.get() == class)
+    }
+
+    /// The score of a class that is not in the image.
+    fn lowest_score(&self) -> f32 {
+        match self.model {
+            Model::ZegClip { .. } => -1.0,
+            Model::Dense(_) => 0.0,
+        }
+    }
+
+    fn labels_of_masks(
+        &self,
+        masks: Vec<Tensor<4>>,
+        layout: &Layout,
+        encoded: &EncodedClasses,
+        mut timings: Timings,
+    ) -> Result<Segmentation, Error> {
         if let Model::Dense(dense) = &self.model {
             return self.labels_of_names(dense, masks, layout, encoded, timings);
         }
@@ -276,7 +372,7 @@ impl Segmenter {
         let decoding = NameDecoding {
             resized: if at_once { layout.output } else { layout.resized },
             output: layout.output,
-            class_of_name: &encoded.class_of_name,
+            class_of_name: &encoded.class_of_row,
             logit_scale: protocol.logit_scale as f32,
             softmax: protocol.softmax,
             min_probability: encoded.min_score.or(min_probability),
@@ -360,7 +456,31 @@ fn finished(mut decoded: Decoded, layout: &Layout, encoded: &EncodedClasses, tim
         windows: layout.windows.len(),
         timings,
         classes: encoded.listed,
+        presence: None,
     }
+}
+
+/// The result of an image in which no class is present.
+fn nothing(layout: &Layout, encoded: &EncodedClasses, timings: Timings) -> Segmentation {
+    let [height, width] = layout.output.map(|length| length as u32);
+    let decoded = Decoded {
+        labels: LabelMap::filled(width, height, None),
+        scores: encoded.scores.then(Vec::new),
+    };
+    finished(decoded, layout, encoded, timings)
+}
+
+/// Scores `[kept, height, width]` at the places of their classes: `[listed, height, width]`.
+fn at_their_classes(scores: &[f32], kept: &[u16], listed: usize, absent: f32, [height, width]: [usize; 2]) -> Vec<f32> {
+    let pixels = height * width;
+    let mut all = vec![absent; listed * pixels];
+    for (class, plane) in kept.iter().zip(scores.chunks_exact(pixels.max(1))) {
+        let first = usize::from(*class) * pixels;
+        if let Some(place) = all.get_mut(first..first + pixels) {
+            place.copy_from_slice(plane);
+        }
+    }
+    all
 }
 
 /// The size `(width, height)` of an image whose long side becomes `long_side`, rounded as mmcv does.
