@@ -1,7 +1,7 @@
 //! Temporary files that were not given their name: those of this process, and leftovers of processes that were killed.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -75,8 +75,11 @@ pub fn remove_leftovers(folder: &Path) {
         let is_ours = name.starts_with(PREFIX) && name.ends_with(SUFFIX);
         if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let path = entry.path();
-            let is_left = |file: File| file.try_lock().is_ok();
-            if OpenOptions::new().append(true).open(&path).is_ok_and(is_left) {
+            let Ok(file) = OpenOptions::new().append(true).open(&path) else {
+                continue;
+            };
+            // Locked until it is gone, so that the process that makes it sees that it is taken.
+            if file.try_lock().is_ok() {
                 let _ = std::fs::remove_file(path);
             }
         }

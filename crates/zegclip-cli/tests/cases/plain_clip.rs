@@ -106,7 +106,9 @@ fn settings_that_cannot_be_meant_are_refused() {
         .check(2, &["stride"]);
     bench.clip("a", &["--window", "0"]).check(2, &["--window"]);
     for scale in ["nan", "0", "-1", "inf"] {
-        bench.clip("a", &["--logit-scale", scale]).check(2, &["--logit-scale"]);
+        bench
+            .clip("a", &[&format!("--logit-scale={scale}")])
+            .check(2, &["--logit-scale"]);
     }
     bench.clip("a", &["--method", "maskclop"]).check(2, &["maskclip"]);
     let none = bench.file("none.txt", "a photo of a cat\n");
@@ -143,7 +145,10 @@ fn models_that_are_not_clip_are_refused() {
         let tensors = outputs(&tensors, Dtype::F16, str::to_owned);
         write_open_clip(Path::new(&path), tensors, IfExists::Fail).expect("weights");
         bench
-            .segment("a", &["--weights", &path, "--classes", "cat, dog"])
+            .segment(
+                "a",
+                &["--weights", &path, "--classes", "cat, dog", "--method", "maskclip"],
+            )
             .check(1, words);
     };
     // An image encoder that has no joint embedding, as CLIPVisionModel.
@@ -234,10 +239,10 @@ fn text_features_are_computed_once() {
     // With a wrong checksum they are computed again, and kept.
     write(damaged);
     assert!(first == run("damaged", &names), "damaged features are used");
-    assert!(
-        std::fs::read(&path).expect("the file") == bytes,
-        "damaged features stay"
-    );
+    let again = std::fs::read(&path).expect("the file");
+    let again = SafeTensors::deserialize(&again).expect("a file");
+    let again = again.tensor("text_features").expect("features");
+    assert!(again.data() == tensor.data(), "damaged features stay");
     // Another list has features of its own; a short one is not worth a file.
     run("other", &names.replace("thing 0", "nothing"));
     run("short", "cat, dog");
@@ -251,7 +256,7 @@ fn classes_that_are_not_in_an_image_can_be_left_out() {
         bench.segment(output, &[&["--classes", "cat, grass, sea, zebra"], arguments].concat())
     };
     let report = json(&demo("default", &[]));
-    assert_eq!(report["min_presence"], 0.3_f32 as f64);
+    assert_eq!(report["min_presence"], 0.3);
     let classes = report["classes"].as_array().expect("classes").clone();
     for class in &classes {
         let presence = class["presence"].as_f64().expect("a presence");
