@@ -351,14 +351,13 @@ impl Explain for WeightError {
                 some("run the command again; `--no-mmap` reads weights completely, so that they may change")
             }
             Self::Duplicate { .. } => some("save one copy of the weights in a file of its own"),
-            Self::Architecture { source, .. } => match source {
-                ArchitectureDefect::Activation { .. }
-                | ArchitectureDefect::ConfigurationHeads { .. }
-                | ArchitectureDefect::ConfigurationWidth { .. } => {
-                    some("put the weights beside their own configuration, or into a folder without one")
-                }
-                _ => None,
-            },
+            Self::Architecture {
+                source:
+                    ArchitectureDefect::Activation { .. }
+                    | ArchitectureDefect::ConfigurationHeads { .. }
+                    | ArchitectureDefect::ConfigurationWidth { .. },
+                ..
+            } => some("put the weights beside their own configuration, or into a folder without one"),
             Self::Pickle {
                 source: PickleError::Forbidden { .. },
                 ..

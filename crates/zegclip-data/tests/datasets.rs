@@ -97,7 +97,7 @@ fn voc_is_found_from_any_of_its_folders() {
     for root in [voc(), voc().join("VOCdevkit"), inner] {
         assert_eq!(open("voc2012", &root, "val").len(), 24);
     }
-    let spec = DatasetSpec::parse(&format!("VOC2012={}", voc().display())).unwrap();
+    let spec = DatasetSpec::parse(format!("VOC2012={}", voc().display())).unwrap();
     assert_eq!(spec.open(spec.training_split()).unwrap().len(), 17);
     let error = open("voc2012", &voc(), "val").image(0).unwrap_err().to_string();
     assert!(

@@ -2,6 +2,7 @@
 //!
 //! Their parsers are in a crate with burn, so that they are not targets of `cargo xtask fuzz`; `ZEGCLIP_TEST_INPUTS` is how many
 //! inputs of each kind are tried.
+#![allow(clippy::print_stdout, reason = "a test prints how many inputs were accepted")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

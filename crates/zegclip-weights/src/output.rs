@@ -116,14 +116,14 @@ impl<'a> OutputTensor<'a> {
         Err(WeightError::OutOfRange {
             path: path.to_owned(),
             dtype: self.dtype,
-            values: FoundValues {
+            values: Box::new(FoundValues {
                 key: self.name.clone(),
                 raw: self.name.clone(),
                 first: values.get(index).copied().unwrap_or_default().into(),
                 place: place(index, &self.shape),
                 count: values.iter().filter(|value| wrong(value)).count(),
                 elements: values.len(),
-            },
+            }),
         })
     }
 

@@ -397,7 +397,7 @@ impl Entry {
         // Without a copy where the file has the elements in order.
         match self.to_bytes(self.info.dtype) {
             Ok(_) => Ok(None),
-            Err(WeightError::NotFinite { values, .. }) => Ok(Some(values)),
+            Err(WeightError::NotFinite { values, .. }) => Ok(Some(*values)),
             Err(error) => Err(error),
         }
     }
@@ -424,14 +424,17 @@ impl Entry {
             source.map(|source| source.path().to_owned()).unwrap_or_default()
         };
         if let Some(values) = self.find(|value| !value.is_finite())? {
-            return Err(WeightError::NotFinite { path: path(), values });
+            return Err(WeightError::NotFinite {
+                path: path(),
+                values: Box::new(values),
+            });
         }
         let limit = f64::from(dtype.limit()).min(LARGEST_F32);
         Err(match self.find(|value| value.abs() >= limit)? {
             Some(values) => WeightError::OutOfRange {
                 path: path(),
                 dtype,
-                values,
+                values: Box::new(values),
             },
             // The file has changed since its elements were read.
             None => WeightError::Changed { path: path() },

@@ -212,7 +212,7 @@ pub enum WeightError {
         /// The file with the tensor.
         path: PathBuf,
         /// The values.
-        values: FoundValues,
+        values: Box<FoundValues>,
     },
     /// A tensor has values that the wanted element type cannot hold.
     #[error("`{}`: tensor {} has values that {dtype} cannot hold: {values}", .path.display(), .values.name())]
@@ -222,7 +222,7 @@ pub enum WeightError {
         /// The wanted element type.
         dtype: Dtype,
         /// The values.
-        values: FoundValues,
+        values: Box<FoundValues>,
     },
     /// A mapped file was modified after it was opened.
     #[error("`{}` was changed while it was in use", .path.display())]
