@@ -1,9 +1,10 @@
 //! Measurements of one process for `cargo xtask bench`: one JSON object on stdout.
 //!
-//! `bench weights FILE voc|coco` writes a full-size model with random weights; `bench crop FILE voc20|coco171 RUNS` times a
-//! 512×512 crop from pixels to labels, `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS` an image of any size, `bench text
-//! voc20|coco171 RUNS` the text features of a vocabulary, `bench presence FILE|demo METHOD SCENES MINIMUM,…` scores the demo's test
-//! scenes by the least presence of a class.
+//! - `bench weights FILE voc|coco` writes a full-size model with random weights;
+//! - `bench crop FILE voc20|coco171 RUNS` times a 512×512 crop from pixels to labels;
+//! - `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS [METHOD]` an image of any size;
+//! - `bench text voc20|coco171 RUNS` the text features of a vocabulary;
+//! - `bench presence FILE|demo METHOD SCENES MINIMUM,…` scores the demo's test scenes by the least presence of a class.
 #![allow(clippy::print_stdout, reason = "an example is a program")]
 
 use std::error::Error;
@@ -51,15 +52,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["weights", file, preset] => write_random(Path::new(file), preset),
-        ["crop", file, vocabulary, runs] => measure(file, vocabulary, (512, 512), runs.parse()?),
-        ["photo", file, vocabulary, size, runs] => {
+        ["crop", file, vocabulary, runs] => measure(file, vocabulary, (512, 512), runs.parse()?, "zegclip"),
+        ["photo", file, vocabulary, size, runs, method @ ..] => {
             let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
-            measure(file, vocabulary, (width.parse()?, height.parse()?), runs.parse()?)
+            let method = method.first().copied().unwrap_or("zegclip");
+            measure(file, vocabulary, (width.parse()?, height.parse()?), runs.parse()?, method)
         }
         ["text", vocabulary, runs] => text(vocabulary, runs.parse()?),
         ["presence", file, method, scenes, minima] => presence(file, method, scenes.parse()?, minima),
         _ => Err(
-            "usage: bench weights FILE voc|coco | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS \
+            "usage: bench weights FILE voc|coco | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS [METHOD] \
                   | text VOCABULARY RUNS | presence FILE|demo METHOD SCENES MINIMUM,…"
                 .into(),
         ),
@@ -85,9 +87,16 @@ fn write_random(file: &Path, preset: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usize) -> Result<(), Box<dyn Error>> {
+fn measure(
+    file: &str,
+    vocabulary: &str,
+    (width, height): (u32, u32),
+    runs: usize,
+    method: &str,
+) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
-    let segmenter = Segmenter::load(file, DeviceName::Cpu)?;
+    let builder = Segmenter::builder().weights(file).device(DeviceName::Cpu);
+    let segmenter = builder.method(method_of(method)?).build()?;
     let classes = Vocabulary::built_in(vocabulary)?;
     let loading = started.elapsed().as_secs_f64();
     // An image with structure; its content does not change the time.
@@ -108,7 +117,7 @@ fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usiz
     println!(
         "{}",
         json!({
-            "engine": "zegclip", "vocabulary": vocabulary, "size": format!("{width}x{height}"), "runs": runs,
+            "engine": "zegclip", "method": method, "vocabulary": vocabulary, "size": format!("{width}x{height}"), "runs": runs,
             "median_s": seconds[runs / 2], "min_s": seconds[0], "max_s": seconds[runs - 1],
             "decoding_s": decoding[runs / 2], "loading_s": loading, "rss_peak_mb": peak_memory_mb(),
         })
@@ -119,10 +128,7 @@ fn measure(file: &str, vocabulary: &str, (width, height): (u32, u32), runs: usiz
 /// Scores of test scenes with all names, and how many classes of an image are not in it or are not found, by the least presence of
 /// a class (`off`: none).
 fn presence(file: &str, method: &str, count: u64, minima: &str) -> Result<(), Box<dyn Error>> {
-    let method = Method::ALL
-        .into_iter()
-        .find(|known| known.name() == method)
-        .ok_or("no such method")?;
+    let method = method_of(method)?;
     let builder = Segmenter::builder().device(DeviceName::Cpu).method(method);
     let builder = if file == "demo" {
         builder.demo()
@@ -186,6 +192,12 @@ fn presence(file: &str, method: &str, count: u64, minima: &str) -> Result<(), Bo
         }
     }
     Ok(())
+}
+
+fn method_of(name: &str) -> Result<Method, String> {
+    let mut all = Method::ALL.into_iter();
+    all.find(|method| method.name() == name)
+        .ok_or_else(|| format!("no method `{name}`"))
 }
 
 /// The names of a vocabulary in fifteen templates, through a text encoder with random weights.

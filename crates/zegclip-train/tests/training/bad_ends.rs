@@ -300,11 +300,11 @@ fn initial_weights_of_other_heads_are_refused() {
     let farm = Farm::new();
     farm.train("a", &["iterations=2"]);
     let initial = format!("model.initial={}", farm.path("a/model.safetensors").display());
-    for (set, found) in [
-        ("model.decoder.heads=1", "decoder heads"),
-        ("model.relation=difference_text", "relation"),
+    for (run, set, found) in [
+        ("b", "model.decoder.heads=1", "decoder heads"),
+        ("c", "model.relation=difference_text", "relation"),
     ] {
-        let error = farm.training("b", &farm.config(&[set, &initial])).unwrap_err();
+        let error = farm.training(run, &farm.config(&[set, &initial])).unwrap_err();
         assert!(error.is_configuration_error(), "{error}");
         let error = error.to_string();
         assert!(error.contains("model.initial") && error.contains(found), "{error}");
