@@ -1,6 +1,6 @@
 //! Measurements of one process for `cargo xtask bench`: one JSON object on stdout.
 //!
-//! - `bench weights FILE voc|coco` writes a full-size model with random weights;
+//! - `bench weights FILE voc|coco|clip` writes a full-size model with random weights;
 //! - `bench crop FILE voc20|coco171 RUNS` times a 512×512 crop from pixels to labels;
 //! - `bench photo FILE voc20|coco171 WIDTHxHEIGHT RUNS [METHOD]` an image of any size;
 //! - `bench text voc20|coco171 RUNS` the text features of a vocabulary;
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["text", vocabulary, runs] => text(vocabulary, runs.parse()?),
         ["presence", file, method, scenes, minima] => presence(file, method, scenes.parse()?, minima),
         _ => Err(
-            "usage: bench weights FILE voc|coco | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS [METHOD] \
+            "usage: bench weights FILE voc|coco|clip | crop FILE VOCABULARY RUNS | photo FILE VOCABULARY WIDTHxHEIGHT RUNS [METHOD] \
                   | text VOCABULARY RUNS | presence FILE|demo METHOD SCENES MINIMUM,…"
                 .into(),
         ),
@@ -72,6 +72,12 @@ fn write_random(file: &Path, preset: &str) -> Result<(), Box<dyn Error>> {
     let config = match preset {
         "voc" => ZegClipConfig::voc(),
         "coco" => ZegClipConfig::coco(),
+        // As large as OpenAI's ViT-B/16.
+        "clip" => {
+            let mut config = ZegClipConfig::voc();
+            (config.image_size, config.stride, config.vision.position_grid) = (224, 112, 14);
+            config
+        }
         other => return Err(format!("no preset `{other}`").into()),
     };
     let device = device::open(DeviceName::Cpu)?.device;
