@@ -310,3 +310,38 @@ fn classes_that_are_not_in_an_image_can_be_left_out() {
         demo("wrong", &[&format!("--presence={wrong}")]).check(2, &["--presence", "from 0 to 1"]);
     }
 }
+
+#[test]
+fn protocols_of_published_figures_are_found_by_name() {
+    let bench = Bench::new();
+    let data = test_support::repository().join("tests/data/coco-mini");
+    let data = format!("coco-stuff={}", data.display());
+    let clip = asset("example/random-clip.safetensors");
+    let eval = |protocol: &str| {
+        let output = bench.text(protocol);
+        zegclip(&[
+            "eval",
+            "--dataset",
+            &data,
+            "--weights",
+            &clip,
+            "--protocol",
+            protocol,
+            "--limit",
+            "1",
+            "--device",
+            "cpu",
+            "--output",
+            &output,
+        ])
+    };
+    for (protocol, figure) in [("sclip-coco-stuff", "22.77"), ("naclip-coco-stuff", "25.69")] {
+        eval(protocol).check(0, &[]);
+        let report = std::fs::read_to_string(bench.path(protocol).join("evaluation.md")).expect("a report");
+        assert!(
+            report.contains(&format!("{protocol}, published mIoU {figure}")),
+            "{report}"
+        );
+    }
+    eval("sclip-voc21").check(2, &["`sclip-voc21` scores 21 classes", "171"]);
+}
